@@ -1,0 +1,1 @@
+"""The statistical forecast: candidate models, back-test and choice, intervals, hierarchy."""

@@ -1,0 +1,191 @@
+"""The workspace's settings (`sop.yaml`): frozen, unknown keys refused, every default stated here."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sop_workbench.errors import SettingsError
+from sop_workbench.periods import Bucket, Calendar
+
+SETTINGS_FILE = "sop.yaml"
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnitFactor(Section):
+    """One `from_unit` holds `factor` of `to_unit`; for one item, or for all when `item_id` is left out."""
+
+    from_unit: str
+    to_unit: str
+    factor: float = Field(gt=0)
+    item_id: str | None = None
+
+
+class Sources(Section):
+    """Where the input tables come from.
+
+    `folder` holds CSV, Parquet or Excel files read by DuckDB; `url` is a SQLAlchemy address of a
+    database instead. `sql` holds one `<table>.sql` per input table; a table without one is read from
+    the file (or database table) of its own name.
+    """
+
+    folder: str | None = None
+    url: str | None = None
+    sql: str = "sql"
+    encoding: str = "utf-8"
+
+
+class Step(Section):
+    """Who owns a step of the cycle and by which working day it is due."""
+
+    owner: str
+    due_working_day: int = Field(ge=1, le=23)
+
+
+class Tolerances(Section):
+    """Limits inside which a step's owner decides alone; outside, the next level does."""
+
+    demand_change_ratio: Ratio = 0.10
+    budget_gap_ratio: Ratio = 0.05
+    plan_deviation_ratio: Ratio = 0.10
+    forecast_wape_ratio: Ratio = 0.35
+    forecast_bias_ratio: Ratio = 0.10
+    service_level_ratio: Ratio = 0.95
+    utilisation_ratio: Annotated[float, Field(gt=0)] = 0.95
+    excess_cover_months: Annotated[float, Field(gt=0)] = 6.0
+
+
+class Forecast(Section):
+    """How the statistical forecast is made."""
+
+    effort: Literal["quick", "standard", "full"] = "standard"
+    interval_ratio: Ratio = 0.8
+    origins: int = Field(default=3, ge=1, le=12)
+
+
+class Finance(Section):
+    """Rates and days used to value a plan."""
+
+    holding_cost_ratio_per_year: Ratio = 0.15
+    receivable_days: float = Field(default=45, ge=0)
+    payable_days: float = Field(default=30, ge=0)
+    opening_cash_amt: float = 0.0
+
+
+class Supply(Section):
+    """Rules of the supply plan.
+
+    Penalty ratios are multiples of an item's price (lost sales, contract floors) or of its monthly
+    holding cost (safety stock); they order what is given up first and are shown beside the money.
+    """
+
+    shortage: Literal["lost_sales", "backlog"] = "lost_sales"
+    lost_sales_penalty_ratio: float = Field(default=0.10, ge=0)
+    contract_floor_penalty_ratio: float = Field(default=1.0, ge=0)
+    safety_stock_penalty_ratio: float = Field(default=3.0, ge=0)
+    is_integer_lots: bool = False
+    time_limit_seconds: float = Field(default=120, gt=0)
+    optimality_gap_ratio: Ratio = 0.001
+
+
+class Compute(Section):
+    """Seed of everything random and number of workers."""
+
+    seed: int = 7
+    workers: int = Field(default=2, ge=1)
+
+
+class Hierarchy(Section):
+    """Levels from top to bottom; each is a column of `item` or of `market`."""
+
+    product: tuple[str, ...] = ("category", "family", "item_id")
+    market: tuple[str, ...] = ("region", "channel", "market_id")
+
+
+class Settings(Section):
+    """Everything `sop.yaml` may say. Money is in `currency` unless a row says otherwise."""
+
+    company: str
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")
+    exchange_rates: dict[str, float] = {}
+    bucket: Bucket = "month"
+    calendar_shift_days: int = Field(default=0, ge=-15, le=15)
+    horizon: int = Field(default=18, ge=1, le=104)
+    frozen_buckets: int = Field(default=1, ge=0)
+    newest_cycle: str | None = None
+    units: tuple[UnitFactor, ...] = ()
+    hierarchy: Hierarchy = Hierarchy()
+    sources: Sources = Sources(folder="extract")
+    store: str = "store"
+    steps: dict[str, Step] = {}
+    tolerances: Tolerances = Tolerances()
+    forecast: Forecast = Forecast()
+    supply: Supply = Supply()
+    finance: Finance = Finance()
+    compute: Compute = Compute()
+    check_severity: dict[str, Literal["blocks", "warns", "info"]] = {}
+    brand_colour: str = Field(default="#0b5394", pattern="^#[0-9a-fA-F]{6}$")
+
+    @property
+    def calendar(self) -> Calendar:
+        """The planning calendar these settings describe."""
+        return Calendar(self.bucket, self.calendar_shift_days)
+
+
+def load_settings(workspace: Path | str) -> Settings:
+    """Read `sop.yaml` of a workspace folder.
+
+    Raises
+    ------
+    SettingsError
+        When the file is missing, is not YAML, or any key or value is wrong; all faults at once.
+    """
+    path = Path(workspace) / SETTINGS_FILE
+    if not path.is_file():
+        raise SettingsError(f"{path} is missing; `sop new {workspace}` makes a workspace with one")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        raise SettingsError(f"{path} is not readable YAML in UTF-8: {fault}") from fault
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold `key: value` lines, got {type(content).__name__}")
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as faults:
+        raise SettingsError("\n".join(_fault_line(path, fault) for fault in faults.errors())) from None
+
+
+def expand_variables(text: str) -> str:
+    """Replace `${NAME}` and `${NAME:-default}` by environment variables.
+
+    Examples
+    --------
+    >>> expand_variables("${SOP_NO_SUCH_NAME:-../files}/erp")
+    '../files/erp'
+    """
+
+    def value(match: re.Match) -> str:
+        found = os.environ.get(match[1], match[2])
+        if found is None:
+            raise SettingsError(f"environment variable {match[1]} is not set; {text!r} needs it")
+        return found
+
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text)
+
+
+def _fault_line(path: Path, fault: dict) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: unknown key {key}; remove it or correct its spelling"
+    return f"{path}: {key}: {fault['msg']} (found {fault.get('input')!r})"

@@ -1,0 +1,1 @@
+"""The supply plan: a Pyomo model, one function per constraint family, solved by HiGHS."""

@@ -163,7 +163,7 @@ def load_settings(workspace: Path | str) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as faults:
-        raise SettingsError("\n".join(_fault_line(path, fault) for fault in faults.errors())) from None
+        raise SettingsError("\n".join(_fault_line(path, dict(fault)) for fault in faults.errors())) from None
 
 
 def expand_variables(text: str) -> str:

@@ -240,7 +240,7 @@ def _table(name: str, declared: dict) -> Table:
 
 
 def _column(name: str, declared: str | dict) -> Column:
-    options = {"meaning": declared} if isinstance(declared, str) else dict(declared)
+    options: dict[str, Any] = {"meaning": declared} if isinstance(declared, str) else dict(declared)
     kind, unit = _by_suffix(name)
     options["allowed"] = tuple(options.get("allowed", ()))
     return Column(name, options.pop("type", kind), options.pop("unit", unit), **options)

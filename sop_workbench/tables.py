@@ -75,7 +75,7 @@ class Column:
 
     @property
     def is_required(self) -> bool:
-        """Must a source bring it, with a value in every row?"""
+        """True where a source must bring it, with a value in every row."""
         return not self.nullable and self.default is None
 
 
@@ -326,8 +326,9 @@ def _rule_findings(declared: Table, frame: pd.DataFrame, unreadable: dict[str, n
                 findings.append(_value_finding(rule, declared, frame, wrong, column, _remedy(rule, column)))
     double = frame.duplicated(list(declared.key), keep=False)
     if double.any():
-        findings.append(finding("duplicate_key", "blocks", declared.name, key_text(frame[double].drop_duplicates(list(declared.key)), declared.key),
-                                int(double.sum()), "", "keep one row per key, or add the quantities up in the source query"))
+        keys = key_text(frame[double].drop_duplicates(list(declared.key)), declared.key)
+        findings.append(finding("duplicate_key", "blocks", declared.name, keys, int(double.sum()), "",
+                                "keep one row per key, or add the quantities up in the source query"))
     return findings
 
 

@@ -1,22 +1,436 @@
-"""One function per KPI: aggregate first, divide last; a KPI whose denominator is zero is NaN, never 0."""
+"""One function per KPI: aggregate first, divide last; a KPI whose denominator is zero is NaN, never 0.
+
+Every function takes plain numbers or series and returns one number. `kpi_table` puts unit, target,
+traffic light, formula and reason beside it; `DEFINITIONS` holds the one wording of each formula.
+"""
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from sop_workbench.errors import DataError, SopError
 from sop_workbench.settings import Settings
+from sop_workbench.tables import finding, issue_frame, validate
+
+DAYS_PER_YEAR = 365.0
+
+Better = Literal["low", "high", "near zero", "not judged"]
 
 
-def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Give measured KPIs their unit, target, traffic light, formula and reason; returns `kpi`.
+class Definition(NamedTuple):
+    """How a KPI is worded and judged.
 
-    `measures` has the columns kpi, level, member, period, value.
+    `tolerance` names the field of `settings.tolerances` that is its target; `amber` says how far beyond the
+    target is still amber, as a multiple of the target (of the distance to 1 for KPIs where high is good).
     """
-    raise NotImplementedError
+
+    unit: str
+    formula: str
+    when_undefined: str
+    better: Better = "not judged"
+    tolerance: str = ""
+    amber: float = 1.25
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "wape": Definition("ratio", "Σ|A−F| / ΣA", "no actual demand", "low", "forecast_wape_ratio"),
+    "bias": Definition("ratio", "Σ(F−A) / ΣA, + is over-forecast", "no actual demand", "near zero", "forecast_bias_ratio", 1.5),
+    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change"),
+    "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error"),
+    "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known"),
+    "cycle_service_level": Definition("ratio", "cycles without stockout / cycles", "no cycle", "high", "service_level_ratio", 2.0),
+    "fill_rate": Definition("ratio", "on-time quantity / ordered quantity", "nothing ordered", "high", "service_level_ratio", 2.0),
+    "otif": Definition("ratio", "orders complete and on time / orders", "no order", "high", "service_level_ratio", 2.0),
+    "inventory_turns": Definition("turns a year", "annual COGS / average inventory", "no inventory"),
+    "days_of_inventory": Definition("days", "365 / turns", "no COGS"),
+    "days_of_sales": Definition("days", "average receivables / annual revenue × 365", "no revenue"),
+    "days_of_payables": Definition("days", "average payables / annual COGS × 365", "no COGS"),
+    "cash_to_cash": Definition("days", "DIO + DSO − DPO", "one of DIO, DSO, DPO is not defined"),
+    "gross_margin": Definition("ratio", "(revenue − COGS) / revenue", "no revenue"),
+    "gmroi": Definition("ratio", "annual gross margin / average inventory at cost", "no inventory"),
+    "production_adherence": Definition("ratio", "Σ min(actual, plan) / Σ plan, by item", "nothing planned", "high",
+                                       "service_level_ratio", 2.0),
+    "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",
+                              "utilisation_ratio", 1.1),
+    "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock"),
+    "plan_stability": Definition("ratio", "Σ|plan now − plan last cycle| inside the fence / Σ plan now", "no plan", "low",
+                                 "plan_deviation_ratio", 1.5),
+    "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due"),
+    "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made"),
+    "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override"),
+}
+
+
+# ------------------------------------------------------------------ forecast
+def wape(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """Absolute forecast error as a share of actual demand: Σ|A−F| / ΣA.
+
+    Parameters
+    ----------
+    actual, forecast : Series or array of equal length, base units
+        One value per item, market and period of the level and lag that is judged.
+
+    Raises
+    ------
+    SopError
+        When lengths differ or a value is missing.
+
+    Examples
+    --------
+    >>> wape([100, 0, 50], [90, 10, 50])
+    0.13333333333333333
+    """
+    a, f = _pair(actual, forecast, "wape")
+    return ratio(np.abs(a - f).sum(), a.sum())
+
+
+def bias(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """Forecast error with its sign as a share of demand: Σ(F−A) / ΣA; positive is over-forecast.
+
+    Examples
+    --------
+    >>> bias([100, 100], [110, 100])
+    0.05
+    """
+    a, f = _pair(actual, forecast, "bias")
+    return ratio((f - a).sum(), a.sum())
+
+
+def mase(actual: ArrayLike, forecast: ArrayLike, history: ArrayLike, season: int = 12) -> float:
+    """Mean absolute error over that of last season's value within the training history.
+
+    MAE(A, F) / mean |y_t − y_{t−m}|, both in base units; the denominator uses `history` alone, never the scored periods.
+
+    Examples
+    --------
+    >>> mase([12], [10], history=[1, 2, 3, 4], season=2)
+    1.0
+    """
+    a, f = _pair(actual, forecast, "mase")
+    past = np.asarray(history, dtype=float)
+    if len(a) == 0 or len(past) <= season:
+        return np.nan
+    return ratio(np.abs(a - f).mean(), np.abs(past[season:] - past[:-season]).mean())
+
+
+def tracking_signal(actual: ArrayLike, forecast: ArrayLike) -> float:
+    """How many mean errors the sum of errors is away from zero: Σ(F−A) / mean|F−A|; positive is over-forecast.
+
+    Examples
+    --------
+    >>> tracking_signal([10, 10, 10], [12, 12, 12])
+    3.0
+    """
+    a, f = _pair(actual, forecast, "tracking_signal")
+    return ratio((f - a).sum(), np.abs(f - a).mean()) if len(a) else np.nan
+
+
+def forecast_value_added(error_before: float, error: float) -> float:
+    """What a step gained: error of the step before minus its own (same set, lag and weights).
+
+    Examples
+    --------
+    >>> round(forecast_value_added(0.40, 0.35), 2)
+    0.05
+    """
+    return float(error_before - error)
+
+
+# ------------------------------------------------------------------ service
+def fill_rate(on_time: ArrayLike, ordered: ArrayLike) -> float:
+    """Share of the ordered quantity that was delivered on time: Σ on time / Σ ordered.
+
+    Examples
+    --------
+    >>> fill_rate([95, 0], [100, 0])
+    0.95
+    """
+    o, t = _pair(ordered, on_time, "fill_rate")
+    return ratio(t.sum(), o.sum())
+
+
+def otif(on_time: ArrayLike, ordered: ArrayLike) -> float:
+    """Share of orders delivered complete and on time; one row is one order.
+
+    Examples
+    --------
+    >>> otif([10, 9, 5], [10, 10, 5])
+    0.6666666666666666
+    """
+    o, t = _pair(ordered, on_time, "otif")
+    return ratio(((t >= o) & (o > 0)).sum(), (o > 0).sum())
+
+
+def cycle_service_level(is_stockout: ArrayLike) -> float:
+    """Share of replenishment cycles without stockout (not the fill rate).
+
+    Examples
+    --------
+    >>> cycle_service_level([False, False, True, False])
+    0.75
+    """
+    flags = np.asarray(is_stockout, dtype=bool)
+    return ratio((~flags).sum(), len(flags))
+
+
+# ------------------------------------------------------------------ money
+def inventory_turns(cogs_per_year: float, average_inventory: float) -> float:
+    """How often a year the stock is sold: annual COGS / average inventory, both at standard cost.
+
+    Examples
+    --------
+    >>> inventory_turns(1200, 100)
+    12.0
+    """
+    return ratio(cogs_per_year, average_inventory)
+
+
+def days_of_inventory(cogs_per_year: float, average_inventory: float) -> float:
+    """Days the average stock lasts (DIO): 365 / turns.
+
+    Examples
+    --------
+    >>> days_of_inventory(3650, 100)
+    10.0
+    """
+    return ratio(average_inventory * DAYS_PER_YEAR, cogs_per_year)
+
+
+def days_of_sales(revenue_per_year: float, average_receivables: float) -> float:
+    """Days until customers pay (DSO): average receivables / annual revenue × 365."""
+    return ratio(average_receivables * DAYS_PER_YEAR, revenue_per_year)
+
+
+def days_of_payables(cogs_per_year: float, average_payables: float) -> float:
+    """Days until suppliers are paid (DPO): average payables / annual COGS × 365."""
+    return ratio(average_payables * DAYS_PER_YEAR, cogs_per_year)
+
+
+def cash_to_cash(days_inventory: float, days_sales: float, days_payables: float) -> float:
+    """Days money is tied up between paying suppliers and being paid: DIO + DSO − DPO.
+
+    Examples
+    --------
+    >>> cash_to_cash(60, 45, 30)
+    75.0
+    """
+    return float(days_inventory + days_sales - days_payables)
+
+
+def gross_margin(revenue: float, cogs: float) -> float:
+    """Share of revenue left after cost of goods sold: (revenue − COGS) / revenue.
+
+    Examples
+    --------
+    >>> gross_margin(200, 150)
+    0.25
+    """
+    return ratio(revenue - cogs, revenue)
+
+
+def gmroi(margin_per_year: float, average_inventory: float) -> float:
+    """Annual gross margin earned per unit of money in stock.
+
+    Examples
+    --------
+    >>> gmroi(300, 100)
+    3.0
+    """
+    return ratio(margin_per_year, average_inventory)
+
+
+# ------------------------------------------------------------------ operations
+def production_adherence(actual: ArrayLike, plan: ArrayLike) -> float:
+    """Share of the plan that was made, item by item: Σ min(actual, plan) / Σ plan; over-build does not offset.
+
+    Examples
+    --------
+    >>> production_adherence([120, 50], [100, 100])
+    0.75
+    """
+    a, p = _pair(actual, plan, "production_adherence")
+    return ratio(np.minimum(a, p).sum(), p.sum())
+
+
+def utilisation(load_hours: ArrayLike, demonstrated_hours: ArrayLike) -> float:
+    """Load as a share of demonstrated capacity, hours over hours.
+
+    Examples
+    --------
+    >>> utilisation([90, 110], [100, 100])
+    1.0
+    """
+    load, hours = _pair(load_hours, demonstrated_hours, "utilisation")
+    return ratio(load.sum(), hours.sum())
+
+
+def excess_ratio(excess_amt: float, inventory_amt: float) -> float:
+    """Share of the stock's money that lies beyond the cover limit or has no demand (excess and obsolete)."""
+    return ratio(excess_amt, inventory_amt)
+
+
+def plan_stability(plan_now: ArrayLike, plan_before: ArrayLike) -> float:
+    """How much the plan moved inside the fence since the last cycle: Σ|now − before| / Σ now (0 is perfectly calm).
+
+    Examples
+    --------
+    >>> plan_stability([100, 100], [90, 100])
+    0.05
+    """
+    now, before = _pair(plan_now, plan_before, "plan_stability")
+    return ratio(np.abs(now - before).sum(), now.sum())
+
+
+def share(is_met: ArrayLike) -> float:
+    """Share of rows that meet a condition: steps on time, decisions closed, overrides with an owner.
+
+    Examples
+    --------
+    >>> share([True, True, False, True])
+    0.75
+    """
+    flags = np.asarray(is_met, dtype=bool)
+    return ratio(flags.sum(), len(flags))
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """Numerator over denominator, NaN where the denominator is zero or not known.
+
+    Examples
+    --------
+    >>> ratio(1, 0)
+    nan
+    """
+    return float(numerator) / float(denominator) if denominator else float("nan")
+
+
+# ------------------------------------------------------------------ the table
+def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Put unit, target, traffic light, formula and reason beside measured KPIs.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        Columns kpi (a name of `DEFINITIONS`), level, member, period, value (NaN: not defined), and
+        optionally note (text put behind the reason).
+    settings : Settings
+        Its tolerances are the targets.
+
+    Returns
+    -------
+    DataFrame
+        The `kpi` table, sorted by its key. A KPI without a tolerance, or without a value, shows `none`.
+
+    Raises
+    ------
+    DataError
+        When a KPI has no definition.
+
+    Examples
+    --------
+    >>> measured = pd.DataFrame([{"kpi": "wape", "level": "total", "member": "all", "period": "2026-09-01", "value": 0.4}])
+    >>> kpi_table(measured, Settings(company="Demo"))[["value", "target", "status", "reason"]].to_dict("records")
+    [{'value': 0.4, 'target': 0.35, 'status': 'amber', 'reason': '0.40 is beyond the target 0.35'}]
+    """
+    unknown = sorted(set(measures["kpi"]) - set(DEFINITIONS))
+    if unknown:
+        raise DataError(issue_frame([finding("unknown_kpi", "blocks", "kpi", "", len(unknown), ", ".join(unknown),
+                                             f"use one of {', '.join(DEFINITIONS)}")]))
+    rows = [_judged(row, settings) for row in measures.to_dict("records")]
+    columns = ["kpi", "level", "member", "period", "value", "unit", "target", "status", "formula", "reason"]
+    frame = pd.DataFrame(rows, columns=columns).sort_values(["kpi", "level", "member", "period"], ignore_index=True)
+    return validate("kpi", frame)
 
 
 def plan_measures(
-    unmet_demand: pd.DataFrame, resource_plan: pd.DataFrame, capacity: pd.DataFrame, financial_projection: pd.DataFrame, settings: Settings
+    unmet_demand: pd.DataFrame, resource_plan: pd.DataFrame, capacity: pd.DataFrame, financial_projection: pd.DataFrame,
+    cash_projection: pd.DataFrame, buckets_per_year: int,
 ) -> pd.DataFrame:
-    """KPIs of the plan as measures for `kpi_table`: fill, utilisation, turns, days of inventory, cash-to-cash, margin, GMROI."""
-    raise NotImplementedError
+    """KPIs of the plan over its whole horizon, as measures for `kpi_table`.
+
+    Fill rate in total and by market, utilisation in total and by resource, and turns, days of inventory, sales and
+    payables, cash-to-cash, gross margin and GMROI in total. The period shown is the first of the horizon.
+
+    Parameters
+    ----------
+    unmet_demand, resource_plan, financial_projection, cash_projection : DataFrame
+        Result tables of one plan.
+    capacity : DataFrame
+        Input table; its demonstrated hours count where given, else the plan's regular hours.
+    buckets_per_year : int
+        12 for months, 52 for weeks: flows of the horizon are scaled to a year.
+    """
+    period = financial_projection["period"].min()
+    rows = [("fill_rate", "total", "all", fill_rate(unmet_demand["served_qty"], unmet_demand["demand_qty"]))]
+    rows += [("fill_rate", "market_id", market, fill_rate(part["served_qty"], part["demand_qty"]))
+             for market, part in unmet_demand.groupby("market_id")]
+    rows += _utilisation_rows(resource_plan, capacity)
+    rows += _money_rows(financial_projection, cash_projection, buckets_per_year)
+    return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
+
+
+def _utilisation_rows(resource_plan: pd.DataFrame, capacity: pd.DataFrame) -> list[tuple]:
+    hours = resource_plan.merge(capacity[["resource_id", "period", "demonstrated_hours"]], on=["resource_id", "period"],
+                                how="left", validate="1:1")
+    hours["hours"] = hours["demonstrated_hours"].fillna(hours["regular_hours"])
+    rows = [("utilisation", "total", "all", utilisation(hours["used_hours"], hours["hours"]))]
+    return rows + [("utilisation", "resource_id", resource, utilisation(part["used_hours"], part["hours"]))
+                   for resource, part in hours.groupby("resource_id")]
+
+
+def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFrame, buckets_per_year: int) -> list[tuple]:
+    per_year = buckets_per_year / max(financial_projection["period"].nunique(), 1)
+    year = financial_projection[["revenue_amt", "cogs_amt", "gross_margin_amt"]].sum() * per_year
+    inventory = financial_projection.groupby("period")["inventory_amt"].sum().mean()
+    days_inventory = days_of_inventory(year["cogs_amt"], inventory)
+    days_sales = days_of_sales(year["revenue_amt"], cash_projection["receivable_amt"].mean())
+    days_payables = days_of_payables(year["cogs_amt"], cash_projection["payable_amt"].mean())
+    values = {
+        "inventory_turns": inventory_turns(year["cogs_amt"], inventory),
+        "days_of_inventory": days_inventory,
+        "days_of_sales": days_sales,
+        "days_of_payables": days_payables,
+        "cash_to_cash": cash_to_cash(days_inventory, days_sales, days_payables),
+        "gross_margin": gross_margin(year["revenue_amt"], year["cogs_amt"]),
+        "gmroi": gmroi(year["gross_margin_amt"], inventory),
+    }
+    return [(kpi, "total", "all", value) for kpi, value in values.items()]
+
+
+def _judged(row: dict, settings: Settings) -> dict:
+    definition = DEFINITIONS[row["kpi"]]
+    target = getattr(settings.tolerances, definition.tolerance) if definition.tolerance else np.nan
+    status, reason = _light(row["value"], target, definition)
+    note = row.get("note")
+    return {**{c: row[c] for c in ("kpi", "level", "member", "period", "value")}, "unit": definition.unit, "target": target,
+            "status": status, "formula": definition.formula, "reason": f"{reason}; {note}" if isinstance(note, str) and note else reason}
+
+
+def _light(value: float, target: float, definition: Definition) -> tuple[str, str]:
+    """Status and the sentence why; distances are measured on the side that hurts."""
+    if pd.isna(value):
+        return "none", f"not defined: {definition.when_undefined}"
+    if definition.better == "not judged":
+        return "none", "no target is set"
+    miss = {"low": value, "near zero": abs(value), "high": 1 - value}[definition.better]
+    limit = 1 - target if definition.better == "high" else target
+    if miss <= limit + 1e-12:
+        return "green", f"{value:.2f} meets the target {target:.2f}"
+    verdict = "amber" if miss <= limit * definition.amber + 1e-12 else "red"
+    words = {"amber": "is beyond", "red": "is far beyond"}[verdict]
+    return verdict, f"{value:.2f} {words} the target {target:.2f}"
+
+
+def _pair(first: ArrayLike, second: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both series as arrays, compared by position; lengths equal and nothing missing."""
+    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if a.shape != b.shape:
+        raise SopError(f"{name}: {a.size} values stand beside {b.size}; join the tables on their keys first")
+    missing = int((np.isnan(a) | np.isnan(b)).sum())
+    if missing:
+        raise SopError(f"{name}: {missing} of {a.size} values are missing; leave the rows out or say what they are, absent is not zero")
+    return a, b

@@ -1,1 +1,11 @@
-"""The supply plan: a Pyomo model, one function per constraint family, solved by HiGHS."""
+"""Supply plan: the most profitable plan that the limits allow, and what each limit costs.
+
+`plan_supply` is the one call a review needs. `instance` turns tables into sparse sets and parameters,
+`model` states sets and variables, `constraints` one function per constraint family, `costs` one named
+expression per finance column, `solve` hands the arrays to HiGHS, `readback` turns the solution into
+tables, `explain` says which limits bind and what one more unit is worth.
+"""
+
+from sop_workbench.supply.plan import SupplyResult, plan_supply
+
+__all__ = ["SupplyResult", "plan_supply"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import getpass
 import hashlib
 import json
 import logging
@@ -16,31 +17,34 @@ import os
 import platform
 import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import nbformat
+import pandas as pd
 import papermill
 import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from papermill.execute import raise_for_execution_errors
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors
-from sop_workbench.errors import CycleLockedError, SettingsError, SopError, StepFailedError
+from sop_workbench import __version__, errors, tables
+from sop_workbench.errors import CycleLockedError, SettingsError, SopError, StepFailedError, StoreConflictError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
+    from jupyter_client.provisioning import LocalProvisioner
+
     from sop_workbench.store import Cycle, Workspace
 
 PACKAGE = Path(__file__).parent
@@ -55,7 +59,7 @@ _NOT_PLANNING = {"steps", "newest_cycle", "store", "brand_colour"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
-    "cycles": "the list of locked cycles", "upstream": "the step before it",
+    "cycles": "the list of locked cycles", "inputs": "the input tables", "upstream": "the step before it",
 }
 
 
@@ -165,14 +169,517 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
     ------
     CycleLockedError
         When the cycle is locked: a locked cycle is never run again.
+    StoreConflictError
+        When another process is running this cycle.
     StepFailedError
         When a step fails; names step, notebook, cell and cause.
     SettingsError
         When a step or parameter is unknown or a value has the wrong type; nothing has run then.
     """
-    raise NotImplementedError
+    cycle = chain.cycle
+    if cycle.is_locked:
+        raise CycleLockedError(f"cycle {cycle.id} is locked: a locked cycle is never run again; start the next cycle instead")
+    begin = chain.steps.index(chain.find(first)) if first else 0
+    end = chain.steps.index(chain.find(last)) if last else len(chain.steps) - 1
+    for step in chain.steps[: end + 1]:
+        check_parameters(chain.notebook(step), chain.values(step))
+    is_whole = end == len(chain.steps) - 1
+    with _only_chain(chain) as lock, _quiet_libraries():
+        run = _Run(chain, lock, begin if first else None)
+        run.steps(chain.steps[: end + 1])
+        if is_whole:
+            run.outputs(outputs or {})
+    return step_states(chain)
 
 
 def step_states(chain: Chain) -> list[StepState]:
     """Where every step of a cycle stands, who owns it, when it is due and what made it stale."""
+    manifest, last = _read_manifest(chain), _last_statuses(chain.cycle)
+    common, is_running = _common_parts(chain), _is_running(chain)
+    states, upstream = [], ""
+    for number, step in enumerate(chain.steps):
+        parts = _parts(chain, step, number, common, upstream)
+        upstream = _digest(parts)
+        status, reason = _status(chain, step, last.get(step.name), upstream, is_running)
+        entry = manifest.get("steps", {}).get(step.name, {})
+        if status == "stale":
+            reason = _what_changed(entry, parts)
+        elif status == "failed":
+            reason = entry.get("error", "")
+        states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
+    return states
+
+
+def check_parameters(notebook: Path, values: Mapping[str, Any]) -> None:
+    """Refuse a parameter that the notebook does not declare, or a value of another type.
+
+    Raises
+    ------
+    SettingsError
+        Naming notebook, parameter and what is declared.
+    """
+    try:
+        declared = papermill.inspect_notebook(_literal(notebook))
+    except (ValueError, nbformat.reader.NotJSONError) as fault:
+        raise SettingsError(f"{notebook} cannot be read as a notebook: {str(fault).splitlines()[0]}") from None
+    for name, value in values.items():
+        if name not in declared:
+            raise SettingsError(f"{notebook.name} has no parameter {name!r}; it declares {', '.join(declared) or 'none'}")
+        wanted = _declared_type(declared[name])
+        if wanted and not _fits(value, wanted):
+            raise SettingsError(f"{notebook.name}: parameter {name} must be {wanted}, got {type(value).__name__} {value!r}")
+
+
+def _declared_type(parameter: Mapping[str, str]) -> str | None:
+    """Type as annotated, else that of the default; None where neither tells."""
+    if parameter["inferred_type_name"] != "None":
+        return parameter["inferred_type_name"].partition("[")[0].strip().lower()
+    try:
+        default = ast.literal_eval(parameter["default"])
+    except (ValueError, SyntaxError):
+        return None
+    return None if default is None else type(default).__name__
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool,
+                             "list": list, "dict": dict, "tuple": (list, tuple)}
+    if wanted not in kinds:
+        return True
+    return isinstance(value, kinds[wanted]) and (wanted == "bool" or not isinstance(value, bool))
+
+
+class _Run:
+    """One call of the chain: its manifest, its progress bar and the lock it holds."""
+
+    def __init__(self, chain: Chain, lock: _Lock, begin: int | None) -> None:
+        self.chain, self.lock, self.begin = chain, lock, begin
+        self.folder = Path(chain.cycle.folder)
+        self.common = _common_parts(chain)
+        self.manifest = _new_manifest(chain, self.common)
+        self.upstream = ""
+
+    def steps(self, steps: tuple[Step, ...]) -> None:
+        """Run or skip each step."""
+        with tqdm(total=len(steps), unit="step", disable=None, dynamic_ncols=True) as bar:
+            for number, step in enumerate(steps):
+                bar.set_description(step.name)
+                self._step(number, step, bar)
+                bar.update()
+
+    def outputs(self, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
+        """Write the files of the binder that are missing or older than the last step."""
+        for name, write in outputs.items():
+            written = self.manifest["outputs"].get(name, {})
+            if written.get("fingerprint") == self.upstream and (self.folder / name).is_file():
+                continue
+            start = time.perf_counter()
+            write(self.chain.cycle)
+            seconds = round(time.perf_counter() - start, 3)
+            self.manifest["outputs"][name] = {
+                "fingerprint": self.upstream, "wall_seconds": seconds, "sha256": _file_hash(self.folder / name)}
+            _write_manifest(self.folder, self.manifest)
+            tqdm.write(f"{name:<26} written    {seconds:7.1f} s")
+
+    def _step(self, number: int, step: Step, bar: tqdm) -> None:
+        parts = _parts(self.chain, step, number, self.common, self.upstream)
+        self.upstream = fingerprint = _digest(parts)
+        is_done = _is_done(self.chain, step, _last_statuses(self.chain.cycle).get(step.name), fingerprint)
+        if self.begin is not None and number < self.begin:
+            if not is_done:
+                raise StepFailedError(f"{step.name} is not done, so the chain cannot start at {self.chain.steps[self.begin].name}; "
+                                      f"run it with --from {step.name}, or without --from")
+        elif is_done and self.begin is None and not (step.sources and self.chain.workspace.settings.sources.url):
+            tqdm.write(f"{step.name:<26} unchanged")
+        else:
+            self._execute(step, parts, fingerprint, bar)
+
+    def _execute(self, step: Step, parts: dict[str, str], fingerprint: str, bar: tqdm) -> None:
+        _append_status(self.chain.cycle, step, "running", fingerprint, "chain started the step")
+        entry: dict[str, Any] = {"status": "failed", "fingerprint": fingerprint, "started_at": _now(),
+                                 "parameters": self.chain.values(step), "parts": parts}
+        start, memory = time.perf_counter(), _MemoryWatch()
+        try:
+            with memory:
+                _execute_notebook(self.chain, step, self.lock, lambda words: bar.set_postfix_str(words))
+            entry["status"] = "done"
+        except StepFailedError as fault:
+            entry["error"] = str(fault)
+            raise
+        except KeyboardInterrupt:
+            entry["error"] = f"{step.name} was stopped by hand"
+            raise
+        finally:
+            entry |= {"wall_seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(memory.peak_bytes / 2**20, 1)}
+            self.manifest["steps"][step.name] = entry
+            self.manifest["tables"] = _table_versions(self.chain.cycle)
+            _write_manifest(self.folder, self.manifest)
+            _append_status(self.chain.cycle, step, entry["status"], fingerprint, entry.get("error", "ran to its end").splitlines()[0])
+        tqdm.write(f"{step.name:<26} done       {entry['wall_seconds']:7.1f} s {entry['peak_memory_mb']:7.0f} MB")
+
+
+# ------------------------------------------------------------------ one notebook
+
+
+def _execute_notebook(chain: Chain, step: Step, lock: _Lock, show: Callable[[str], None]) -> None:
+    """Execute a notebook into the binder; a failing one is kept with its error marked."""
+    source, target = chain.notebook(step), Path(chain.cycle.folder) / f"{step.name}.ipynb"
+    partial = target.with_name(f".{step.name}.partial.ipynb")
+    cells = {"count": len(nbformat.read(source, as_version=4).cells) + 1, "at": 0}
+
+    def on_cell_start(cell_index: int, **_: Any) -> None:
+        cells["at"] = cell_index
+        show(f"cell {cell_index + 1}/{cells['count']}")
+
+    try:
+        with (target.parent / LOG).open("a", encoding="utf-8") as log:
+            papermill.execute_notebook(
+                _literal(source), _literal(partial), chain.values(step), kernel_name="python3", language="python", progress_bar=False,
+                request_save_on_cell_execute=False, cwd=str(chain.workspace.folder), on_cell_start=on_cell_start,
+                kernel_manager_class=_kernel_class(log, lock.note_kernel))
+    except PapermillExecutionError as fault:
+        os.replace(partial, target)
+        raise StepFailedError(_failure(step, target, f"In [{fault.exec_count}]", _one_line(fault.ename, fault.evalue))) from None
+    except DeadKernelError:
+        _mark_dead(chain, step, partial, cells["at"])
+        os.replace(partial, target)
+        raise StepFailedError(_failure(step, target, f"number {cells['at'] + 1}", "the kernel died; most often the machine ran out "
+                              f"of memory, see also {target.parent / LOG}")) from None
+    os.replace(partial, target)
+
+
+def _mark_dead(chain: Chain, step: Step, path: Path, cell_index: int) -> None:
+    """Save the notebook of a kernel that died, marked as papermill marks an exception."""
+    notebook = papermill.execute_notebook(_literal(chain.notebook(step)), None, chain.values(step), kernel_name="python3",
+                                          language="python", prepare_only=True, progress_bar=False)
+    error = nbformat.v4.new_output("error", ename="DeadKernelError", evalue="the kernel died", traceback=["the kernel died in this cell"])
+    notebook.cells[cell_index].outputs = [error]
+    with suppress(PapermillExecutionError):
+        raise_for_execution_errors(notebook, _literal(path))
+
+
+def _failure(step: Step, notebook: Path, cell: str, cause: str) -> str:
+    return f"{step.name} failed in cell {cell} of {notebook}\n{cause}"
+
+
+def _one_line(name: str, message: str) -> str:
+    """A message of the workbench whole, any other error by its first line."""
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, SopError):
+        return f"{name}: {message}"
+    return f"{name}: {next(iter(message.strip().splitlines()), 'no message')} (traceback in the notebook)"
+
+
+def _kernel_class(log: IO[str], started: Callable[[int], None]) -> type[AsyncKernelManager]:
+    """A kernel of this very interpreter, whatever kernelspecs the machine has; what it prints itself goes to the log."""
+
+    class SameInterpreterKernel(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
+
+        async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # the library swaps sync for async itself
+            await self._async_start_kernel(env=_kernel_environment(), stdout=log, stderr=log, **options)
+            started(cast("int", cast("LocalProvisioner", self.provisioner).pid))
+
+    return SameInterpreterKernel
+
+
+def _kernel_environment() -> dict[str, str]:
+    """One thread per numeric library (the steps use processes) and a fixed hash seed, unless the user chose."""
+    return {**dict.fromkeys(_THREADS, "1"), "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", **os.environ}
+
+
+def _literal(path: Path) -> str:
+    """A path in which papermill will not look for `{parameter}` fields."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+class _MemoryWatch:
+    """Peak resident memory of all child processes (the kernel and its workers), sampled in a thread."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> _MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self.peak_bytes = max(self.peak_bytes, sum(_resident(p) for p in psutil.Process().children(recursive=True)))
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.Error:  # it ended between the listing and the question
+        return 0
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Only errors of papermill and its helpers are worth a planner's screen."""
+    loggers = [logging.getLogger(name) for name in ("papermill", "nbclient", "traitlets", "jupyter_client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+# ------------------------------------------------------------------ one chain per cycle
+
+
+class _Lock:
+    """The lock file of a cycle's chain; the operating system frees it when the process ends, however it ends."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._content: dict[str, Any] = {"pid": os.getpid(), "by": _who(), "since": _now()}
+        self._write()
+
+    def note_kernel(self, pid: int) -> None:
+        """Remember the kernel, so that the next chain can end it if this one is killed."""
+        self._content["kernel"] = {"pid": pid, "created": psutil.Process(pid).create_time()}
+        self._write()
+
+    def _write(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        json.dump(self._content, self._file)
+        self._file.flush()
+
+
+@contextmanager
+def _only_chain(chain: Chain) -> Iterator[_Lock]:
+    folder = Path(chain.cycle.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        holder = _lock_holder(file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = f"{holder.get('by', 'somebody')} (process {holder.get('pid', '?')}, since {holder.get('since', '?')})"
+            raise StoreConflictError(f"cycle {chain.cycle.id} is being run already by {who}; wait until it ends") from None
+        _end_orphan(holder.get("kernel"))
+        yield _Lock(file)
+        file.seek(0)
+        file.truncate()
+
+
+def _lock_holder(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        return json.loads(file.read() or "{}")
+    except json.JSONDecodeError:  # killed while writing
+        return {}
+
+
+def _end_orphan(kernel: Mapping[str, float] | None) -> None:
+    """End the kernel of a chain that was killed, before it writes once more; it ends itself within a second as a rule."""
+    if not kernel:
+        return
+    try:
+        process = psutil.Process(int(kernel["pid"]))
+        if process.create_time() != kernel["created"]:  # the number was given to another process meanwhile
+            return
+        family = [*process.children(recursive=True), process]
+        psutil.wait_procs(family, timeout=_ORPHAN_SECONDS)
+        for member in family:
+            if member.is_running():
+                member.kill()
+        psutil.wait_procs(family, timeout=_ORPHAN_SECONDS)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _is_running(chain: Chain) -> bool:
+    path = Path(chain.cycle.folder) / LOCK
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+# ------------------------------------------------------------------ what a step was made of
+
+
+def _common_parts(chain: Chain) -> dict[str, Any]:
+    """Hashes that all steps share; source and scenario files one by one."""
+    folder, settings = Path(chain.workspace.folder), chain.workspace.settings
+    before = [c for c in chain.workspace.store.locked_cycles() if c < chain.cycle.id]
+    return {
+        "code": _digest(_file_hashes(PACKAGE, PACKAGE)),
+        "packages": _digest(_packages()),
+        "settings": _digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
+        "cycles": _digest(before),
+        "sources": _source_hashes(folder, settings.sources.folder, settings.sources.sql),
+        "scenarios": _file_hashes(folder / "scenarios", folder),
+    }
+
+
+def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], upstream: str) -> dict[str, str]:
+    """What a step's result depends on, each as a hash."""
+    parts = {name: common[name] for name in ("code", "packages", "settings", "cycles")}
+    cells = [(cell.cell_type, cell.source) for cell in nbformat.read(chain.notebook(step), as_version=4).cells]
+    parts |= {"notebook": _digest(cells), "upstream": upstream,
+              "parameters": _digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
+    parts |= {name: _digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
+    if step.records:
+        parts["records"] = _digest({name: sorted(chain.cycle.records(name)["record_id"].astype(str)) for name in step.records})
+    if number and chain.steps[number - 1].sources:
+        parts["inputs"] = _inputs_hash(chain.cycle)
+    return parts
+
+
+def _inputs_hash(cycle: Cycle) -> str:
+    """Content of the cycle's input tables: what a database held when it was read is known by nothing else."""
+    present = [name for name in tables.names("input") if cycle.has(name)]
+    return _digest({name: hashlib.sha256(pd.util.hash_pandas_object(cycle.read(name), index=False).to_numpy().tobytes()).hexdigest()
+                    for name in present})
+
+
+def _source_hashes(folder: Path, sources: str | None, sql: str) -> dict[str, str]:
+    found = _file_hashes(folder / sql, folder)
+    if sources:
+        found |= _file_hashes(folder / expand_variables(sources), folder)
+    return found
+
+
+def _file_hashes(folder: Path, base: Path) -> dict[str, str]:
+    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith((".", "~$"))]
+    return {os.path.relpath(p, base): _file_hash(p) for p in paths}
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _packages() -> dict[str, str]:
+    """Python and the version of every package the workbench declares."""
+    names = [re.split(r"[^\w.-]", line)[0] for line in metadata.requires("sop-workbench") or [] if "extra ==" not in line]
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def _is_done(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprint: str) -> bool:
+    is_same = last is not None and last["status"] == "done" and last["fingerprint"] == fingerprint
+    return is_same and (Path(chain.cycle.folder) / f"{step.name}.ipynb").is_file()
+
+
+def _status(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprint: str, is_running: bool) -> tuple[str, str]:
+    if last is None:
+        return "draft", ""
+    if chain.cycle.is_locked:
+        return "locked", ""
+    if last["status"] == "running":
+        return ("running", "") if is_running else ("interrupted", "the chain was stopped in this step; run it again")
+    if last["status"] == "failed":
+        return "failed", ""
+    return ("done", "") if _is_done(chain, step, last, fingerprint) else ("stale", "")
+
+
+def _what_changed(entry: Mapping[str, Any], parts: Mapping[str, str]) -> str:
+    before = entry.get("parts", {})
+    changed = [name for name in {**before, **parts} if before.get(name) != parts.get(name)]
+    if not before:
+        return "its record in the binder is missing"
+    return "changed since: " + ", ".join(_REASONS[name] for name in changed) if changed else "its notebook is missing in the binder"
+
+
+def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
+    """The newest status of each step, as the store has it."""
+    return {row["step"]: row for row in cycle.records("step_status").sort_values("at", kind="stable").to_dict("records")}
+
+
+def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str) -> None:
+    cycle.append("step_status", pd.DataFrame([{"step": step.name, "status": status, "fingerprint": fingerprint}]), by=_who(), why=why)
+
+
+def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
+    declared = chain.workspace.settings.steps
+    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    if owned is None:
+        return "", ""
+    first_day = chain.cycle.calendar.first_day(chain.cycle.period)
+    return owned.owner, f"WD{owned.due_working_day} ({pd.bdate_range(first_day, periods=owned.due_working_day)[-1]:%Y-%m-%d})"
+
+
+# ------------------------------------------------------------------ the manifest
+
+
+def _read_manifest(chain: Chain) -> dict[str, Any]:
+    path = Path(chain.cycle.folder) / MANIFEST
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        raise SettingsError(f"{path} is not readable JSON; delete it and run the chain again") from None
+
+
+def _new_manifest(chain: Chain, common: Mapping[str, Any]) -> dict[str, Any]:
+    """What this run rests on, with the entries of steps that ran before."""
+    before = _read_manifest(chain)
+    return {
+        "cycle": chain.cycle.id, "company": chain.workspace.settings.company, "as_of": f"{chain.cycle.as_of:%Y-%m-%d}",
+        "workbench": {"version": __version__, "code": common["code"], **_commit()}, "packages": _packages(),
+        "platform": platform.platform(), "settings": common["settings"],
+        "inputs": common["sources"], "scenarios": common["scenarios"],
+        "steps": before.get("steps", {}), "tables": before.get("tables", {}), "outputs": before.get("outputs", {}),
+    }
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write whole or not at all."""
+    partial = folder / f".{MANIFEST}.{os.getpid()}"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=1, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, folder / MANIFEST)
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of the workbench's checkout and whether it has changes on top; nothing outside a checkout."""
+    try:
+        commit, changes = (subprocess.run(["git", "-C", str(PACKAGE.parent), *command], capture_output=True, text=True, check=True,
+                                          timeout=10).stdout.strip()
+                           for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", PACKAGE.name]))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "has_changes": bool(changes)}
+
+
+def _table_versions(cycle: Cycle) -> dict[str, Any]:
+    """Newest version of every table of the cycle in the store."""
     raise NotImplementedError
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

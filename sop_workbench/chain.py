@@ -27,15 +27,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-import nbformat
 import pandas as pd
-import papermill
 import psutil
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-from papermill.execute import raise_for_execution_errors
 from tqdm import tqdm
 
 from sop_workbench import __version__, errors, tables
@@ -43,6 +36,7 @@ from sop_workbench.errors import CycleLockedError, SettingsError, SopError, Step
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
     from jupyter_client.provisioning import LocalProvisioner
 
     from sop_workbench.store import Cycle, Workspace
@@ -218,9 +212,11 @@ def check_parameters(notebook: Path, values: Mapping[str, Any]) -> None:
     SettingsError
         Naming notebook, parameter and what is declared.
     """
+    import papermill  # papermill and its helpers take two seconds to import: only where a notebook is run
+
     try:
         declared = papermill.inspect_notebook(_literal(notebook))
-    except (ValueError, nbformat.reader.NotJSONError) as fault:
+    except ValueError as fault:
         raise SettingsError(f"{notebook} cannot be read as a notebook: {str(fault).splitlines()[0]}") from None
     for name, value in values.items():
         if name not in declared:
@@ -323,9 +319,13 @@ class _Run:
 
 def _execute_notebook(chain: Chain, step: Step, lock: _Lock, show: Callable[[str], None]) -> None:
     """Execute a notebook into the binder; a failing one is kept with its error marked."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
     source, target = chain.notebook(step), Path(chain.cycle.folder) / f"{step.name}.ipynb"
     partial = target.with_name(f".{step.name}.partial.ipynb")
-    cells = {"count": len(nbformat.read(source, as_version=4).cells) + 1, "at": 0}
+    cells = {"count": len(_cells(source)) + 1, "at": 0}
 
     def on_cell_start(cell_index: int, **_: Any) -> None:
         cells["at"] = cell_index
@@ -350,6 +350,11 @@ def _execute_notebook(chain: Chain, step: Step, lock: _Lock, show: Callable[[str
 
 def _mark_dead(chain: Chain, step: Step, path: Path, cell_index: int) -> None:
     """Save the notebook of a kernel that died, marked as papermill marks an exception."""
+    import nbformat
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import raise_for_execution_errors
+
     notebook = papermill.execute_notebook(_literal(chain.notebook(step)), None, chain.values(step), kernel_name="python3",
                                           language="python", prepare_only=True, progress_bar=False)
     error = nbformat.v4.new_output("error", ename="DeadKernelError", evalue="the kernel died", traceback=["the kernel died in this cell"])
@@ -372,6 +377,8 @@ def _one_line(name: str, message: str) -> str:
 
 def _kernel_class(log: IO[str], started: Callable[[int], None]) -> type[AsyncKernelManager]:
     """A kernel of this very interpreter, whatever kernelspecs the machine has; what it prints itself goes to the log."""
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
 
     class SameInterpreterKernel(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
@@ -379,6 +386,7 @@ def _kernel_class(log: IO[str], started: Callable[[int], None]) -> type[AsyncKer
             self.kernel_spec_manager = KernelSpecManager(kernel_dirs=[])
 
         async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # the library swaps sync for async itself
+            options["extra_arguments"] = [*options.get("extra_arguments", []), "--IPKernelApp.log_level=40"]
             await self._async_start_kernel(env=_kernel_environment(), stdout=log, stderr=log, **options)
             started(cast("int", cast("LocalProvisioner", self.provisioner).pid))
 
@@ -535,8 +543,7 @@ def _common_parts(chain: Chain) -> dict[str, Any]:
 def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], upstream: str) -> dict[str, str]:
     """What a step's result depends on, each as a hash."""
     parts = {name: common[name] for name in ("code", "packages", "settings", "cycles")}
-    cells = [(cell.cell_type, cell.source) for cell in nbformat.read(chain.notebook(step), as_version=4).cells]
-    parts |= {"notebook": _digest(cells), "upstream": upstream,
+    parts |= {"notebook": _digest(_cells(chain.notebook(step))), "upstream": upstream,
               "parameters": _digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
     parts |= {name: _digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
     if step.records:
@@ -544,6 +551,15 @@ def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], ups
     if number and chain.steps[number - 1].sources:
         parts["inputs"] = _inputs_hash(chain.cycle)
     return parts
+
+
+def _cells(notebook: Path) -> list[tuple[str, str]]:
+    """Kind and source of each cell."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError):
+        raise SettingsError(f"{notebook} is not a notebook; restore it from the workbench") from None
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
 
 
 def _inputs_hash(cycle: Cycle) -> str:

@@ -1,49 +1,524 @@
-"""The plan in money: projection, gap to budget, income, cash, and bridges whose bars sum exactly."""
+"""The plan in money: projection, gap to budget, income, cash, and bridges whose bars sum exactly.
+
+Each cost has one function here that values the rows of the plan; the optimiser's cost terms equal these
+figures. Sums of no rows are no money, so zero is meant where a family or period has no such cost;
+a rate that is missing for a quantity that is not zero is an error, never zero.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from sop_workbench import inventory
+from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
+from sop_workbench.tables import finding, issue_frame, key_text, validate
+
+KEY = ["family", "region", "period"]
+ALL_REGIONS = "all"
+MATERIALS = "materials"
+NOT_ATTRIBUTED = "not attributed"
+ALL_FAMILIES = "all families"
+COSTS = ("production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt", "subcontract_cost_amt",
+         "purchase_cost_amt", "freight_cost_amt", "holding_cost_amt", "backlog_cost_amt")
+_SUPPLIERS_SEND_BILLS = ["purchase_cost_amt", "subcontract_cost_amt", "freight_cost_amt"]
+_PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt"]
+_WHOLE = {ALL_FAMILIES, "all", "all regions", "total", ""}
+_PLACE = ["item_id", "location_id"]
+_CENT = 0.005
+DAYS_PER_YEAR = 365.0
 
 
+# ------------------------------------------------------------------ projection
 def project_financials(
     supply_plan: pd.DataFrame, resource_plan: pd.DataFrame, shipment_plan: pd.DataFrame, purchase_plan: pd.DataFrame,
     unmet_demand: pd.DataFrame, inventory_projection: pd.DataFrame, inputs: dict[str, pd.DataFrame],
     settings: Settings, calendar: Calendar,
 ) -> pd.DataFrame:
-    """Value every row of the plan, by family, region and period; returns `financial_projection`."""
-    raise NotImplementedError
+    """Value every row of the plan, by family, region and period.
+
+    Revenue, cost of sales, lateness and the last leg of freight belong to the market's region; every other cost stands
+    under region `all`. Regular, overtime and hiring cost of a resource are shared among families by the routing hours
+    they use in the period; pay without hours stands under family `not attributed`.
+
+    profit = revenue − (production + labour + overtime + hiring + setup + subcontract + purchase + freight + holding + backlog)
+
+    Parameters
+    ----------
+    supply_plan, resource_plan, shipment_plan, purchase_plan, unmet_demand, inventory_projection : DataFrame
+        Result tables of one plan.
+    inputs : dict of DataFrame
+        Input tables with the rates: item, market, resource, workforce, production, routing, lane, supplier_item.
+    settings, calendar
+        The holding rate and the number of periods in a year.
+
+    Returns
+    -------
+    DataFrame
+        The `financial_projection` table in reporting currency; totals equal the sum of the plan's rows.
+
+    Raises
+    ------
+    DataError
+        When a rate is missing for a quantity that is not zero.
+    """
+    parts = [
+        _sales(unmet_demand, inputs),
+        _lateness(unmet_demand, inputs),
+        _production(supply_plan, inputs),
+        _crews(resource_plan, supply_plan, inputs),
+        _purchases(purchase_plan, inputs),
+        _freight(shipment_plan, inputs),
+        _stock(inventory_projection, inputs, settings, calendar),
+    ]
+    measures = ["demand_amt", "revenue_amt", *COSTS, "cogs_amt", "inventory_amt", "scheduled_receipt_amt"]
+    plan = pd.concat(parts, ignore_index=True).reindex(columns=[*KEY, *measures]).groupby(KEY)[measures].sum().reset_index()
+    plan["profit_amt"] = plan["revenue_amt"] - plan[list(COSTS)].sum(axis=1)
+    plan["gross_margin_amt"] = plan["revenue_amt"] - plan["cogs_amt"]
+    return validate("financial_projection", plan)
 
 
+def family_of(item: pd.DataFrame) -> pd.Series:
+    """Family of every item, by item_id; bought or made parts without a family are `materials`.
+
+    Examples
+    --------
+    >>> family_of(pd.DataFrame({"item_id": ["B1", "P1"], "family": ["Bikes", None]})).to_dict()
+    {'B1': 'Bikes', 'P1': 'materials'}
+    """
+    return item.set_index("item_id")["family"].replace("", None).fillna(MATERIALS)
+
+
+def _sales(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = _by_market(unmet_demand, inputs)
+    rows = _rated(rows, inputs["item"], ["item_id"], "served_qty", "standard_cost_amt", "item")
+    rows["demand_amt"] = rows["demand_qty"] * rows["price_amt"]
+    rows["revenue_amt"] = rows["served_qty"] * rows["price_amt"]
+    return _kept(rows.rename(columns={"amount": "cogs_amt"}), ["demand_amt", "revenue_amt", "cogs_amt"])
+
+
+def _lateness(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    # A late unit is late wherever it will be made: the item's dearest backlog cost counts, as in the supply model.
+    rates = inputs["production"].groupby("item_id", as_index=False)["backlog_cost_amt"].max()
+    late = unmet_demand[unmet_demand["backlog_qty"] != 0]
+    rows = _rated(_by_market(late, inputs), rates, ["item_id"], "backlog_qty", "backlog_cost_amt", "production")
+    return _kept(rows.rename(columns={"amount": "backlog_cost_amt"}), ["backlog_cost_amt"])
+
+
+def _production(supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = supply_plan[["item_id", "location_id", "period", "production_qty", "subcontract_qty"]]
+    rows = _rated(rows, inputs["production"], _PLACE, "production_qty", "variable_cost_amt", "production").rename(
+        columns={"amount": "production_cost_amt"})
+    rows = _rated(rows, inputs["production"], _PLACE, "subcontract_qty", "subcontract_cost_amt", "production")
+    rows["subcontract_cost_amt"] = rows["amount"]
+    # The number of lots is known to the supply plan alone; where lots are not planned there is no set-up cost.
+    rows["setup_cost_amt"] = supply_plan["setup_cost_amt"].fillna(0.0).to_numpy() if "setup_cost_amt" in supply_plan else 0.0
+    rows = rows.assign(family=rows["item_id"].map(family_of(inputs["item"])), region=ALL_REGIONS)
+    return _kept(rows, ["production_cost_amt", "subcontract_cost_amt", "setup_cost_amt"])
+
+
+def _crews(resource_plan: pd.DataFrame, supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Pay of every resource, shared among families by the hours they use."""
+    costs = ["labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt"]
+    shares = _hour_shares(supply_plan, inputs)
+    rows = _pay(resource_plan, inputs).merge(shares, on=["resource_id", "period"], how="left", validate="1:m")
+    rows["family"] = rows["family"].fillna(NOT_ATTRIBUTED)
+    rows["share"] = rows["share"].fillna(1.0)  # pay without hours goes whole to `not attributed`
+    rows[costs] = rows[costs].mul(rows["share"], axis=0)
+    return _kept(rows.assign(region=ALL_REGIONS), costs)
+
+
+def _pay(resource_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Regular, overtime and hiring cost by resource and period; a crew whose size is decided is paid by head."""
+    rates = inputs["resource"].drop(columns=["location_id", "resource_name"], errors="ignore")
+    rows = resource_plan.merge(rates, on="resource_id", how="left", validate="m:1")
+    rows = rows.merge(inputs["workforce"].drop(columns=["max_workers"]), on="resource_id", how="left", validate="m:1")
+    is_crew = rows["regular_cost_amt_per_worker"].notna()
+    hourly = (rows["used_hours"] - rows["overtime_used_hours"]) * rows["regular_cost_amt_per_hour"]
+    moves = rows["hired_count"] * rows["hire_cost_amt"] + rows["laid_off_count"] * rows["layoff_cost_amt"]
+    return rows[["resource_id", "period"]].assign(
+        labour_cost_amt=hourly.where(~is_crew, rows["worker_count"] * rows["regular_cost_amt_per_worker"]),
+        overtime_cost_amt=rows["overtime_used_hours"] * rows["overtime_cost_amt_per_hour"],
+        hiring_cost_amt=moves.where(is_crew, 0.0),  # no crew to hire or lay off: no such cost
+    )
+
+
+def _hour_shares(supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of each family in the run hours of a resource and period (set-up hours aside); none where no hour is used."""
+    rows = supply_plan.merge(inputs["routing"], on=["item_id", "location_id"], how="inner", validate="m:m")
+    rows["hours"] = rows["production_qty"] * rows["hours_per_unit"]
+    rows["family"] = rows["item_id"].map(family_of(inputs["item"]))
+    hours = rows.groupby(["resource_id", "period", "family"], as_index=False)["hours"].sum()
+    hours["share"] = hours["hours"] / hours.groupby(["resource_id", "period"])["hours"].transform("sum")
+    return hours.loc[hours["hours"] > 0, ["resource_id", "period", "family", "share"]]
+
+
+def _purchases(purchase_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    key = ["item_id", "supplier_id", "location_id"]
+    rows = purchase_plan.assign(family=purchase_plan["item_id"].map(family_of(inputs["item"])), region=ALL_REGIONS)
+    rows = _rated(rows.drop(columns="purchase_cost_amt"), inputs["supplier_item"], key, "purchase_qty", "unit_cost_amt", "supplier_item")
+    # Money is owed when goods arrive, so the cost stands in the period of receipt.
+    rows = rows.drop(columns="period").rename(columns={"receipt_period": "period", "amount": "purchase_cost_amt"})
+    return _kept(rows, ["purchase_cost_amt"])
+
+
+def _freight(shipment_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Freight by lane; a lane of one item goes before the lane of every item."""
+    ends = ["from_location_id", "to_id"]
+    lane = inputs["lane"][[*ends, "item_id", "freight_cost_amt"]]
+    rows = shipment_plan[[*ends, "item_id", "period", "shipped_qty"]]
+    own = rows.merge(lane, on=[*ends, "item_id"], how="left", validate="m:1")["freight_cost_amt"]
+    common = rows.merge(lane[lane["item_id"] == ""].drop(columns="item_id"), on=ends, how="left", validate="m:1")["freight_cost_amt"]
+    rows = rows.assign(rate=own.fillna(common).to_numpy(), family=rows["item_id"].map(family_of(inputs["item"])))
+    _refuse_missing(rows, "shipped_qty", "rate", "lane", [*ends, "item_id"])
+    to_market = rows["to_id"].map(inputs["market"].set_index("market_id")["region"])
+    rows["region"] = to_market.fillna(ALL_REGIONS)  # the way to another location belongs to no market
+    rows["freight_cost_amt"] = (rows["shipped_qty"] * rows["rate"]).where(rows["shipped_qty"] != 0, 0.0)
+    return _kept(rows, ["freight_cost_amt"])
+
+
+def _stock(inventory_projection: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar) -> pd.DataFrame:
+    rows = inventory_projection[[*_PLACE, "period", "closing_qty", "scheduled_qty", "value_amt"]]
+    rates = inventory.holding_cost(inputs["item"], inputs["production"], settings, calendar)
+    rows = _rated(rows, rates, _PLACE, "closing_qty", "holding_cost_amt", "production")
+    rows["holding_cost_amt"] = rows["amount"]
+    rows = _rated(rows, inputs["item"], ["item_id"], "scheduled_qty", "standard_cost_amt", "item")
+    rows = rows.assign(family=rows["item_id"].map(family_of(inputs["item"])), region=ALL_REGIONS)
+    rows = rows.rename(columns={"amount": "scheduled_receipt_amt", "value_amt": "inventory_amt"})
+    return _kept(rows, ["holding_cost_amt", "inventory_amt", "scheduled_receipt_amt"])
+
+
+def _by_market(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    region = inputs["market"].set_index("market_id")["region"]
+    return unmet_demand.assign(family=unmet_demand["item_id"].map(family_of(inputs["item"])), region=unmet_demand["market_id"].map(region))
+
+
+def _rated(rows: pd.DataFrame, rates: pd.DataFrame, key: list[str], quantity: str, rate: str, table: str) -> pd.DataFrame:
+    """Rows with `amount` = quantity × rate; a rate may be missing only where the quantity is zero."""
+    out = rows.drop(columns=[rate, "amount"], errors="ignore").merge(rates[[*key, rate]], on=key, how="left", validate="m:1")
+    _refuse_missing(out, quantity, rate, table, key)
+    out["amount"] = (out[quantity] * out[rate]).where(out[quantity] != 0, 0.0)
+    return out
+
+
+def _refuse_missing(rows: pd.DataFrame, quantity: str, rate: str, table: str, key: list[str]) -> None:
+    missing = rows[(rows[quantity] != 0) & rows[rate].isna()]
+    if len(missing):
+        raise DataError(issue_frame([finding("missing_rate", "blocks", table, key_text(missing.drop_duplicates(key), key), len(missing), "",
+                                             f"enter the cost: the plan's {quantity} cannot be valued without it")]))
+
+
+def _kept(rows: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
+    return rows[[*KEY, *measures]]
+
+
+# ------------------------------------------------------------------ budget
 def budget_gap(financial_projection: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
-    """Plan against budget at the level the budget is written at; returns `budget_gap`."""
-    raise NotImplementedError
+    """Plan against budget, at the level the budget is written at.
+
+    gap = plan − budget = (unconstrained demand − budget) + (plan − unconstrained demand)
+
+    A budget row for `all families` (or region `all`) is compared with the plan's sum over them. Periods that the budget
+    does not cover are left out; a family or region it does not name in a period it covers was budgeted at zero, so that
+    the gaps of a period sum to plan less budget.
+
+    Parameters
+    ----------
+    financial_projection, budget : DataFrame
+        The result table and the input table of these names.
+
+    Returns
+    -------
+    DataFrame
+        The `budget_gap` table; empty when there is no budget.
+
+    Raises
+    ------
+    DataError
+        When a period has rows for `all families` (or all regions) beside rows for single ones: money would count twice.
+    """
+    measures = ["demand_amt", "revenue_amt", "gross_margin_amt"]
+    plan = financial_projection[KEY + measures]
+    both = plan[plan["period"].isin(budget["period"])].merge(_budget_levels(budget), on="period", how="inner", validate="m:1")
+    both["family"] = both["family"].where(~both["is_family_total"], ALL_FAMILIES)
+    both["region"] = both["region"].where(~both["is_region_total"], ALL_REGIONS)
+    planned = both.groupby(KEY, as_index=False)[measures].sum()
+    planned = planned[(planned[measures] != 0).any(axis=1)]
+    names = {"revenue_amt": "budget_revenue_amt", "margin_amt": "budget_margin_amt"}
+    budgeted = budget[budget["period"].isin(plan["period"])].rename(columns=names)[[*KEY, *names.values()]]
+    budgeted["family"] = _totals_named(budgeted["family"], ALL_FAMILIES)
+    budgeted["region"] = _totals_named(budgeted["region"], ALL_REGIONS)
+    gap = planned.merge(budgeted, on=KEY, how="outer", validate="1:1")
+    # Not in the plan: no sale is planned. Not in a budget that covers the period: budgeted at zero.
+    amounts = [*measures, "budget_revenue_amt"]
+    gap[amounts] = gap[amounts].fillna(0.0)
+    gap["gap_amt"] = gap["revenue_amt"] - gap["budget_revenue_amt"]
+    gap["demand_gap_amt"] = gap["demand_amt"] - gap["budget_revenue_amt"]
+    gap["supply_gap_amt"] = gap["revenue_amt"] - gap["demand_amt"]
+    gap["margin_gap_amt"] = gap["gross_margin_amt"] - gap["budget_margin_amt"]
+    return validate("budget_gap", gap.sort_values(KEY, ignore_index=True))
 
 
-def income_statement(financial_projection: pd.DataFrame, opening_inventory_amt: float) -> pd.DataFrame:
-    """Revenue, cost of sales, margin and operating result per period; returns `income_statement`."""
-    raise NotImplementedError
+def _budget_levels(budget: pd.DataFrame) -> pd.DataFrame:
+    """Say for each period whether the budget is written for all families together, and for all regions together."""
+    rows = budget[["period"]].assign(is_family_total=_is_whole(budget["family"]), is_region_total=_is_whole(budget["region"]))
+    mixed = rows.groupby("period")[["is_family_total", "is_region_total"]].nunique().gt(1).any(axis=1)
+    if mixed.any():
+        wrong = budget[budget["period"].isin(mixed.index[mixed])]
+        raise DataError(issue_frame([finding("budget_counted_twice", "blocks", "budget", key_text(wrong, KEY), len(wrong), "",
+                                             "in one period write either single families (regions) or their total, not both")]))
+    return rows.drop_duplicates()
+
+
+def _is_whole(names: pd.Series) -> pd.Series:
+    return names.str.strip().str.lower().isin(_WHOLE)
+
+
+def _totals_named(names: pd.Series, total: str) -> pd.Series:
+    return names.where(~_is_whole(names), total)
+
+
+# ------------------------------------------------------------------ income and cash
+def stock_value(stock_on_hand: pd.DataFrame, item: pd.DataFrame) -> float:
+    """Stock on hand at standard cost.
+
+    Examples
+    --------
+    >>> stock_value(pd.DataFrame({"item_id": ["A"], "on_hand_qty": [3.0]}), pd.DataFrame({"item_id": ["A"], "standard_cost_amt": [2.5]}))
+    7.5
+    """
+    rows = _rated(stock_on_hand, item, ["item_id"], "on_hand_qty", "standard_cost_amt", "item")
+    return float(rows["amount"].sum())
+
+
+def income_statement(financial_projection: pd.DataFrame, opening_inventory_amt: float, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Revenue, cost of sales, margin and operating result per period, after the ledger's past periods.
+
+    gross margin = revenue − sales at standard cost;
+    operating result = revenue − all costs of the plan − open orders received + change of stock at standard cost;
+    variance = gross margin − operating result: what the period costs beyond standard (freight, overtime, idle labour …).
+
+    Parameters
+    ----------
+    financial_projection : DataFrame
+        The plan in money.
+    opening_inventory_amt : float
+        Stock at the start of the first period at standard cost (`stock_value`).
+    ledger : DataFrame, optional
+        Accounts revenue, cogs, operating_result and inventory of periods before the plan are shown where present.
+
+    Returns
+    -------
+    DataFrame
+        The `income_statement` table.
+    """
+    measures = ["revenue_amt", "cogs_amt", "gross_margin_amt", "profit_amt", "inventory_amt", "scheduled_receipt_amt"]
+    plan = financial_projection.groupby("period")[measures].sum()
+    plan["inventory_change_amt"] = plan["inventory_amt"].diff().fillna(plan["inventory_amt"] - opening_inventory_amt)
+    plan["operating_result_amt"] = plan["profit_amt"] - plan["scheduled_receipt_amt"] + plan["inventory_change_amt"]
+    plan["variance_amt"] = plan["gross_margin_amt"] - plan["operating_result_amt"]
+    statement = plan.drop(columns=["profit_amt", "scheduled_receipt_amt"]).reset_index().assign(source="plan")
+    if ledger is not None and len(ledger):
+        past = _past_statement(ledger[ledger["period"] < statement["period"].min()])
+        statement = pd.concat([past.dropna(axis=1, how="all"), statement], ignore_index=True)
+    statement["gross_margin_ratio"] = (statement["gross_margin_amt"] / statement["revenue_amt"]).where(statement["revenue_amt"] != 0)
+    return validate("income_statement", statement.sort_values("period", ignore_index=True))
+
+
+def _past_statement(ledger: pd.DataFrame) -> pd.DataFrame:
+    accounts = {"revenue": "revenue_amt", "cogs": "cogs_amt", "operating_result": "operating_result_amt", "inventory": "inventory_amt"}
+    known = ledger[ledger["account"].isin(accounts)]
+    past = known.pivot(index="period", columns="account", values="amount_amt").reindex(columns=list(accounts)).rename(columns=accounts)
+    past["gross_margin_amt"] = past["revenue_amt"] - past["cogs_amt"]
+    past["variance_amt"] = past["gross_margin_amt"] - past["operating_result_amt"]
+    past["inventory_change_amt"] = past["inventory_amt"].diff()
+    return past.reset_index().assign(source="ledger")
 
 
 def cash_projection(
     financial_projection: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar
 ) -> pd.DataFrame:
-    """Collections, payments, cash, receivables and payables per period; returns `cash_projection`."""
-    raise NotImplementedError
+    """Operating cash by the days customers take and suppliers are paid in, with its low point.
+
+    A flow spread evenly over period t with d days of credit is paid (1 − f) in period t + k and f in period t + k + 1,
+    where d / days per period = k + f. Suppliers' bills are purchases, subcontracting, freight and open purchase orders (at
+    standard cost); crews and production are paid at once; holding and backlog cost are not payments.
+
+    Opening balances come from the ledger's newest accounts receivables, payables and cash; else receivables from the run
+    rate of sales_history, payables count as none, cash is `finance.opening_cash_amt`. Column `basis` says which.
+
+    Returns
+    -------
+    DataFrame
+        The `cash_projection` table.
+    """
+    flows = financial_projection.groupby("period")[["revenue_amt", *COSTS]].sum()
+    opening = _opening_balances(inputs, settings, calendar, flows.index.min())
+    bills = flows[_SUPPLIERS_SEND_BILLS].sum(axis=1) + _open_purchases(inputs, flows.index, calendar)
+    days_per_bucket = DAYS_PER_YEAR / calendar.buckets_per_year
+    collected = _paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
+    bills_paid = _paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
+    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[_PAID_AT_ONCE].sum(axis=1)})
+    cash["operating_cash_amt"] = cash["collected_amt"] - cash["paid_amt"]
+    cash["closing_cash_amt"] = opening["cash"] + cash["operating_cash_amt"].cumsum()
+    cash["opening_cash_amt"] = cash["closing_cash_amt"] - cash["operating_cash_amt"]
+    cash["receivable_amt"] = opening["receivables"] + (flows["revenue_amt"] - collected).cumsum()
+    cash["payable_amt"] = opening["payables"] + (bills - bills_paid).cumsum()
+    cash["is_low_point"] = np.arange(len(cash)) == int(cash["closing_cash_amt"].to_numpy().argmin())
+    return validate("cash_projection", cash.reset_index().assign(basis=opening["basis"]))
 
 
+def _paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
+    """Payments per period of evenly spread flows `delay` buckets late, and of the balance they left behind before."""
+    whole, part = int(delay), delay - int(delay)
+    # Nothing flows into the horizon from before it but the opening balance, so the shifted-in places are zero.
+    paid = (1 - part) * flow.shift(whole, fill_value=0.0) + part * flow.shift(whole + 1, fill_value=0.0)
+    start = np.arange(len(flow), dtype=float)
+    released = np.clip(delay - start, 0, 1) / delay if delay > 0 else (start == 0).astype(float)
+    return paid + opening * released
+
+
+def _opening_balances(inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, first: pd.Timestamp) -> dict:
+    ledger = inputs["ledger"][inputs["ledger"]["period"] < first].sort_values("period")
+    newest = ledger.drop_duplicates("account", keep="last").set_index("account")["amount_amt"]
+    delay = settings.finance.receivable_days * calendar.buckets_per_year / DAYS_PER_YEAR
+    past_sales = inputs["sales_history"].groupby("period")["net_sales_amt"].sum(min_count=1)
+    run_rate = _still_open(past_sales[past_sales.index < first], delay)
+    fallback = {"receivables": (run_rate, "run rate of sales"), "payables": (0.0, "not known, counted as none"),
+                "cash": (settings.finance.opening_cash_amt, "settings")}
+    balances = {account: float(newest.get(account, amount)) for account, (amount, _) in fallback.items()}
+    basis = "; ".join(f"{account}: {'ledger' if account in newest.index else source}" for account, (_, source) in fallback.items())
+    return {**balances, "basis": basis}
+
+
+def _still_open(flow: pd.Series, delay: float) -> float:
+    """What is unpaid of past flows at the end of the last period: the last `delay` buckets of them."""
+    ages = np.arange(len(flow))[::-1]
+    return float((flow.to_numpy() * np.clip(delay - ages, 0, 1))[~flow.isna().to_numpy()].sum())
+
+
+def _open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
+    """Open purchase orders at standard cost by period of receipt; overdue ones arrive in the first period."""
+    orders = inputs["open_supply"][inputs["open_supply"]["kind"] == "purchase"]
+    rows = _rated(orders, inputs["item"], ["item_id"], "open_qty", "standard_cost_amt", "item")
+    period = calendar.periods_of(rows["due_date"]).clip(lower=periods.min())
+    return rows.groupby(period)["amount"].sum().reindex(periods, fill_value=0.0)  # no order due: nothing to pay
+
+
+# ------------------------------------------------------------------ bridges
 def price_volume_mix(before: pd.DataFrame, after: pd.DataFrame, key: tuple[str, ...] = ("item_id",)) -> pd.DataFrame:
-    """Split a change of revenue into price, volume, mix, new and lost items; returns `bridge` rows."""
-    raise NotImplementedError
+    """Split a change of revenue into price, volume and mix of the items in both, and new and lost items.
+
+    price = Σ (p₁ − p₀) q₁; volume = (Q₁ − Q₀) P₀ with P₀ = Σ p₀q₀ / Q₀; mix = Σ p₀q₁ − P₀ Q₁, over the items sold in both.
+    Other definitions are in use (price at old volume, for one) and give other bars; each bar carries its own.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        Key columns, volume_qty (base units) and revenue_amt; rows of a key are added up.
+    key : tuple of str
+        What an "item" is, for example ("item_id", "market_id").
+
+    Returns
+    -------
+    DataFrame
+        Rows of the `bridge` table; the steps sum to the difference of the two totals.
+
+    Examples
+    --------
+    >>> year_1 = pd.DataFrame({"item_id": ["A", "B", "C"], "volume_qty": [1000, 800, 500], "revenue_amt": [10000, 12000, 10000]})
+    >>> year_2 = pd.DataFrame({"item_id": ["A", "B", "C"], "volume_qty": [1000, 700, 800], "revenue_amt": [11000, 10500, 18400]})
+    >>> price_volume_mix(year_1, year_2).set_index("bar")["amount_amt"].round(2).to_dict()
+    {'Before': 32000.0, 'Price': 3400.0, 'Volume': 2782.61, 'Mix': 1717.39, 'New items': 0.0, 'Lost items': 0.0, 'After': 39900.0}
+    """
+    both = _side_by_side(before, after, list(key))
+    is_new, is_lost = both["q0"] == 0, (both["q1"] == 0) & (both["q0"] != 0)
+    change = both["r1"] - both["r0"]
+    kept = both[~is_new & ~is_lost]
+    old_price = kept["r0"] / kept["q0"]
+    average = kept["r0"].sum() / kept["q0"].sum() if kept["q0"].sum() else 0.0  # nothing sold in both: no volume effect
+    steps = {
+        "Price": ((kept["r1"] - old_price * kept["q1"]).sum(), "Σ (new price − old price) × new volume, items sold in both"),
+        "Volume": ((kept["q1"].sum() - kept["q0"].sum()) * average, "change of total volume × old average price"),
+        "Mix": ((old_price * kept["q1"]).sum() - average * kept["q1"].sum(), "new volumes at old prices − new total volume at old average"),
+        "New items": (change[is_new].sum(), "revenue of items not sold before"),
+        "Lost items": (change[is_lost].sum(), "revenue of items no longer sold"),
+    }
+    return _bridge("price–volume–mix", ("Before", both["r0"].sum()), steps, ("After", both["r1"].sum()))
 
 
 def budget_bridge(gap: pd.DataFrame) -> pd.DataFrame:
-    """From budget to plan: what demand and what supply take away, by family; returns `bridge` rows."""
-    raise NotImplementedError
+    """From budget over unconstrained demand to plan: what demand and what supply take away or add, by family.
+
+    Parameters
+    ----------
+    gap : DataFrame
+        The `budget_gap` table.
+
+    Returns
+    -------
+    DataFrame
+        Rows of the `bridge` table; within each half the largest loss comes first.
+    """
+    budget, demand, plan = (gap[c].sum() for c in ("budget_revenue_amt", "demand_amt", "revenue_amt"))
+    demand_steps = _family_steps(gap, "demand_gap_amt", "demand", "unconstrained demand − budget")
+    supply_steps = _family_steps(gap, "supply_gap_amt", "supply", "plan − unconstrained demand")
+    first = _bridge("budget to plan", ("Budget", budget), demand_steps, ("Demand", demand))
+    second = _bridge("budget to plan", ("Demand", demand), supply_steps, ("Plan", plan))
+    bars = pd.concat([first, second.iloc[1:]], ignore_index=True)
+    return validate("bridge", bars.assign(sequence=range(1, len(bars) + 1)))
 
 
 def plan_bridge(before: pd.DataFrame, after: pd.DataFrame, measure: str = "revenue_amt", by: str = "family") -> pd.DataFrame:
-    """From one projection to another, by family, region or cost; returns `bridge` rows."""
-    raise NotImplementedError
+    """From one projection to another (last cycle to this one, base to scenario), by family, region or period.
+
+    Parameters
+    ----------
+    before, after : DataFrame
+        Two `financial_projection` tables.
+    measure : str
+        A money column of them.
+    by : str
+        family, region or period: one step each.
+    """
+    # A family in only one of the two projections stands at no money in the other.
+    change = after.groupby(by)[measure].sum().sub(before.groupby(by)[measure].sum(), fill_value=0.0).sort_values(kind="stable")
+    steps = {str(name): (amount, f"change of {measure} of {name}") for name, amount in change.items() if abs(amount) >= _CENT}
+    return _bridge(f"{measure} by {by}", ("Before", before[measure].sum()), steps, ("After", after[measure].sum()))
+
+
+def profit_bridge(financial_projection: pd.DataFrame) -> pd.DataFrame:
+    """From revenue over every cost to the plan's profit; costs the plan does not have are left out."""
+    totals = financial_projection[["revenue_amt", *COSTS, "profit_amt"]].sum()
+    steps = {_words(cost): (-totals[cost], f"Σ {cost}") for cost in COSTS if totals[cost] != 0}
+    return _bridge("revenue to profit", ("Revenue", totals["revenue_amt"]), steps, ("Profit", totals["profit_amt"]))
+
+
+def _side_by_side(before: pd.DataFrame, after: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Volume and revenue of both sides by key; a key missing on one side sold nothing there."""
+    old, new = (side.groupby(key)[["volume_qty", "revenue_amt"]].sum().astype(float) for side in (before, after))
+    old, new = old.set_axis(["q0", "r0"], axis=1), new.set_axis(["q1", "r1"], axis=1)
+    return old.join(new, how="outer").fillna(0.0)
+
+
+def _family_steps(gap: pd.DataFrame, column: str, word: str, definition: str) -> dict[str, tuple[float, str]]:
+    amounts = gap.groupby("family")[column].sum().sort_values(kind="stable")
+    return {f"{family}: {word}": (amount, f"{definition}, {family}") for family, amount in amounts.items() if abs(amount) >= _CENT}
+
+
+def _bridge(name: str, start: tuple[str, float], steps: dict[str, tuple[float, str]], end: tuple[str, float]) -> pd.DataFrame:
+    """A bridge as rows; refuses to be drawn when its steps do not sum to the difference of its totals."""
+    total = sum(amount for amount, _ in steps.values())
+    if abs(start[1] + total - end[1]) > _CENT * (len(steps) + 1) + 1e-9 * abs(end[1]):
+        raise ArithmeticError(f"bridge {name}: {start[1]:.2f} and its steps {total:.2f} do not reach {end[1]:.2f}")
+    bars = [(start[0], "total", start[1], "")]
+    bars += [(bar, "step", amount, text) for bar, (amount, text) in steps.items()]
+    bars += [(end[0], "total", end[1], "")]
+    frame = pd.DataFrame(bars, columns=["bar", "kind", "amount_amt", "definition"])
+    return validate("bridge", frame.assign(bridge=name, sequence=range(1, len(frame) + 1)))
+
+
+def _words(column: str) -> str:
+    return column.removesuffix("_amt").replace("_", " ").capitalize()

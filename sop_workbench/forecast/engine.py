@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
+import numpy as np
 import pandas as pd
 
+from sop_workbench import tables
+from sop_workbench.forecast.backtest import Backtest, combine, model_weights, run_backtest
+from sop_workbench.forecast.events import event_effects
+from sop_workbench.forecast.intervals import error_scale, interval
+from sop_workbench.forecast.leaderboard import leaderboard
+from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, forecast_models, route
+from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
+
+ENSEMBLE = "ensemble"
+_COMPARED = (NAIVE, SEASONAL_NAIVE)
+
+
+@dataclass(frozen=True)
+class PanelForecast:
+    """Forecast of a panel of series with its range, weights and back-test.
+
+    Attributes
+    ----------
+    forecast, low, high : ndarray, series × ahead
+    names : list of str
+        Models in the mix.
+    weights : ndarray, series × models
+        NaN-free; 0 where a model does not suit the series.
+    kinds : ndarray of str, series
+        Route each series took.
+    backtest : Backtest
+        Including the mix under the name `ensemble`.
+    """
+
+    forecast: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    names: list[str]
+    weights: np.ndarray
+    kinds: np.ndarray
+    backtest: Backtest
 
 
 def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, settings: Settings, calendar: Calendar,
@@ -13,24 +52,138 @@ def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, setti
                          market: pd.DataFrame | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecast demand of every item and market that was ever sold, and say how wrong each model was.
 
+    Season is pooled over family and channel, events are taken out of the past and put into the future;
+    each series goes the route its length and zeros ask for; models are weighed by their back-test.
+
     Parameters
     ----------
     history : DataFrame
         `sales_history` (corrections applied); `ordered_qty` is forecast. Rows from `periods[0]` on are not read.
     periods : DatetimeIndex
-        Periods to forecast.
+        Periods to forecast, the first right after the history known.
     settings : Settings
-        `forecast.effort`, `forecast.interval_ratio`, `forecast.origins`, `compute.seed`.
+        `forecast.effort`, `forecast.interval_ratio`, `forecast.origins`.
     calendar : Calendar
         The planning calendar.
     event : DataFrame, optional
-        `event`: past events are taken out of the base, future ones (planned, approved) put in.
+        `event`: past ones are taken out of the base, planned and approved ones put in.
     item, market : DataFrame, optional
-        Families and channels, in which season is pooled; ended items get zero.
+        Families and channels in which season is pooled; an item gets zero after its phase-out date.
 
     Returns
     -------
     (DataFrame, DataFrame)
         Tables `statistical_forecast` and `forecast_error`.
     """
-    raise NotImplementedError
+    panel = demand_panel(history, calendar.add(periods[0], -1), calendar)
+    if panel.keys.empty:
+        return tables.table("statistical_forecast").empty(), tables.table("forecast_error").empty()
+    effects = event_effects(panel.keys, panel.periods.append(periods), event, item, market)
+    result = forecast_panel(panel, periods, effects, season_group(panel.keys, item, market), settings, calendar)
+    result = _ended_by_date(result, panel.keys, periods, item)
+    errors = leaderboard(panel, result.backtest, item, settings, calendar)
+    return _forecast_table(panel, periods, result), errors
+
+
+def forecast_panel(panel: Panel, ahead: pd.DatetimeIndex, effects: np.ndarray, group: np.ndarray | None, settings: Settings,
+                   calendar: Calendar) -> PanelForecast:
+    """Forecast, weigh by back-test and put a range around every series of a panel.
+
+    Parameters
+    ----------
+    panel : Panel
+    ahead : DatetimeIndex
+    effects : ndarray, series × (periods + ahead) × event columns
+    group : ndarray of int, optional
+        Series that share a season and an error record; none: each stands alone.
+    """
+    routes = ROUTES[settings.forecast.effort]
+    names = sorted({model.name for models in routes.values() for model in models})
+    dates = panel.periods.append(ahead)
+
+    def models_at(known: int, test: int) -> dict[str, np.ndarray]:
+        return forecast_models(panel.demand[:, :known], dates[:known], effects[:, :known + test], dates[known:known + test], group,
+                               calendar.buckets_per_year, routes, _COMPARED)
+
+    backtest = run_backtest(panel.demand, len(ahead), settings.forecast.origins, models_at)
+    level = _level(panel.demand)
+    weights = model_weights(backtest, names, level)
+    final = forecast_models(panel.demand, panel.periods, effects, ahead, group, calendar.buckets_per_year, routes)
+    forecast = combine(final, names, weights)
+    used = np.stack([~np.isnan(final[name]).any(axis=1) for name in names], axis=1)
+    kinds = route(panel.demand)
+    forecast[kinds == ENDED] = 0.0
+    backtest = _with_ensemble(backtest, names, weights)
+    low, high = _range(forecast, backtest, level, group, kinds, settings.forecast.interval_ratio)
+    weights = np.where(used, weights, 0.0)
+    weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+    return PanelForecast(forecast, low, high, names, weights, kinds, backtest)
+
+
+def season_group(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> np.ndarray:
+    """Number of the family and channel of every series."""
+    family = keys["item_id"].map({} if item is None else item.set_index("item_id")["family"].to_dict()).astype(object)
+    channel = keys["market_id"].map({} if market is None else market.set_index("market_id")["channel"].to_dict()).astype(object)
+    label = family.where(family.notna(), "") + "\n" + channel.where(channel.notna(), "")
+    return pd.factorize(label, sort=True)[0]
+
+
+def _level(demand: np.ndarray) -> np.ndarray:
+    """Mean demand of the last year that was sold in; 1 where nothing was."""
+    recent = demand[:, -12:]
+    seen = ~np.isnan(recent)
+    mean = np.where(seen, recent, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return np.where(mean > 0, mean, 1.0)
+
+
+def _with_ensemble(backtest: Backtest, names: list[str], weights: np.ndarray) -> Backtest:
+    """The back-test with the mix; at an origin where a series had ended by its data, the mix says zero."""
+    if not backtest.origins:
+        return backtest
+    forecasts = dict(backtest.forecasts)
+    empty = np.full_like(backtest.actual, np.nan)
+    mixed = combine({name: forecasts.get(name, empty) for name in names}, names, weights)
+    started = ~np.isnan(forecasts[NAIVE.name])
+    forecasts[ENSEMBLE] = np.where(np.isnan(mixed) & started, 0.0, mixed)
+    return replace(backtest, forecasts=forecasts)
+
+
+def _range(forecast: np.ndarray, backtest: Backtest, level: np.ndarray, group: np.ndarray | None, kinds: np.ndarray,
+           coverage: float) -> tuple[np.ndarray, np.ndarray]:
+    past = backtest.forecasts.get(ENSEMBLE, np.full((len(forecast), 1, 1), np.nan))
+    actual = backtest.actual if backtest.origins else past
+    pool = np.zeros(len(forecast), dtype=int) if group is None else group
+    scale = error_scale(past, actual, level, pool)
+    low, high = interval(forecast, past, actual, scale, coverage)
+    ended = (kinds == ENDED)[:, None]
+    return np.where(ended, 0.0, np.minimum(low, forecast)), np.where(ended, 0.0, np.maximum(high, forecast))
+
+
+def _ended_by_date(result: PanelForecast, keys: pd.DataFrame, periods: pd.DatetimeIndex, item: pd.DataFrame | None) -> PanelForecast:
+    """Zero from the first period that begins after the item's phase-out date."""
+    if item is None:
+        return result
+    end = pd.to_datetime(keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
+    after = periods.to_numpy()[None, :] > end.to_numpy()[:, None]
+    return replace(result, forecast=np.where(after, 0.0, result.forecast), low=np.where(after, 0.0, result.low),
+                   high=np.where(after, 0.0, result.high))
+
+
+def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: PanelForecast) -> pd.DataFrame:
+    ahead = len(periods)
+    frame = panel.keys.loc[panel.keys.index.repeat(ahead), KEYS].reset_index(drop=True)
+    frame["period"] = np.tile(periods.to_numpy(), len(panel.keys))
+    for column, values in (("forecast_qty", result.forecast), ("low_qty", result.low), ("high_qty", result.high)):
+        frame[column] = values.ravel()
+    frame["model"] = np.repeat(_model_words(panel, result), ahead)
+    return tables.validate("statistical_forecast", frame)
+
+
+def _model_words(panel: Panel, result: PanelForecast) -> np.ndarray:
+    """Such as `regular: 45 % structure + theta, 55 % ces`."""
+    words = []
+    for kind, weights, note in zip(result.kinds, result.weights, panel.notes, strict=True):
+        mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, weights, strict=True) if share > 0.005)
+        text = f"{kind}: {mix}" if mix else f"{kind}: no demand expected"
+        words.append(f"{text} ({note})" if note else text)
+    return np.array(words, dtype=object)

@@ -1,0 +1,139 @@
+"""Rolling origins: what each model would have said, how wrong it was, and what it weighs therefore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+LONGEST_TEST = 12
+_TEST_SHARE = 5
+_LEAST_TRAINING = 12
+_CLEARLY_BETTER = 0.7
+# A model's own record is trusted as much as this many periods of the record of all series.
+_SHARED_PERIODS = 12
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts of every model from several origins, beside what happened.
+
+    Attributes
+    ----------
+    forecasts : dict of ndarray, series × origins × test periods
+        By model; NaN where a model was not run.
+    actual : ndarray, series × origins × test periods
+        NaN where a series had not started or has a gap.
+    origins : list of int
+        Number of periods known at each origin.
+    """
+
+    forecasts: dict[str, np.ndarray]
+    actual: np.ndarray
+    origins: list[int]
+
+
+def rolling_origins(length: int, ahead: int, count: int) -> tuple[list[int], int]:
+    """Origins (periods known) and test length for a history of `length` periods.
+
+    The test covers a fifth of history, at most the horizon and a year; origins follow each other by a
+    third of the test, the newest leaving exactly one test length.
+
+    Examples
+    --------
+    >>> rolling_origins(60, 18, 3)
+    ([40, 44, 48], 12)
+    >>> rolling_origins(31, 18, 3)
+    ([21, 23, 25], 6)
+    >>> rolling_origins(5, 18, 3)
+    ([], 1)
+    """
+    test = max(1, min(ahead, LONGEST_TEST, length // _TEST_SHARE))
+    step = max(1, test // 3)
+    origins = [length - test - step * back for back in reversed(range(count))]
+    return [origin for origin in origins if origin >= min(_LEAST_TRAINING, length // 2) and origin >= 3], test
+
+
+def run_backtest(demand: np.ndarray, ahead: int, count: int, forecast: Callable[[int, int], dict[str, np.ndarray]]) -> Backtest:
+    """Call `forecast(known periods, test length)` at every origin and line the answers up with what happened.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+    ahead : int
+        The horizon later asked for.
+    count : int
+        Number of origins.
+    forecast : callable
+        Gives forecasts by model (series × test length) from the first periods alone.
+    """
+    origins, test = rolling_origins(demand.shape[1], ahead, count)
+    answers = [forecast(origin, test) for origin in origins]
+    names = sorted({name for answer in answers for name in answer})
+    empty = np.full((len(demand), test), np.nan)
+    forecasts = {name: np.stack([answer.get(name, empty) for answer in answers], axis=1) for name in names}
+    actual = np.full((len(demand), len(origins), test), np.nan)
+    for number, origin in enumerate(origins):
+        actual[:, number] = demand[:, origin:origin + test]
+    return Backtest(forecasts, actual, origins)
+
+
+def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray) -> np.ndarray:
+    """Weight of every model in the forecast of every series.
+
+    w(model) ∝ 1 / mean squared error over the origins, the error being the series' own, mixed with that of
+    all series (in units of their scale) as if it were a year of further evidence. A model that is at
+    least 30 % better than every other stands alone.
+
+    Parameters
+    ----------
+    backtest : Backtest
+    names : list of str
+        Models to weigh.
+    scale : ndarray, series
+        Size of each series.
+
+    Returns
+    -------
+    ndarray, series × models
+        Rows add up to 1 where at least one model has a forecast; a model without one weighs 0.
+    """
+    if not backtest.origins:
+        return np.ones((len(scale), len(names)))
+    squared = np.stack([((backtest.forecasts[name] - backtest.actual) / scale[:, None, None]) ** 2 if name in backtest.forecasts
+                        else np.full_like(backtest.actual, np.nan) for name in names], axis=1)
+    known = ~np.isnan(squared)
+    count = known.sum(axis=(2, 3))
+    total = np.where(known, squared, 0).sum(axis=(2, 3))
+    # The shared record is the median over series: one wild series must not decide for the others.
+    own = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    shared = np.array([np.median(column[~np.isnan(column)]) if (~np.isnan(column)).any() else 1.0 for column in own.T])
+    level = np.array([np.median(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 1.0 for row in own])
+    prior = shared / max(np.median(shared), 1e-12) * level[:, None]
+    error = (total + _SHARED_PERIODS * prior) / (count + _SHARED_PERIODS)
+    return _alone_if_clearly_better(1 / np.maximum(error, 1e-12), error, count > 0)
+
+
+def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndarray) -> np.ndarray:
+    """Weighted mean of the models that have a forecast; NaN where none has.
+
+    Shapes: each forecast is series × … ; weights are series × models.
+    """
+    stack = np.stack([forecasts[name] for name in names], axis=-1)
+    weight = weights.reshape(len(weights), *[1] * (stack.ndim - 2), len(names))
+    weight = np.where(np.isnan(stack), 0.0, weight)
+    total = weight.sum(axis=-1)
+    mixed = np.where(np.isnan(stack), 0.0, stack * weight).sum(axis=-1)
+    return np.where(total > 0, mixed / np.where(total > 0, total, 1), np.nan)
+
+
+def _alone_if_clearly_better(weights: np.ndarray, error: np.ndarray, has_record: np.ndarray) -> np.ndarray:
+    """Squared errors compare by the square of 30 %; models without a record leave the choice open."""
+    order = np.sort(np.where(has_record, error, np.inf), axis=1)
+    if error.shape[1] < 2:
+        return np.ones_like(error)
+    clear = (order[:, 0] < _CLEARLY_BETTER**2 * order[:, 1]) & np.isfinite(order[:, 1])
+    best = error == order[:, :1]
+    weights = np.where(clear[:, None], best, weights)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,142 @@
+"""Every series through the models that suit it: structure taken out, extrapolated, put back in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sop_workbench.forecast import candidates
+from sop_workbench.forecast.candidates import Candidate
+from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
+from sop_workbench.forecast.panel import pooled
+from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
+
+ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
+SHORT_PERIODS = 12
+_SEASON_PERIODS_RATIO = 2.0
+_INTERMITTENT_INTERVAL = 1.32
+_OWN_SEASON_PRIOR = 0.05
+# How many average gaps without a sale make a series count as ended, and at least how many periods.
+_ENDED_GAPS, _ENDED_PERIODS = 4, 6
+
+
+@dataclass(frozen=True)
+class Model:
+    """A named candidate: applied to demand without season and events, or only without events."""
+
+    name: str
+    forecast: Candidate
+    is_on_structure: bool
+
+
+STRUCTURE_THETA = Model("structure + theta", candidates.theta, True)
+STRUCTURE_ETS = Model("structure + ets", candidates.exponential_smoothing, True)
+CES = Model("ces", candidates.complex_smoothing, False)
+THETA = Model("theta", candidates.theta, False)
+ETS = Model("ets", candidates.exponential_smoothing, False)
+NAIVE = Model("naive", candidates.naive, False)
+SEASONAL_NAIVE = Model("seasonal naive", candidates.seasonal_naive, False)
+AVERAGE = Model("moving average", candidates.moving_average, True)
+RECENT = Model("recent mean", candidates.naive, True)
+IMAPA = Model("imapa", candidates.imapa, True)
+TSB = Model("tsb", candidates.tsb, True)
+
+ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
+    "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
+    "standard": {REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES), INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()},
+    "full": {REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA, ETS), INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()},
+}
+
+
+def route(demand: np.ndarray) -> np.ndarray:
+    """Kind of each series by its length and its zeros: ended, short, intermittent or regular."""
+    seen = ~np.isnan(demand)
+    length = seen.sum(axis=1)
+    sold = np.nan_to_num(demand) > 0
+    interval = length / np.maximum(sold.sum(axis=1), 1)
+    silent = np.where(sold.any(axis=1), sold[:, ::-1].argmax(axis=1), length)
+    ended = (silent >= np.maximum(_ENDED_PERIODS, _ENDED_GAPS * interval)) | ~sold.any(axis=1)
+    kinds = [ended, length < SHORT_PERIODS, interval > _INTERMITTENT_INTERVAL]
+    return np.select(kinds, [ENDED, SHORT, INTERMITTENT], REGULAR)
+
+
+def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, group: np.ndarray | None,
+                    season_length: int, routes: dict[str, tuple[Model, ...]], always: tuple[Model, ...] = ()) -> dict[str, np.ndarray]:
+    """Forecast of every model for every series on its route.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+        NaN before the first sale and in gaps.
+    effects : ndarray, series × (periods + ahead) × event columns
+        Stated effects of events.
+    group : ndarray of int, optional
+        Group whose season a series leans on.
+    routes : dict
+        Models of each kind of series.
+    always : tuple of Model
+        Models run on every series, to compare with.
+
+    Returns
+    -------
+    dict of ndarray, series × ahead
+        By model name; NaN where a model does not suit the series.
+    """
+    with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, group, season_length)
+    base = {True: _bridged(demand / with_season), False: _bridged(demand / events_only)}
+    future = {True: future_season, False: future_events}
+    kinds = route(demand)
+    results: dict[str, np.ndarray] = {}
+    for kind, models in routes.items():
+        rows = np.flatnonzero(kinds == kind)
+        for model in models:
+            _run(results, model, rows, base, future, season_length)
+    for model in always:
+        _run(results, model, np.flatnonzero((~np.isnan(demand)).any(axis=1)), base, future, season_length)
+    return results
+
+
+def _run(results: dict[str, np.ndarray], model: Model, rows: np.ndarray, base: dict[bool, np.ndarray], future: dict[bool, np.ndarray],
+         season_length: int) -> None:
+    factor = future[model.is_on_structure]
+    made = results.setdefault(model.name, np.full(factor.shape, np.nan))
+    season = 1 if model.is_on_structure else season_length
+    for row in rows:
+        series = base[model.is_on_structure][row]
+        made[row] = model.forecast(series[~np.isnan(series)], factor.shape[1], season) * factor[row]
+
+
+def _factors(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, group: np.ndarray | None,
+             season_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Season and event factors of history and horizon, with and without season."""
+    past, coming = effects[:, :len(dates)], effects[:, len(dates):]
+    enough = int(_SEASON_PERIODS_RATIO * season_length)
+    length = (~np.isnan(demand)).sum(axis=1)
+    mean, sd = None, np.where(length >= enough, SEASON_PRIOR, 0.0)
+    if group is not None and len(demand):
+        mean, sd = _group_season(demand, dates, group, enough), np.full(len(demand), _OWN_SEASON_PRIOR)
+        sd = np.where(length >= enough, sd, 0.0)
+    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, sd)
+    return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
+
+
+def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, enough: int) -> np.ndarray:
+    """Season of each series' group, estimated on the demand of the group together."""
+    total = pooled(demand, group)
+    sd = np.where((~np.isnan(total)).sum(axis=1) >= enough, SEASON_PRIOR, 0.0)
+    none = np.zeros((len(total), len(dates), 0))
+    return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), None, sd).season_coefficients[group]
+
+
+def _bridged(series: np.ndarray) -> np.ndarray:
+    """Gaps inside a series bridged by a straight line; what is empty before the first sale stays empty."""
+    first = (~np.isnan(series)).argmax(axis=1)
+    gap = np.isnan(series) & (np.arange(series.shape[1])[None, :] >= first[:, None])
+    filled = series.copy()
+    for row in np.flatnonzero(gap.any(axis=1) & ~np.isnan(series).all(axis=1)):
+        known = np.flatnonzero(~np.isnan(series[row]))
+        holes = np.flatnonzero(gap[row])
+        filled[row, holes] = np.interp(holes, known, series[row, known])
+    return filled

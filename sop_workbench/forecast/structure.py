@@ -1,0 +1,204 @@
+"""Prophet's model as structure layer: trend with changepoints, yearly season, events; all series at once.
+
+The model and its priors are Prophet's (Taylor & Letham 2018), in the multiplicative form
+
+    y(t) = g(t) · (1 + X(t) β) + ε,   ε ~ N(0, σ)
+    g(t) = k·t + m + Σ_j δ_j · max(t − s_j, 0),   δ_j ~ Laplace(0, τ),   k, m ~ N(0, 5),   σ ~ half-N(0, .5)
+
+with one generalisation: β ~ N(prior mean, prior sd), where Prophet's prior mean is 0. A series then
+leans on the season of its family, and an event on the uplift people stated, as far as its own data
+leave room. The mode of the posterior is found by block coordinate descent (lasso step for the trend,
+ridge step for β, closed form for σ) on whole matrices of series, which takes well below a millisecond
+a series where the Prophet library takes about a hundred; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+FOURIER_ORDER = 6
+SEASON_PRIOR = 0.1
+CHANGEPOINTS = 12
+_CHANGEPOINT_RANGE = 0.9
+_CHANGEPOINT_PRIOR = 0.05
+_LEVEL_PRIOR = 5.0
+_NOISE_PRIOR = 0.5
+_OUTER, _SWEEPS, _TOLERANCE = 80, 8, 1e-7
+_CHUNK = 2000
+# A season or event never divides by less than this: a month cannot hold less than 5 % of its trend.
+_LEAST_FACTOR = 0.05
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is known of the shape of each series.
+
+    Attributes
+    ----------
+    trend : ndarray, series × periods
+        Piecewise linear trend in units of demand.
+    season_coefficients : ndarray, series × 2·order
+        Of the yearly Fourier terms.
+    event_coefficients : ndarray, series × event columns
+        How far each event column really worked (1 = as stated).
+    """
+
+    trend: np.ndarray
+    season_coefficients: np.ndarray
+    event_coefficients: np.ndarray
+
+    def season(self, dates: pd.DatetimeIndex) -> np.ndarray:
+        """Seasonal effect per series and date, as a share of trend."""
+        return self.season_coefficients @ yearly_terms(dates, self.season_coefficients.shape[1] // 2).T
+
+    def factor(self, dates: pd.DatetimeIndex, effects: np.ndarray) -> np.ndarray:
+        """What trend is multiplied by: 1 + season + events, series × dates."""
+        return np.maximum(1 + self.season(dates) + self._effect(effects), _LEAST_FACTOR)
+
+    def event_factor(self, effects: np.ndarray) -> np.ndarray:
+        """The same for events alone: 1 + events."""
+        return np.maximum(1 + self._effect(effects), _LEAST_FACTOR)
+
+    def _effect(self, effects: np.ndarray) -> np.ndarray:
+        return np.einsum("nte,ne->nt", effects, self.event_coefficients)
+
+
+def yearly_terms(dates: pd.DatetimeIndex, order: int) -> np.ndarray:
+    """Sine and cosine of the year, dates × 2·order, with Prophet's phase (days since 1970)."""
+    days = (dates - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
+    angle = 2 * np.pi * np.outer(days, np.arange(1, order + 1)) / 365.25
+    terms = np.empty((len(dates), 2 * order))
+    terms[:, 0::2], terms[:, 1::2] = np.sin(angle), np.cos(angle)
+    return terms
+
+
+def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
+                  season_mean: np.ndarray | None = None, season_sd: np.ndarray | float = SEASON_PRIOR,
+                  order: int = FOURIER_ORDER) -> Structure:
+    """Fit trend, season and events of every series.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+        NaN where nothing is known (before the first sale, missing).
+    dates : DatetimeIndex
+        Of the periods.
+    effects : ndarray, series × periods × event columns
+        Stated effect of events as a share of base demand (0 where there is none).
+    effect_mean, effect_sd : ndarray, event columns
+        Prior of the event coefficients.
+    season_mean : ndarray, series × 2·order, optional
+        Prior mean of the season, such as the family's.
+    season_sd : ndarray (series) or float
+        Prior standard deviation of the season; 0 takes the prior mean as it is.
+
+    Returns
+    -------
+    Structure
+    """
+    count = len(demand)
+    season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
+    season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count,))
+    parts = [
+        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows], order)
+        for rows in (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
+    ]
+    return Structure(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
+               season_mean: np.ndarray, season_sd: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    seen = ~np.isnan(demand)
+    scale = np.nanmax(np.where(seen, np.abs(demand), 0), axis=1, initial=0)
+    scale[scale == 0] = 1.0
+    y = np.where(seen, demand, 0) / scale[:, None]
+    basis = _trend_basis(seen, dates) * seen[:, :, None]
+    terms = np.broadcast_to(yearly_terms(dates, order), (len(y), len(dates), 2 * order))
+    features = np.concatenate([terms, effects], axis=2) * seen[:, :, None]
+    mean = np.hstack([season_mean, np.broadcast_to(effect_mean, (len(y), len(effect_mean)))])
+    sd = np.hstack([np.repeat(season_sd[:, None], 2 * order, axis=1), np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
+    theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6))
+    trend = np.einsum("ntp,np->nt", _trend_basis(seen, dates), theta) * scale[:, None]
+    return trend, beta[:, :2 * order], beta[:, 2 * order:]
+
+
+def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
+    """Series × periods × (slope, level, one hinge per changepoint), time running 0…1 over what each series has."""
+    days = ((dates - dates[0]) / pd.Timedelta(days=1)).to_numpy()
+    first = seen.argmax(axis=1)
+    last = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+    span = np.maximum(days[last] - days[first], 1.0)
+    time = (days[None, :] - days[first][:, None]) / span[:, None]
+    size = np.floor((last - first + 1) * _CHANGEPOINT_RANGE).astype(int)
+    count = np.minimum(CHANGEPOINTS, size - 1)
+    # Prophet's places: evenly over the first 90 % of the observations, the very first left out.
+    number = np.arange(1, CHANGEPOINTS + 1)
+    place = np.rint(number[None, :] * (size[:, None] - 1) / np.maximum(count, 1)[:, None]).astype(int)
+    inside = number[None, :] <= count[:, None]
+    at = days[np.minimum(first[:, None] + place, len(days) - 1)]
+    at = np.where(inside, (at - days[first][:, None]) / span[:, None], np.inf)
+    hinge = np.where(inside[:, None, :], np.maximum(time[:, :, None] - np.where(inside, at, 0)[:, None, :], 0), 0)
+    return np.concatenate([time[:, :, None], np.ones_like(time)[:, :, None], hinge], axis=2)
+
+
+def _posterior_mode(y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray,
+                    sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Block coordinate descent on the negative log posterior; every array is series first."""
+    count = seen.sum(axis=1)
+    theta, beta, variance = _start(y, seen, basis), mean.copy(), np.full(len(y), 0.01)
+    ridge = np.zeros_like(theta)
+    before = np.full(len(y), np.inf)
+    for _ in range(_OUTER):
+        weight = 1 + np.einsum("ntk,nk->nt", features, beta)
+        weighted = basis * weight[:, :, None]
+        ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
+        _lasso_sweeps(weighted.transpose(0, 2, 1) @ weighted, np.einsum("ntp,nt->np", weighted, y), ridge, variance / _CHANGEPOINT_PRIOR, theta)
+        trend = np.einsum("ntp,np->nt", basis, theta)
+        beta = _ridge_step(y - trend, features * trend[:, :, None], mean, sd, variance)
+        error = np.where(seen, y - trend * (1 + np.einsum("ntk,nk->nt", features, beta)), 0)
+        squares = (error**2).sum(axis=1)
+        variance = np.maximum((-count + np.sqrt(count.astype(float) ** 2 + 8 * squares * 0.5 / _NOISE_PRIOR**2)) * _NOISE_PRIOR**2 / 2, 1e-8)
+        now = _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd)
+        if np.all(before - now < _TOLERANCE * np.maximum(1, np.abs(now))):
+            break
+        before = now
+    return theta, beta
+
+
+def _start(y: np.ndarray, seen: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Level at the mean, no slope, no change."""
+    theta = np.zeros((len(y), basis.shape[2]))
+    theta[:, 1] = y.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return theta
+
+
+def _lasso_sweeps(gram: np.ndarray, target: np.ndarray, ridge: np.ndarray, lasso: np.ndarray, theta: np.ndarray) -> None:
+    """A few sweeps of coordinate descent on ½θᵀGθ − cᵀθ + ½Σ ridge θ² + lasso Σ_{j≥2}|θ_j|, in place, all series abreast."""
+    slope = np.einsum("npq,nq->np", gram, theta)
+    for _ in range(_SWEEPS):
+        for j in range(theta.shape[1]):
+            curve = gram[:, j, j] + ridge[:, j]
+            pull = target[:, j] - slope[:, j] + gram[:, j, j] * theta[:, j]
+            if j >= 2:
+                pull = np.sign(pull) * np.maximum(np.abs(pull) - lasso, 0)
+            fresh = np.where(curve > 1e-12, pull / np.where(curve > 1e-12, curve, 1), 0)
+            slope += gram[:, j, :] * (fresh - theta[:, j])[:, None]
+            theta[:, j] = fresh
+
+
+def _ridge_step(residual: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """β that minimises the squared error plus its distance from the prior mean."""
+    precision = variance[:, None] / sd**2
+    gram = design.transpose(0, 2, 1) @ design
+    diagonal = np.arange(gram.shape[1])
+    gram[:, diagonal, diagonal] += precision
+    right = np.einsum("ntk,nt->nk", design, residual) + precision * mean
+    return np.linalg.solve(gram, right[:, :, None])[:, :, 0]
+
+
+def _negative_log_posterior(count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray) -> np.ndarray:
+    return (count * np.log(variance) / 2 + squares / (2 * variance) + (theta[:, :2] ** 2).sum(axis=1) / (2 * _LEVEL_PRIOR**2)
+            + np.abs(theta[:, 2:]).sum(axis=1) / _CHANGEPOINT_PRIOR + (standardised**2).sum(axis=1) / 2 + variance / (2 * _NOISE_PRIOR**2))

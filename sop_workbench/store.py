@@ -1,32 +1,84 @@
 """Where planning data lives: cycles, scenarios and people's records in Delta Lake tables. The only module that knows.
 
 Each table of `tables.yaml` is one Delta table under the store's address, partitioned by `cycle_id`
-(results also by `scenario_id`). A write replaces one partition in one atomic commit that carries note, user and code version.
-Records of people are only ever appended. A locked cycle is read at the versions its approval pinned.
+(results also by `scenario_id`). A write replaces one partition in one atomic commit that carries note,
+user and code version. People's records are only ever appended. A locked cycle is read at the versions
+that its approval pinned, so whatever is written later to the same Delta table cannot change it.
+
+Two things rest on the transaction numbers that Delta keeps per name beside the data: how often a
+partition was written (so "written and empty" differs from "never written"), and whether a cycle is locked (odd:
+locked, even: open again). They change in the same commit as the data, and two processes that
+raise the same number at once are a conflict.
+
+Rows come back sorted by the table's key. Times keep microseconds. An extra column that is empty in the whole
+partition is not kept. Old versions are never cleaned away: do not run `vacuum` on a store.
 """
 
 from __future__ import annotations
 
+import getpass
+import hashlib
+import json
+import random
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from sop_workbench import __version__, tables
+from sop_workbench.errors import CycleLockedError, DataError, SettingsError, SopError, StoreConflictError, UnknownCycleError
 from sop_workbench.periods import Calendar
-from sop_workbench.settings import Settings
+from sop_workbench.settings import Settings, expand_variables, load_settings
 
 BASE = "base"
+HISTORY_COLUMNS = ("version", "at", "user", "note", "code_version", "cycle_id", "scenario_id")
+
+_ARROW_TYPES = {"text": pa.string(), "number": pa.float64(), "integer": pa.int64(), "date": pa.timestamp("us"), "boolean": pa.bool_()}
+_REGISTER = "cycle"  # the Delta table of the cycles that were opened; no table of tables.yaml has this name
+_REGISTER_SCHEMA = pa.schema([("cycle_id", pa.string()), ("at", pa.timestamp("us")), ("user", pa.string())])
+_CONFIGURATION = {  # pinned versions must stay readable, and a table of many small commits must open fast
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.checkpointInterval": "20",
+}
+_ATTEMPTS = 20
+_PARTITIONS_SHOWN = 10
 
 
 def open_workspace(folder: Path | str) -> Workspace:
-    """Open the workspace in a folder: its settings and its store."""
-    raise NotImplementedError
+    """Open the workspace in a folder: its settings and its store.
+
+    Raises
+    ------
+    SettingsError
+        When `sop.yaml` is missing or wrong.
+    """
+    folder = Path(folder).resolve()
+    settings = load_settings(folder)
+    url = expand_variables(settings.store)
+    return Workspace(folder, settings, open_store(url if "://" in url else folder / url, settings, folder))
 
 
 def open_store(url: Path | str, settings: Settings | None = None, folder: Path | str | None = None) -> Store:
-    """Open a store by folder or object-store address (`s3://…`, `abfss://…`, `gs://…`)."""
-    raise NotImplementedError
+    """Open a store by folder or object-store address (`s3://…`, `abfss://…`, `gs://…`).
+
+    Parameters
+    ----------
+    url : Path or str
+        Need not exist yet. Keys of an object store come from the environment, as its vendor names them.
+    settings, folder : Settings, Path, optional
+        The workspace's; without them a cycle can be read and written but knows no calendar and has no binder.
+    """
+    address = str(url) if "://" in str(url) else str(Path(url).resolve())
+    return Store(address.rstrip("/"), settings, None if folder is None else Path(folder))
 
 
 @dataclass(frozen=True)
@@ -38,8 +90,14 @@ class Workspace:
     store: Store
 
     def cycle(self, cycle_id: str) -> Cycle:
-        """One cycle of this workspace (it need not have been written yet)."""
-        raise NotImplementedError
+        """One cycle of this workspace (it need not have been written yet).
+
+        Raises
+        ------
+        SettingsError
+            When the name does not fit the company's bucket.
+        """
+        return self.store.cycle(cycle_id)
 
 
 @dataclass(frozen=True)
@@ -52,23 +110,86 @@ class Store:
 
     def cycles(self) -> list[str]:
         """Names of the cycles that anything was written to, oldest first."""
-        raise NotImplementedError
+        register = self.open_delta(_REGISTER)
+        return [] if register is None else sorted(set(_arrow(register).column("cycle_id").to_pylist()))
 
     def locked_cycles(self) -> list[str]:
         """Names of the locked cycles, oldest first."""
-        raise NotImplementedError
+        approvals = self.open_delta("approval")
+        return [] if approvals is None else [c for c in self.cycles() if _is_odd(approvals.transaction_version(c))]
 
     def cycle(self, cycle_id: str) -> Cycle:
-        """One cycle (it need not have been written yet)."""
-        raise NotImplementedError
+        """One cycle (it need not have been written yet).
+
+        Raises
+        ------
+        SettingsError
+            When the name does not fit the company's bucket.
+        """
+        if self.settings is not None:
+            self.settings.calendar.cycle_period(cycle_id)
+        return Cycle(cycle_id, self)
 
     def read_all(self, table: str) -> pd.DataFrame:
-        """The table over all cycles and scenarios, with the columns `cycle_id` and `scenario_id` in front."""
-        raise NotImplementedError
+        """The table over all cycles and scenarios, `cycle_id` in front (and `scenario_id`, but not for people's records).
+
+        Locked cycles are read as approved. Sorted by cycle, scenario and key; empty when the table was never written.
+        """
+        declared = tables.table(table)
+        newest = self.open_delta(table)
+        locked = self.locked_cycles()
+        parts = [] if newest is None else [_arrow(newest, [("cycle_id", "not in", locked)] if locked else None)]
+        for cycle_id in locked:
+            pinned = self.cycle(cycle_id).open_delta(table)
+            parts += [] if pinned is None else [_arrow(pinned, [("cycle_id", "=", cycle_id)])]
+        front = ["cycle_id"] if declared.group == "record" else ["cycle_id", "scenario_id"]
+        if not parts:
+            return pd.concat([pd.DataFrame({c: pd.Series(dtype=object) for c in front}), declared.empty()], axis=1)
+        found = pa.concat_tables(parts, promote_options="default")
+        if "scenario_id" not in found.column_names and declared.group != "record":
+            found = found.append_column("scenario_id", pa.array([BASE] * found.num_rows, pa.string()))
+        return _to_frame(declared, found, front)
 
     def history(self, table: str) -> pd.DataFrame:
         """Every commit of a table, newest first: version, at, user, note, code_version, cycle_id, scenario_id."""
-        raise NotImplementedError
+        tables.table(table)
+        delta = self.open_delta(table)
+        commits = [] if delta is None else [c for c in delta.history() if "code_version" in c]
+        for commit in commits:
+            commit["at"] = pd.Timestamp(commit["timestamp"], unit="ms")
+        return pd.DataFrame(commits, columns=list(HISTORY_COLUMNS))
+
+    def open_delta(self, name: str, version: int | None = None) -> DeltaTable | None:
+        """The Delta table of a table, at a version or the newest; None when it was never made."""
+        try:
+            return DeltaTable(self._address(name), version=version)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as fault:
+            raise SopError(f"the store {self.url} cannot be read at {name}: {_first_line(fault)}") from fault
+
+    def open_or_create_delta(self, name: str, schema: pa.Schema, partitions: Sequence[str]) -> DeltaTable:
+        """The newest Delta table, made with this schema where there is none (two processes may do so at once)."""
+        found = self.open_delta(name)
+        if found is not None:
+            return found
+        try:
+            return DeltaTable.create(
+                self._address(name), schema, mode="ignore", partition_by=list(partitions), configuration=_CONFIGURATION
+            )
+        except (DeltaError, OSError) as fault:
+            found = self.open_delta(name)
+            if found is None:
+                raise SopError(f"the store {self.url} cannot be written: {_first_line(fault)}") from fault
+            return found
+
+    def versions(self) -> dict[str, int]:
+        """The newest Delta version of every table but the approvals."""
+        opened = {name: self.open_delta(name) for name in tables.all_tables() if name != "approval"}
+        return {name: delta.version() for name, delta in opened.items() if delta is not None}
+
+    def _address(self, name: str) -> str:
+        return f"{self.url}/{name}"
 
 
 @dataclass(frozen=True)
@@ -80,87 +201,458 @@ class Cycle:
 
     @property
     def settings(self) -> Settings:
-        """Settings of the workspace."""
-        raise NotImplementedError
+        """Settings of the workspace.
+
+        Raises
+        ------
+        SettingsError
+            When the store was opened without a workspace.
+        """
+        if self.store.settings is None:
+            raise SettingsError(f"the store {self.store.url} was opened without a workspace; use open_workspace(folder)")
+        return self.store.settings
 
     @property
     def calendar(self) -> Calendar:
         """Planning calendar of the workspace."""
-        raise NotImplementedError
+        return self.settings.calendar
 
     @property
     def period(self) -> pd.Timestamp:
         """First planned period."""
-        raise NotImplementedError
+        return self.calendar.cycle_period(self.id)
 
     @property
     def periods(self) -> pd.DatetimeIndex:
         """The planned periods (the horizon)."""
-        raise NotImplementedError
+        return self.calendar.horizon(self.id, self.settings.horizon)
 
     @property
     def as_of(self) -> pd.Timestamp:
         """Last day whose facts the cycle may know."""
-        raise NotImplementedError
+        return self.calendar.as_of(self.id)
 
     @property
     def folder(self) -> Path:
         """The binder `cycles/<id>` of the workspace; made when first asked for."""
-        raise NotImplementedError
+        if self.store.folder is None:
+            raise SettingsError(f"the store {self.store.url} was opened without a workspace; use open_workspace(folder)")
+        binder = self.store.folder / "cycles" / self.id
+        binder.mkdir(parents=True, exist_ok=True)
+        return binder
 
     def read(self, table: str, scenario: str = BASE) -> pd.DataFrame:
-        """The table as last written, or as pinned when the cycle is locked."""
-        raise NotImplementedError
+        """The table as last written, or as approved when the cycle is locked; sorted by key.
+
+        Inputs belong to a cycle, not to a scenario: apply the scenario's levers to them instead.
+
+        Raises
+        ------
+        UnknownCycleError
+            When the table was never written for this cycle and scenario; names what there is. People's
+            records are empty instead.
+        """
+        declared = tables.table(table)
+        delta = self.open_delta(table)
+        if declared.group != "record" and (delta is None or delta.transaction_version(self._name(scenario)) is None):
+            raise UnknownCycleError(self._unknown(table, scenario, delta))
+        if delta is None:
+            return declared.empty()
+        return _to_frame(declared, _arrow(delta, self._filters(declared, scenario)), [])
 
     def has(self, table: str, scenario: str = BASE) -> bool:
         """Was the table written for this cycle and scenario (even if empty)?"""
-        raise NotImplementedError
+        return self.version(table, scenario) is not None
 
     def version(self, table: str, scenario: str = BASE) -> int | None:
         """How many times the table was written here (records: how many there are); None when never."""
-        raise NotImplementedError
+        declared = tables.table(table)
+        delta = self.open_delta(table)
+        if delta is None:
+            return None
+        if declared.group == "record":
+            return _arrow(delta, self._filters(declared, scenario), ["record_id"]).num_rows or None
+        return delta.transaction_version(self._name(scenario))
 
     def fingerprint(self, names: Sequence[str], scenario: str = BASE) -> str:
-        """Hash of the content of some tables: equal content gives an equal hash, whenever it was written."""
-        raise NotImplementedError
+        """Hash of the content of some tables: equal content gives an equal hash, whenever it was written.
+
+        Inputs and records are those of the cycle, results those of the scenario; a table never written counts as absent.
+        """
+        digest = hashlib.sha256()
+        for name in sorted(set(names)):
+            where = scenario if tables.table(name).group == "result" else BASE
+            digest.update(name.encode())
+            digest.update(_content_hash(self.read(name, where)) if self.has(name, where) else b"absent")
+        return digest.hexdigest()
 
     def scenarios(self, table: str = "supply_plan") -> list[str]:
-        """Names of the scenarios for which a table was written, base first."""
-        raise NotImplementedError
+        """Names of the scenarios that have rows in a result table, base first."""
+        delta = self.open_delta(table)
+        found = set() if delta is None else {p["scenario_id"] for p in delta.partitions() if p["cycle_id"] == self.id}
+        return sorted(found, key=lambda name: (name != BASE, name))
 
     def inputs(self) -> dict[str, pd.DataFrame]:
-        """All input tables as data gathering wrote them."""
-        raise NotImplementedError
+        """All input tables as data gathering wrote them; an optional one that was not written is empty.
+
+        Raises
+        ------
+        UnknownCycleError
+            When data gathering has not written the cycle's inputs yet.
+        """
+        declared = [tables.table(name) for name in tables.names("input")]
+        return {t.name: t.empty() if t.is_optional and not self.has(t.name) else self.read(t.name) for t in declared}
 
     def write(self, table: str, frame: pd.DataFrame, scenario: str = BASE, note: str = "") -> None:
-        """Replace the table of this cycle and scenario in one atomic commit."""
-        raise NotImplementedError
+        """Replace the table of this cycle and scenario in one atomic commit.
+
+        Raises
+        ------
+        DataError
+            When the frame breaks the table's declaration; nothing is written.
+        CycleLockedError
+            When the cycle is locked.
+        StoreConflictError
+            When another process wrote the same partition at the same moment; its rows stand.
+        """
+        self.write_all({table: frame}, scenario, note)
 
     def write_all(self, frames: Mapping[str, pd.DataFrame], scenario: str = BASE, note: str = "") -> None:
-        """Check every frame first, then write them all: bad data leaves nothing half written."""
-        raise NotImplementedError
+        """Check every frame first, then write them all: bad data leaves nothing half written.
+
+        Raises
+        ------
+        DataError
+            With the findings of all frames.
+        CycleLockedError, StoreConflictError
+            As :meth:`write`.
+        """
+        self._refuse_when_locked()
+        ready: dict[str, pa.Table] = {}
+        findings: list[pd.DataFrame] = []
+        for name, frame in frames.items():
+            self._refuse_wrong_group(name, scenario)
+            ready[name], found = self._prepare(name, frame, scenario)
+            findings += [found] if len(found) else []
+        if findings:
+            raise DataError(pd.concat(findings, ignore_index=True))
+        self._register()
+        for name, rows in ready.items():
+            self._replace(name, rows, scenario, note)
 
     def append(self, record_table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, *, by: str, why: str) -> pd.DataFrame:
-        """Add people's records, with who and why; the store numbers and dates them. Returns them as stored."""
-        raise NotImplementedError
+        """Add people's records, with who and why; the store numbers and dates them.
+
+        Parameters
+        ----------
+        record_table : str
+            A table of people's records (`demand_adjustment`, `decision`, `comment` …).
+        rows : DataFrame, sequence of mappings or one mapping
+            Its own columns, without record_id, by, at, why.
+        by, why : str
+            Who says it, and the reason; neither may be empty.
+
+        Returns
+        -------
+        DataFrame
+            The records as stored.
+
+        Raises
+        ------
+        DataError
+            When a row breaks the declaration, or who or why is missing.
+        CycleLockedError
+            When the cycle is locked.
+        """
+        declared = tables.table(record_table)
+        if declared.group != "record" or record_table == "approval":
+            remedy = "use lock or unlock" if record_table == "approval" else "use write"
+            raise SopError(f"{record_table} is not a table that people's records are appended to; {remedy}")
+        self._refuse_when_locked()
+        records = self._sign(record_table, rows, by, why)
+        if len(records):
+            self._register()
+            self._append(record_table, records, by, why, None)
+        return records
 
     def records(self, table: str) -> pd.DataFrame:
         """All records of the cycle, oldest first; empty when nobody said anything yet."""
-        raise NotImplementedError
+        if tables.table(table).group != "record":
+            raise SopError(f"{table} is not a table of people's records; use read")
+        return self.read(table)
 
     def history(self, table: str) -> pd.DataFrame:
         """Every commit to this cycle's table, newest first: version, at, user, note, code_version, cycle_id, scenario_id."""
-        raise NotImplementedError
+        commits = self.store.history(table)
+        return commits[commits["cycle_id"] == self.id].reset_index(drop=True)
 
     @property
     def is_locked(self) -> bool:
         """Is the cycle approved and closed for writing?"""
-        raise NotImplementedError
+        approvals = self.store.open_delta("approval")
+        return approvals is not None and _is_odd(approvals.transaction_version(self.id))
 
     def lock(self, *, by: str, why: str) -> None:
-        """Approve and close the cycle, pinning the version of every table."""
-        raise NotImplementedError
+        """Approve and close the cycle, pinning the version of every table.
+
+        Raises
+        ------
+        CycleLockedError
+            When it is locked already.
+        UnknownCycleError
+            When nothing was written to it.
+        """
+        self._refuse_when_locked()
+        if self.id not in self.store.cycles():
+            raise UnknownCycleError(f"cycle {self.id} is empty and cannot be locked; cycles are {', '.join(self.store.cycles()) or 'none'}")
+        self._approve("locked", json.dumps(self.store.versions(), sort_keys=True), by, why)
 
     def unlock(self, *, by: str, why: str) -> None:
-        """Reopen a locked cycle for a stated reason."""
-        raise NotImplementedError
+        """Reopen a locked cycle for a stated reason.
+
+        Raises
+        ------
+        SopError
+            When the cycle is not locked.
+        """
+        if not self.is_locked:
+            raise SopError(f"cycle {self.id} is not locked; there is nothing to unlock")
+        self._approve("unlocked", "", by, why)
+
+    def open_delta(self, table: str) -> DeltaTable | None:
+        """The Delta table this cycle reads: at its pinned version when locked, else the newest."""
+        pins = None if table == "approval" else self._pins()
+        if pins is None:
+            return self.store.open_delta(table)
+        return self.store.open_delta(table, pins[table]) if table in pins else None
+
+    def _pins(self) -> dict[str, int] | None:
+        if not self.is_locked:
+            return None
+        approvals = self.records("approval")
+        return json.loads(approvals.loc[approvals["status"] == "locked", "versions"].iloc[-1])
+
+    def _name(self, scenario: str) -> str:
+        """The name under which Delta counts the writes of a partition."""
+        return f"{self.id}/{scenario}"
+
+    def _partition(self, declared: tables.Table, scenario: str) -> dict[str, str]:
+        return {"cycle_id": self.id, **({"scenario_id": scenario} if declared.group == "result" else {})}
+
+    def _filters(self, declared: tables.Table, scenario: str) -> list[tuple[str, str, Any]]:
+        return [(column, "=", value) for column, value in self._partition(declared, scenario).items()]
+
+    def _unknown(self, table: str, scenario: str, delta: DeltaTable | None) -> str:
+        text = f"{table} was never written for cycle {self.id}, scenario {scenario}"
+        if scenario != BASE and tables.table(table).group != "result":
+            return text + "; inputs belong to the cycle: read them for base and apply the scenario's levers"
+        there = [] if delta is None else sorted(" ".join(p[c] for c in sorted(p)) for p in delta.partitions())
+        shown = ", ".join(there[-_PARTITIONS_SHOWN:]) or "nothing"
+        return f"{text}; the store has {shown}. Run the step that writes {table}, or correct the name"
+
+    def _refuse_when_locked(self) -> None:
+        if self.is_locked:
+            last = self.records("approval").iloc[-1]
+            raise CycleLockedError(
+                f"cycle {self.id} was locked by {last['by']} on {last['at']:%Y-%m-%d} ({last['why']}) and never changes; "
+                "plan in the next cycle, or unlock it with a reason"
+            )
+
+    def _refuse_wrong_group(self, table: str, scenario: str) -> None:
+        group = tables.table(table).group
+        if group == "record":
+            raise SopError(f"{table} holds people's records: append to it with who and why")
+        if group != "result" and scenario != BASE:
+            raise SopError(f"{table} is an input and belongs to the cycle, not to scenario {scenario}; express the change as levers")
+        if not scenario.strip():
+            raise SopError("a scenario needs a name")
+
+    def _prepare(self, name: str, frame: pd.DataFrame, scenario: str) -> tuple[pa.Table, pd.DataFrame]:
+        declared = tables.table(name)
+        conformed, issues = tables.conform(name, frame)
+        if len(issues):
+            return pa.table({}), issues
+        delta = self.store.open_delta(name)
+        rows, findings = _to_arrow(declared, conformed, self._partition(declared, scenario), _schema_of(delta))
+        return rows, tables.issue_frame(findings)
+
+    def _register(self) -> None:
+        register = self.store.open_or_create_delta(_REGISTER, _REGISTER_SCHEMA, [])
+        if register.transaction_version(self.id) is None:
+            row = pa.table({"cycle_id": [self.id], "at": [_now().to_pydatetime()], "user": [_user()]}, schema=_REGISTER_SCHEMA)
+            write_deltalake(register, row, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(self.id, 1)]))
+
+    def _replace(self, name: str, rows: pa.Table, scenario: str, note: str) -> None:
+        """Replace one partition; a clash over another partition or a new column is tried again, one over our own is told."""
+        partition = self._partition(tables.table(name), scenario)
+        predicate = " AND ".join(f"{column} = '{_quoted(value)}'" for column, value in partition.items())
+        counted = self._name(scenario)
+        for attempt in range(_ATTEMPTS):
+            delta = self.store.open_or_create_delta(name, rows.schema, list(partition))
+            before = delta.transaction_version(counted) or 0
+            commit = _commit_properties(note, self.id, scenario, Transaction(counted, before + 1))
+            try:
+                write_deltalake(delta, rows, mode="overwrite", predicate=predicate, schema_mode="merge", commit_properties=commit)
+                return
+            except CommitFailedError as fault:
+                now = self.store.open_delta(name)
+                if now is None or (now.transaction_version(counted) or 0) != before:
+                    raise StoreConflictError(
+                        f"another process wrote {name} of cycle {self.id}, scenario {scenario} at the same moment; "
+                        "its rows stand and yours were not written. Run the step again"
+                    ) from fault
+                _wait(attempt)
+        raise StoreConflictError(f"{name} of cycle {self.id} could not be written: the store is too busy. Run the step again")
+
+    def _sign(self, table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, by: str, why: str, after: pd.Timestamp | None = None) -> pd.DataFrame:
+        """The rows with number, who, when and why; `after` keeps the order where clocks differ."""
+        frame = pd.DataFrame([rows] if isinstance(rows, Mapping) else rows).reset_index(drop=True)
+        findings = [
+            tables.finding("missing_reason", "blocks", table, "", len(frame), "", f"say {word} ({argument}=)")
+            for word, argument, value in [("who", "by", by), ("why", "why", why)]
+            if not value or not value.strip()
+        ]
+        own = [column for column in tables.RECORD_COLUMNS if column in frame.columns]
+        if own:
+            remedy = f"leave out {', '.join(own)}: the store writes them"
+            findings.append(tables.finding("reserved_column", "blocks", table, "", len(frame), ", ".join(own), remedy))
+        if findings:
+            raise DataError(tables.issue_frame(findings))
+        at = _now() if after is None else max(_now(), after + pd.Timedelta(microseconds=1))
+        stem, tail = f"{at:%Y%m%dT%H%M%S%f}", secrets.token_hex(4)
+        numbers = [f"{stem}-{tail}-{number:05d}" for number in range(len(frame))]
+        signed = frame.assign(record_id=pd.Series(numbers, dtype=object), by=by.strip(), at=at, why=why.strip())
+        return tables.validate(table, signed)
+
+    def _append(self, table: str, records: pd.DataFrame, by: str, why: str, transaction: Transaction | None) -> None:
+        """Append rows in one commit; a clash is tried again, except over a transaction number (the lock)."""
+        declared = tables.table(table)
+        for attempt in range(_ATTEMPTS):
+            delta = self.store.open_delta(table)
+            rows, findings = _to_arrow(declared, records, {"cycle_id": self.id}, _schema_of(delta))
+            if findings:
+                raise DataError(tables.issue_frame(findings))
+            delta = delta or self.store.open_or_create_delta(table, rows.schema, ["cycle_id"])
+            commit = _commit_properties(why, self.id, BASE, transaction, by)
+            try:
+                write_deltalake(delta, rows, mode="append", schema_mode="merge", commit_properties=commit)
+                return
+            except CommitFailedError as fault:
+                if transaction is not None:
+                    raise StoreConflictError(f"cycle {self.id} was locked or unlocked by another process at the same moment") from fault
+                _wait(attempt)
+        raise StoreConflictError(f"{table} of cycle {self.id} could not be appended to: the store is too busy. Try again")
+
+    def _approve(self, status: str, versions: str, by: str, why: str) -> None:
+        approvals = self.store.open_delta("approval")
+        number = 0 if approvals is None else approvals.transaction_version(self.id) or 0
+        earlier = self.records("approval")
+        after = earlier["at"].max() if len(earlier) else None
+        records = self._sign("approval", {"status": status, "versions": versions}, by, why, after)
+        self._append("approval", records, by, why, Transaction(self.id, number + 1))
+
+
+def _to_arrow(
+    declared: tables.Table, frame: pd.DataFrame, partition: Mapping[str, str], schema: pa.Schema | None
+) -> tuple[pa.Table, list[dict]]:
+    """Partition columns and the frame in storable types, with findings about columns that cannot be stored."""
+    columns, findings = {c: pa.array([v] * len(frame), pa.string()) for c, v in partition.items()}, []
+    for name in frame.columns:
+        wanted = _ARROW_TYPES[declared.columns[name].type] if name in declared.columns else _stored_type(schema, name)
+        try:
+            if name in partition:
+                raise pa.ArrowInvalid("the store writes this column itself")
+            columns[str(name)] = _column(frame[name], wanted)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as fault:
+            remedy = f"rename the column, or bring its values into the type it has in the store ({wanted or 'one type'})"
+            findings.append(tables.finding("column_not_storable", "blocks", declared.name, str(name), len(frame), _first_line(fault), remedy))
+    return (pa.table({}), findings) if findings else (pa.table(columns), [])
+
+
+def _column(series: pd.Series, wanted: pa.DataType | None) -> pa.Array:
+    """A column as Delta can hold it; without a wanted type the nearest of text, yes/no, whole number, number, time."""
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        series = series.dt.floor("us")
+    found = pa.array(series, wanted, from_pandas=True) if wanted is not None else pa.array(series, from_pandas=True)
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    if wanted is not None or found.type in _ARROW_TYPES.values():
+        return found
+    return found.cast(_nearest(found.type))
+
+
+def _nearest(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_null(kind) or pa.types.is_dictionary(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return pa.float64()
+    if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None):
+        return pa.timestamp("us")
+    raise pa.ArrowInvalid(f"values of type {kind} cannot be kept")
+
+
+def _stored_type(schema: pa.Schema | None, name: str) -> pa.DataType | None:
+    return schema.field(name).type if schema is not None and name in schema.names else None
+
+
+def _schema_of(delta: DeltaTable | None) -> pa.Schema | None:
+    return None if delta is None else pa.schema(delta.schema().to_arrow())
+
+
+def _arrow(delta: DeltaTable, filters: list | None = None, columns: list[str] | None = None) -> pa.Table:
+    return delta.to_pyarrow_table(filters=filters, columns=columns)
+
+
+def _to_frame(declared: tables.Table, found: pa.Table, front: list[str]) -> pd.DataFrame:
+    """Rows as pandas, sorted by key: declared columns in their declared types, then extras that hold anything here."""
+    keys = [c for c in [*front, *declared.key] if c in found.column_names]
+    extras = [c for c in found.column_names if c not in declared.columns and c not in ("cycle_id", "scenario_id")]
+    extras = [c for c in extras if found.column(c).null_count < found.num_rows]
+    present = [c for c in declared.columns if c in found.column_names]
+    found = found.select([*front, *present, *extras]).sort_by([(c, "ascending") for c in keys])
+    frame = found.to_pandas(coerce_temporal_nanoseconds=True, date_as_object=False)
+    flags = [c.name for c in declared.columns.values() if c.type == "boolean" and c.name in present]
+    if len(present) < len(declared.columns) or any(found.column(c).null_count for c in flags) or frame.empty:
+        # a column that was declared after these rows were written takes its default
+        own = tables.conform(declared.name, frame[[*present, *extras]])[0]
+        frame = pd.concat([frame[front], own], axis=1)
+    return frame
+
+
+def _content_hash(frame: pd.DataFrame) -> bytes:
+    head = ",".join(f"{name}:{kind}" for name, kind in frame.dtypes.items()).encode()
+    return head + pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
+
+
+def _commit_properties(note: str, cycle_id: str, scenario: str, transaction: Transaction | None, user: str = "") -> CommitProperties:
+    told = {"note": note, "user": user or _user(), "code_version": __version__, "cycle_id": cycle_id, "scenario_id": scenario}
+    return CommitProperties(custom_metadata=told, app_transactions=None if transaction is None else [transaction])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"  # a container without a user database
+
+
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC").tz_localize(None).floor("us")
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(random.uniform(0.01, 0.05) * (1 + attempt))
+
+
+def _is_odd(number: int | None) -> bool:
+    return bool((number or 0) % 2)
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__

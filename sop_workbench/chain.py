@@ -49,6 +49,7 @@ LOG = "chain.log"
 _SAMPLE_SECONDS = 0.1
 _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_DONE = ("done", "approved")
 _NOT_PLANNING = {"steps", "newest_cycle", "store", "brand_colour"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
@@ -85,7 +86,7 @@ STEPS = (
 
 @dataclass(frozen=True)
 class StepState:
-    """Where a step stands: draft, running, interrupted, done, stale, failed or locked, and why."""
+    """Where a step stands: draft, running, interrupted, done, approved, stale, failed or locked, and why."""
 
     step: str
     status: str
@@ -202,6 +203,41 @@ def step_states(chain: Chain) -> list[StepState]:
             reason = entry.get("error", "")
         states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
     return states
+
+
+def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
+    """Record that a person stands behind the result of a step.
+
+    Raises
+    ------
+    SettingsError
+        When the step is unknown or not done.
+    CycleLockedError
+        When the cycle is locked.
+    """
+    step = chain.find(name)
+    state = next(state for state in step_states(chain) if state.step == step.name)
+    if state.status not in ("done", "approved"):
+        raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
+    _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+
+
+def lock_cycle(chain: Chain, *, by: str, why: str) -> None:
+    """Approve the whole cycle and close it for good.
+
+    Raises
+    ------
+    SettingsError
+        When a step is not done; the message names each.
+    CycleLockedError
+        When the cycle is locked already.
+    """
+    if chain.cycle.is_locked:
+        raise CycleLockedError(f"cycle {chain.cycle.id} is locked already")
+    undone = [f"{state.step} is {state.status}" for state in step_states(chain) if state.status not in ("done", "approved")]
+    if undone:
+        raise SettingsError(f"cycle {chain.cycle.id} cannot be locked: {'; '.join(undone)}. Run the chain first")
+    chain.cycle.lock(by=by, why=why)
 
 
 def check_parameters(notebook: Path, values: Mapping[str, Any]) -> None:
@@ -597,7 +633,7 @@ def _packages() -> dict[str, str]:
 
 
 def _is_done(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprint: str) -> bool:
-    is_same = last is not None and last["status"] == "done" and last["fingerprint"] == fingerprint
+    is_same = last is not None and last["status"] in _DONE and last["fingerprint"] == fingerprint
     return is_same and (Path(chain.cycle.folder) / f"{step.name}.ipynb").is_file()
 
 
@@ -610,7 +646,9 @@ def _status(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprin
         return ("running", "") if is_running else ("interrupted", "the chain was stopped in this step; run it again")
     if last["status"] == "failed":
         return "failed", ""
-    return ("done", "") if _is_done(chain, step, last, fingerprint) else ("stale", "")
+    if not _is_done(chain, step, last, fingerprint):
+        return "stale", ""
+    return (last["status"], f"by {last['by']}: {last['why']}") if last["status"] == "approved" else ("done", "")
 
 
 def _what_changed(entry: Mapping[str, Any], parts: Mapping[str, str]) -> str:
@@ -626,8 +664,8 @@ def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
     return {row["step"]: row for row in cycle.records("step_status").sort_values("at", kind="stable").to_dict("records")}
 
 
-def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str) -> None:
-    cycle.append("step_status", pd.DataFrame([{"step": step.name, "status": status, "fingerprint": fingerprint}]), by=_who(), why=why)
+def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
+    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or _who(), why=why)
 
 
 def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:

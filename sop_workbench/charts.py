@@ -35,14 +35,40 @@ _CONTRAST_LUMINANCE = 0.18  # seen 4 : 1 and better against white and against ne
 _NOTE_CHARACTERS = 150
 _SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", GREY, "#b38f00", "#56b4e9", "#8c5a2b")
 _CHIP_COLOURS = {
-    "on target": "#1b7f4b", "watch": "#9a5b00", "act": "#b3261e", "not judged": "#666c73", "blocks": "#b3261e", "warns": "#9a5b00",
-    "info": "#3a6ea5", "better": "#1b6ea5", "worse": "#b3261e", "same": "#666c73", "late": "#b3261e",
+    "on target": "#1b7f4b",
+    "watch": "#9a5b00",
+    "act": "#b3261e",
+    "not judged": "#666c73",
+    "blocks": "#b3261e",
+    "warns": "#9a5b00",
+    "info": "#3a6ea5",
+    "better": "#1b6ea5",
+    "worse": "#b3261e",
+    "same": "#666c73",
+    "late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
-_ACRONYMS = {"wape": "WAPE", "abc": "ABC", "xyz": "XYZ", "kpi": "KPI", "cogs": "COGS", "id": "ID", "mase": "MASE", "otif": "OTIF",
-             "gmroi": "GMROI"}
-_HEADERS = {"item_id": "Item", "market_id": "Market", "resource_id": "Resource", "supplier_id": "Supplier", "location_id": "Location",
-            "by": "Who", "why": "Why", "plan_cycle_id": "Plan of cycle"}
+_ACRONYMS = {
+    "wape": "WAPE",
+    "abc": "ABC",
+    "xyz": "XYZ",
+    "kpi": "KPI",
+    "cogs": "COGS",
+    "id": "ID",
+    "mase": "MASE",
+    "otif": "OTIF",
+    "gmroi": "GMROI",
+}
+_HEADERS = {
+    "item_id": "Item",
+    "market_id": "Market",
+    "resource_id": "Resource",
+    "supplier_id": "Supplier",
+    "location_id": "Location",
+    "by": "Who",
+    "why": "Why",
+    "plan_cycle_id": "Plan of cycle",
+}
 _SUFFIX_UNITS = {"_qty": "units", "_amt": views.MONEY, "_ratio": "%", "_hours": "h", "_days": "days", "_months": "months"}
 
 
@@ -84,7 +110,7 @@ def readable(colour: str) -> str:
     Examples
     --------
     >>> readable("#0b5394"), readable("#ffee00")
-    ('#0e6cc0', '#857d00')
+    ('#1077d4', '#807800')
     """
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
@@ -129,21 +155,47 @@ def _title_text(spec: dict) -> str:
 
 def _theme() -> alt.theme.ThemeConfig:
     ink = {"labelColor": "currentColor", "titleColor": "currentColor"}
-    return alt.theme.ThemeConfig({"config": {
-        "background": "transparent",
-        "font": _FONT,
-        "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
-        "title": {"anchor": "start", "color": "currentColor", "subtitleColor": "currentColor", "fontSize": 16, "fontWeight": 600,
-                  "subtitleFontSize": 11.5, "subtitlePadding": 5, "offset": 12, "frame": "group"},
-        "axis": {**ink, "domainColor": "currentColor", "tickColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.14,
-                 "domainOpacity": 0.45, "tickOpacity": 0.45, "labelFontSize": 11.5, "titleFontSize": 11.5, "titleFontWeight": "normal",
-                 "labelLimit": 220},
-        "axisX": {"grid": False}, "axisBand": {"ticks": False},
-        "legend": {**ink, "orient": "top", "titleFontSize": 11.5, "labelFontSize": 11.5, "symbolStrokeWidth": 2, "labelLimit": 260},
-        "header": {**ink, "labelFontSize": 12.5, "labelFontWeight": 600, "title": None},
-        "text": {"color": "currentColor", "fontSize": 11.5}, "rule": {"color": "currentColor"},
-        "line": {"strokeWidth": 2.4}, "range": {"category": list(_SERIES)},
-    }})
+    return alt.theme.ThemeConfig(
+        {
+            "config": {
+                "background": "transparent",
+                "font": _FONT,
+                "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
+                "title": {
+                    "anchor": "start",
+                    "color": "currentColor",
+                    "subtitleColor": "currentColor",
+                    "fontSize": 16,
+                    "fontWeight": 600,
+                    "subtitleFontSize": 11.5,
+                    "subtitlePadding": 5,
+                    "offset": 12,
+                    "frame": "group",
+                },
+                "axis": {
+                    **ink,
+                    "domainColor": "currentColor",
+                    "tickColor": "currentColor",
+                    "gridColor": "currentColor",
+                    "gridOpacity": 0.14,
+                    "domainOpacity": 0.45,
+                    "tickOpacity": 0.45,
+                    "labelFontSize": 11.5,
+                    "titleFontSize": 11.5,
+                    "titleFontWeight": "normal",
+                    "labelLimit": 220,
+                },
+                "axisX": {"grid": False},
+                "axisBand": {"ticks": False},
+                "legend": {**ink, "orient": "top", "titleFontSize": 11.5, "labelFontSize": 11.5, "symbolStrokeWidth": 2, "labelLimit": 260},
+                "header": {**ink, "labelFontSize": 12.5, "labelFontWeight": 600, "title": None},
+                "text": {"color": "currentColor", "fontSize": 11.5},
+                "rule": {"color": "currentColor"},
+                "line": {"strokeWidth": 2.4},
+                "range": {"category": list(_SERIES)},
+            }
+        }
+    )
 
 
 # ------------------------------------------------------------------ shared drawing
@@ -206,22 +258,30 @@ def _shorts(values: pd.Series) -> list[str]:
 def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, labels: list[str], colour: Any) -> alt.LayerChart:
     """Horizontal bars in the order of the view, each with its number."""
     shown = view.assign(bar_label=labels)
-    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
-                                   x=alt.X(f"{measure}:Q", axis=axis))
+    base = alt.Chart(shown).encode(
+        y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=alt.X(f"{measure}:Q", axis=axis)
+    )
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(color=colour, tooltip=_tooltips(view))
     text = base.mark_text(align="left", dx=5).encode(text="bar_label:N", x=alt.X(f"{measure}:Q", axis=axis))
     return (bars + text).properties(width=WIDTH - 220, height=alt.Step(24))
 
 
 def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{c}:Q", title=heading(c), format=",.3~f") if pd.api.types.is_numeric_dtype(view[c])
-            else alt.Tooltip(f"{c}:N", title=heading(c)) for c in view.columns if c not in ("period", "sentence")]
+    return [
+        alt.Tooltip(f"{c}:Q", title=heading(c), format=",.3~f")
+        if pd.api.types.is_numeric_dtype(view[c])
+        else alt.Tooltip(f"{c}:N", title=heading(c))
+        for c in view.columns
+        if c not in ("period", "sentence")
+    ]
 
 
 def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | None, colour: alt.Color, text: str) -> alt.LayerChart:
     """Coloured cells with their numbers; the rows keep the order of the view."""
-    base = alt.Chart(view).encode(x=alt.X(f"{column}:N", sort=columns, axis=alt.Axis(title=None, labelAngle=0, orient="top", labelOverlap=True)),
-                                  y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)))
+    base = alt.Chart(view).encode(
+        x=alt.X(f"{column}:N", sort=columns, axis=alt.Axis(title=None, labelAngle=0, orient="top", labelOverlap=True)),
+        y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+    )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
     is_roomy = view[column].nunique() <= 26
     numbers = base.mark_text(color=INK, fontSize=10.5).encode(text=f"{text}:N")
@@ -243,7 +303,9 @@ def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str |
 # ------------------------------------------------------------------ tables, cards, words
 def note(view: pd.DataFrame) -> Html:
     """A friendly line in place of what cannot be shown, with the reason."""
-    return Html(f'<p class="sop-note" style="padding:8px 12px;border-left:4px solid {GREY}">{_text(view.attrs.get("empty") or "Nothing to show.")}</p>')
+    return Html(
+        f'<p class="sop-note" style="padding:8px 12px;border-left:4px solid {GREY}">{_text(view.attrs.get("empty") or "Nothing to show.")}</p>'
+    )
 
 
 def headline(view: pd.DataFrame) -> Html:
@@ -253,9 +315,11 @@ def headline(view: pd.DataFrame) -> Html:
     row = view.iloc[0]
     more = f" {int(row['more'])} more below." if row["more"] > 0 else ""
     money = _text(views.short(row["money_amt"], views.MONEY))
-    return Html(f'<div class="sop-headline" style="border-left:8px solid {_style.brand_colour};padding:6px 16px">'
-                f'<p style="font-size:20px;font-weight:600;margin:4px 0">{_text(row["question"])}</p>'
-                f'<p style="font-size:15px;margin:4px 0"><b>Recommended:</b> {_text(row["recommendation"])} <b>{money}</b> at stake.{more}</p></div>')
+    return Html(
+        f'<div class="sop-headline" style="border-left:8px solid {_style.brand_colour};padding:6px 16px">'
+        f'<p style="font-size:20px;font-weight:600;margin:4px 0">{_text(row["question"])}</p>'
+        f'<p style="font-size:15px;margin:4px 0"><b>Recommended:</b> {_text(row["recommendation"])} <b>{money}</b> at stake.{more}</p></div>'
+    )
 
 
 def cards(view: pd.DataFrame) -> Html:
@@ -263,15 +327,19 @@ def cards(view: pd.DataFrame) -> Html:
     if view.empty:
         return note(view)
     cells = "".join(_card(row) for row in view.to_dict("records"))
-    return Html(f'<table class="sop-cards" role="presentation" style="border-collapse:separate;border-spacing:8px"><tbody><tr>{cells}</tr></tbody></table>')
+    return Html(
+        f'<table class="sop-cards" role="presentation" style="border-collapse:separate;border-spacing:8px"><tbody><tr>{cells}</tr></tbody></table>'
+    )
 
 
 def _card(row: dict) -> str:
     target = f"target {row['target_text']}" if row["target_text"] != "–" else "no target"
-    return (f'<td style="text-align:left;vertical-align:top;padding:10px 14px;border:1px solid #8888;border-left:7px solid {_chip_colour(row["status_text"])}">'
-            f'<div style="font-size:13px">{_text(heading(row["kpi"]))}</div><div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
-            f'<div style="font-size:12px">{_chip(row["status_text"])} {_text(target)}</div>'
-            f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>')
+    return (
+        f'<td style="text-align:left;vertical-align:top;padding:10px 14px;border:1px solid #8888;border-left:7px solid {_chip_colour(row["status_text"])}">'
+        f'<div style="font-size:13px">{_text(heading(row["kpi"]))}</div><div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
+        f'<div style="font-size:12px">{_chip(row["status_text"])} {_text(target)}</div>'
+        f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
+    )
 
 
 def table(view: pd.DataFrame, limit: int = 20) -> Html:
@@ -282,11 +350,15 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     written = {c: _written(shown[c], c) for c in shown.columns}
     head = "".join(_heading_cell(c, view[c]) for c in shown.columns)
     bold = set(view.attrs.get("bold", ()))
-    rows = "".join(_row([written[c][i] for c in shown.columns], [_is_right(shown[c]) for c in shown.columns], shown.iloc[i, 0] in bold)
-                   for i in range(len(shown)))
+    rows = "".join(
+        _row([written[c][i] for c in shown.columns], [_is_right(shown[c]) for c in shown.columns], shown.iloc[i, 0] in bold)
+        for i in range(len(shown))
+    )
     more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
-    return Html(f'<div class="sop-table" style="overflow-x:auto">{_caption(view, "title")}<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-                f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{_caption(view, 'note')}</div>")
+    return Html(
+        f'<div class="sop-table" style="overflow-x:auto">{_caption(view, "title")}<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{_caption(view, 'note')}</div>"
+    )
 
 
 def _caption(view: pd.DataFrame, name: str) -> str:
@@ -320,8 +392,10 @@ def _heading_cell(column: str, values: pd.Series) -> str:
 
 def _row(cells: list[str], is_right: list[bool], is_bold: bool) -> str:
     weight = "font-weight:700;" if is_bold else ""
-    body = "".join(f'<td style="{weight}text-align:{"right" if right else "left"};padding:3px 9px;border-bottom:1px solid #8884">{cell}</td>'
-                   for cell, right in zip(cells, is_right, strict=True))
+    body = "".join(
+        f'<td style="{weight}text-align:{"right" if right else "left"};padding:3px 9px;border-bottom:1px solid #8884">{cell}</td>'
+        for cell, right in zip(cells, is_right, strict=True)
+    )
     return f"<tr>{body}</tr>"
 
 
@@ -353,8 +427,10 @@ def _number(value: float, column: str) -> str:
 
 def _chip(text: str) -> str:
     icon = _ICONS.get(text, "")
-    return (f'<span style="background-color:{_chip_colour(text)};color:#ffffff;border-radius:3px;padding:1px 7px;white-space:nowrap">'
-            f"{_text(f'{icon} {text}'.strip())}</span>")
+    return (
+        f'<span style="background-color:{_chip_colour(text)};color:#ffffff;border-radius:3px;padding:1px 7px;white-space:nowrap">'
+        f"{_text(f'{icon} {text}'.strip())}</span>"
+    )
 
 
 def _chip_word(text: Any) -> str:
@@ -368,4 +444,510 @@ def _chip_colour(text: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)) else html.escape(_in_currency(str(value)))
+    return (
+        "–" if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)) else html.escape(_in_currency(str(value)))
+    )
+
+
+# ------------------------------------------------------------------ 0 data gathering
+@_drawn
+def issue_scorecard(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Findings by table, coloured by severity."""
+    colours = {"blocks": ORANGE, "warns": "#e69f00", "info": PALE_BLUE}
+    base = alt.Chart(view).encode(
+        y=alt.Y("table:N", sort="-x", title=None), x=alt.X("finding_count:Q", stack="zero", axis=_amount_axis("Findings", tickMinStep=1))
+    )
+    bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(
+        color=_fixed("severity", colours, view["severity"]), order=alt.Order("severity:N"), tooltip=_tooltips(view)
+    )
+    numbers = base.mark_text(color=INK, dx=-8).encode(text="finding_count:Q", order=alt.Order("severity:N"), detail="severity:N")
+    return (bars + numbers).properties(width=WIDTH - 220, height=alt.Step(24))
+
+
+@_drawn
+def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """History as a line, suggested values as points, one small chart per item."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(6)))
+    line = base.mark_line(color=GREY, strokeWidth=1.6).encode(y=alt.Y("ordered_qty:Q", axis=_amount_axis("Units")))
+    shift = base.mark_rule(color=ORANGE, strokeDash=[2, 2]).encode(y="ordered_qty:Q", y2="corrected_qty:Q")
+    point = base.mark_point(filled=True, size=55, opacity=1, color=ORANGE).encode(
+        y="corrected_qty:Q",
+        shape=alt.Shape("kind:N", title="Suggested because of", legend=alt.Legend(symbolFillColor=ORANGE)),
+        tooltip=_tooltips(view),
+    )
+    has_point = alt.FieldGTEPredicate(field="corrected_qty", gte=-1e30)
+    return _multiples(alt.layer(line, shift.transform_filter(has_point), point.transform_filter(has_point)), view, 120)
+
+
+def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, height: int) -> alt.TopLevelMixin:
+    """One chart, or small ones side by side, each on its own scale."""
+    members = view["member"].drop_duplicates()
+    if len(members) == 1:
+        return layers.properties(width=WIDTH, height=HEIGHT)
+    columns = min(3, len(members))
+    sized = layers.properties(width=(WIDTH - 60 * columns) // columns, height=height)
+    return sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns).resolve_scale(y="independent")
+
+
+# ------------------------------------------------------------------ 1 product review
+@_drawn
+def abc_xyz(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The nine cells with items and revenue."""
+    shown = view.assign(
+        item_text=[f"{n:,} item{'' if n == 1 else 's'}" for n in view["item_count"]],
+        money_text=[
+            f"{views.short(m, _style.currency)} · {views.percent(r, 0)}"
+            for m, r in zip(view["revenue_amt"], view["revenue_ratio"], strict=True)
+        ],
+    )
+    base = alt.Chart(shown).encode(
+        x=alt.X(
+            "xyz:N",
+            sort=["X", "Y", "Z"],
+            axis=alt.Axis(title="X steady · Y variable · Z erratic", labelAngle=0, orient="top", labelFontSize=14),
+        ),
+        y=alt.Y("abc:N", sort=["A", "B", "C"], axis=alt.Axis(title=None, labelFontSize=14)),
+    )
+    cells = base.mark_rect(stroke="white").encode(
+        color=alt.Color("revenue_ratio:Q", scale=alt.Scale(range=[PALE_GREY, PALE_BLUE]), legend=None), tooltip=_tooltips(view)
+    )
+    items = base.mark_text(color=INK, fontSize=14, fontWeight=600, dy=-9).encode(text="item_text:N")
+    money = base.mark_text(color=INK, dy=10).encode(text="money_text:N")
+    return (cells + items + money).properties(width=600, height=210)
+
+
+@_drawn
+def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Margin against volume; a bubble is a family in one stage of life, as large as its revenue."""
+    colours = {"launch": "#009e73", "mature": BLUE, "phase_out": "#e69f00", "ended": ORANGE}
+    base = alt.Chart(view).encode(
+        x=alt.X("demand_qty:Q", axis=_amount_axis("Volume of the last twelve months, units"), scale=alt.Scale(nice=True, padding=30)),
+        y=alt.Y("margin_ratio:Q", axis=alt.Axis(title="Gross margin, %", format=".0%"), scale=alt.Scale(zero=False, padding=30)),
+    )
+    bubbles = base.mark_circle(opacity=0.65, stroke="white").encode(
+        size=alt.Size("revenue_amt:Q", scale=alt.Scale(range=[60, 2200]), legend=None),
+        color=_fixed("lifecycle", colours, view["lifecycle"]),
+        tooltip=_tooltips(view),
+    )
+    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
+    names = base.mark_text(dy=-14, fontSize=11).encode(text="family:N")
+    return alt.layer(*[layer for layer in (zero, bubbles, names) if layer is not None]).properties(width=WIDTH, height=340)
+
+
+@_drawn
+def excess(view: pd.DataFrame, top: int = 12) -> alt.TopLevelMixin:
+    """The items with most money in excess stock."""
+    shown = view.head(top).assign(item=view["item_name"].fillna("") + " (" + view["item_id"] + ")")
+    return _ranked_bars(shown, "item", "excess_amt", _amount_axis(_money("Excess stock")), _shorts(shown["excess_amt"]), alt.value(ORANGE))
+
+
+# ------------------------------------------------------------------ 2 demand review
+@_drawn
+def forecast_fan(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """History, forecast and its range; small charts when there are several members."""
+    is_single = view["member"].nunique() == 1
+    last = view.groupby(["member", "kind"])["period"].transform("max") == view["period"]
+    shown = view.assign(label=view["kind"].str.capitalize().where(last, ""))
+    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=_time_axis(3 if is_single else 6)))
+    band = base.mark_area(opacity=0.22, color=_style.brand_colour).encode(y=alt.Y("low_qty:Q", axis=_amount_axis("Units")), y2="high_qty:Q")
+    line = base.mark_line().encode(
+        y="demand_qty:Q",
+        color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, _style.brand_colour])),
+        tooltip=_tooltips(view),
+    )
+    names = base.mark_text(align="right", dy=-12, fontWeight=600).encode(
+        y="demand_qty:Q", text="label:N", color=alt.Color("kind:N", legend=None)
+    )
+    layers = [band.transform_filter("datum.kind == 'forecast'"), line, *([names] if is_single else [])]
+    return _multiples(alt.layer(*layers), view, 120)
+
+
+launch_fan = forecast_fan
+
+
+@_drawn
+def error_leaderboard(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Back-test error by model, the best on top in the company's colour."""
+    shown = view.assign(place=["best" if i == 0 else "other" for i in range(len(view))])
+    labels = [
+        f"{views.percent(w)}, bias {views.signed(views.percent(b))}" for w, b in zip(view["wape_ratio"], view["bias_ratio"], strict=True)
+    ]
+    colour = alt.Color("place:N", legend=None, scale=alt.Scale(domain=["best", "other"], range=[_style.brand_colour, GREY]))
+    return _ranked_bars(shown, "model", "wape_ratio", alt.Axis(title="WAPE, %", format=".0%"), labels, colour)
+
+
+@_drawn
+def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One line per stream, named at its end; the consensus thick."""
+    shown = view.assign(label=view["stream"].where(view.groupby("stream")["period"].transform("max") == view["period"], ""))
+    names = ["consensus", *sorted(set(view["stream"]) - {"consensus"})]
+    colours = [_style.brand_colour, *[c for c in _SERIES if c != BLUE]]
+    base = alt.Chart(shown).encode(
+        x=alt.X("period:T", axis=_time_axis(2)),
+        y=alt.Y("demand_qty:Q", axis=_amount_axis("Units"), scale=alt.Scale(zero=False)),
+        color=alt.Color("stream:N", title=None, scale=alt.Scale(domain=names, range=colours[: len(names)])),
+    )
+    lines = base.mark_line().encode(
+        strokeWidth=alt.condition("datum.stream == 'consensus'", alt.value(4), alt.value(1.8)), tooltip=_tooltips(view)
+    )
+    return (lines + base.mark_text(align="left", dx=6).encode(text="label:N")).properties(width=WIDTH - 90, height=HEIGHT)
+
+
+@_drawn
+def stream_weights(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Weight of each stream, with its past error and bias."""
+    labels = [
+        f"{views.percent(r.weight_ratio, 0)}  (error {views.percent(r.wape_ratio, 0)}, bias {views.signed(views.percent(r.bias_ratio, 0))})"
+        for r in view.itertuples()
+    ]
+    return _ranked_bars(
+        view, "stream", "weight_ratio", alt.Axis(title="Weight in the consensus, %", format=".0%"), labels, alt.value(_style.brand_colour)
+    )
+
+
+@_drawn
+def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The staircase of errors: each stair with its gain over the one before."""
+    gains = view["gain_over_previous_ratio"]
+    shown = view.assign(
+        side=["same" if pd.isna(g) or abs(g) < 5e-5 else "better" if g > 0 else "worse" for g in gains],
+        error_text=[views.percent(e) for e in view["wape_ratio"]],
+        gain_text=["" if pd.isna(g) else f"{'−' if g > 0 else '+'}{abs(g) * 100:.1f} pts" for g in gains],
+    )
+    base = alt.Chart(shown).encode(
+        x=alt.X("stair:N", sort=shown["stair"].tolist(), axis=_band_axis()),
+        y=alt.Y("wape_ratio:Q", axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5)),
+    )
+    colour = alt.Color(
+        "side:N", title="Against the stair before", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY])
+    )
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.62)).encode(color=colour, tooltip=_tooltips(view))
+    numbers = base.mark_text(dy=-20, fontWeight=600).encode(text="error_text:N") + base.mark_text(dy=-7, fontSize=10.5).encode(
+        text="gain_text:N"
+    )
+    return (bars + numbers).properties(width=min(WIDTH, 120 * len(view) + 60), height=HEIGHT)
+
+
+@_drawn
+def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Demand as bars, budget as a step over each."""
+    shown = view.assign(
+        side=["below" if g < 0 else "above" for g in view["gap_amt"]], gap_text=[views.signed(views.short(g)) for g in view["gap_amt"]]
+    )
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    colour = alt.Color(
+        "side:N",
+        title="Unconstrained demand is",
+        scale=alt.Scale(domain=["above", "below"], range=[BLUE, ORANGE]),
+        legend=alt.Legend(labelExpr="datum.label + ' budget (the line)'"),
+    )
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
+        y=alt.Y("demand_amt:Q", axis=_amount_axis(_money("Revenue"))), color=colour, tooltip=_tooltips(view)
+    )
+    budget = base.mark_tick(thickness=3, width=alt.RelativeBandSize(0.86), color="currentColor").encode(y="budget_amt:Q")
+    text = (
+        base.mark_text(dy=-9, fontSize=10.5)
+        .encode(y=alt.Y("top:Q"), text="gap_text:N")
+        .transform_calculate(top="max(datum.demand_amt, datum.budget_amt)")
+    )
+    return (bars + budget + text).properties(width=WIDTH, height=HEIGHT)
+
+
+# ------------------------------------------------------------------ 3 supply review
+@_drawn
+def load_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load in per cent of regular hours, blue when free and orange when full; ▲ where overtime does not suffice."""
+    marks = ["▲" if over else "" for over in view["is_overloaded"]]
+    shown = view.assign(
+        load_text=["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(view["utilisation_ratio"], marks, strict=True)]
+    )
+    return _heat_map(
+        shown, "resource", "period_label", _period_order(view), _diverging("utilisation_ratio", 0.4, 0.9, 1.25, True), "load_text"
+    )
+
+
+@_drawn
+def stock_vs_target(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Stock as an area, target as a line, safety stock as a dashed line."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(2 if view["member"].nunique() == 1 else 6)))
+    money = alt.Y("value:Q", axis=_amount_axis(_money("At standard cost")))
+    named = base.transform_fold(["stock_amt", "target_amt", "safety_stock_amt"], as_=["line", "value"])
+    colour = alt.Color(
+        "line:N",
+        title=None,
+        scale=alt.Scale(domain=["stock_amt", "target_amt", "safety_stock_amt"], range=[_style.brand_colour, "#e69f00", ORANGE]),
+        legend=alt.Legend(labelExpr="{'stock_amt': 'stock', 'target_amt': 'target', 'safety_stock_amt': 'safety stock'}[datum.label]"),
+    )
+    area = named.transform_filter("datum.line == 'stock_amt'").mark_area(opacity=0.25).encode(y=money, color=colour)
+    lines = named.mark_line(strokeWidth=2).encode(
+        y=money, color=colour, strokeDash=alt.condition("datum.line == 'stock_amt'", alt.value([1, 0]), alt.value([5, 3]))
+    )
+    return _multiples(alt.layer(area, lines), view, 120)
+
+
+@_drawn
+def demand_vs_plan(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Demand by period, split into served, lost and late; short months carry their share served."""
+    shown = view.assign(late_qty=(view["demand_qty"] - view["served_qty"] - view["lost_qty"]).clip(lower=0))
+    shown["share_text"] = [
+        f"{s / d * 100:.0f} %" if d > 0 and s / d < 0.995 else "" for s, d in zip(view["served_qty"], view["demand_qty"], strict=True)
+    ]
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    parts = {"served_qty": _style.brand_colour, "late_qty": "#e69f00", "lost_qty": ORANGE}
+    colour = alt.Color(
+        "part:N",
+        title="Demand",
+        scale=alt.Scale(domain=list(parts), range=list(parts.values())),
+        legend=alt.Legend(labelExpr="replace(datum.label, '_qty', '')"),
+    )
+    bars = (
+        base.transform_fold(list(parts), as_=["part", "value"])
+        .transform_calculate(place="indexof(['served_qty', 'late_qty', 'lost_qty'], datum.part)")
+        .mark_bar(width=alt.RelativeBandSize(0.72))
+        .encode(y=alt.Y("value:Q", axis=_amount_axis("Units")), color=colour, order=alt.Order("place:Q"))
+    )
+    text = base.mark_text(dy=-8, fontWeight=600).encode(y="demand_qty:Q", text="share_text:N")
+    return (bars + text).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def service(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Share of demand served, family by market."""
+    shown = view.assign(share_text=[f"{r * 100:.0f}" for r in view["served_ratio"]])
+    return _heat_map(shown, "family", "market_name", None, _diverging("served_ratio", 0.7, 0.92, 1.0, False), "share_text")
+
+
+@_drawn
+def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The limits by the money that easing them is worth."""
+    shown = view.assign(name=view["limit"].str.replace("_", " ") + " " + view["member"])
+    labels = [
+        f"{views.short(m)}  ({views.short(p)} a unit, {n} period{'' if n == 1 else 's'})"
+        for m, p, n in zip(view["money_amt"], view["price_amt"], view["period_count"], strict=True)
+    ]
+    return _ranked_bars(shown, "name", "money_amt", _amount_axis(_money("Price × limit")), labels, alt.value(ORANGE))
+
+
+@_drawn
+def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Money to order by period."""
+    shown = view.assign(money_text=_shorts(view["purchase_cost_amt"]))
+    base = alt.Chart(shown).encode(
+        x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()),
+        y=alt.Y("purchase_cost_amt:Q", axis=_amount_axis(_money("Orders placed"))),
+    )
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.72), color=_style.brand_colour).encode(tooltip=_tooltips(view))
+    return (bars + base.mark_text(dy=-7, fontSize=10.5).encode(text="money_text:N")).properties(width=WIDTH, height=220)
+
+
+# ------------------------------------------------------------------ 4 financial review
+@_drawn
+def profit_by_period(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Revenue as bars, gross margin and profit of the plan as lines named at their end."""
+    shown = view.assign(margin_label="", profit_label="", is_last=view["period"] == view["period"].max())
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    measures = {"revenue_amt": "revenue", "gross_margin_amt": "gross margin", "profit_amt": "profit of the plan"}
+    colour = alt.Color(
+        "measure:N",
+        title=None,
+        scale=alt.Scale(domain=list(measures), range=[PALE_BLUE, _style.brand_colour, ORANGE]),
+        legend=alt.Legend(labelExpr=f"{measures}[datum.label]"),
+    )
+    named = base.transform_fold(list(measures), as_=["measure", "value"]).encode(
+        y=alt.Y("value:Q", axis=_amount_axis(_money("Money"))), color=colour
+    )
+    bars = named.transform_filter("datum.measure == 'revenue_amt'").mark_bar(width=alt.RelativeBandSize(0.72))
+    lines = named.transform_filter("datum.measure != 'revenue_amt'").mark_line(point=True)
+    return (bars + lines).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def bridge(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """From one total to another, each step with its amount; the axis is cut so that the steps can be seen."""
+    lowest, highest = view[["from_amt", "to_amt"]][view["kind"] == "step"].min().min(), view["to_amt"].max()
+    totals = view.loc[view["kind"] == "total", "to_amt"]
+    floor = max(0.0, min(totals.min(), lowest if pd.notna(lowest) else totals.min()) * 0.9) if totals.min() > 0 else min(0.0, totals.min())
+    shown = view.assign(
+        from_amt=view["from_amt"].where(view["kind"] == "step", floor),
+        top_amt=view[["from_amt", "to_amt"]].max(axis=1),
+        side=["total" if k == "total" else "more" if a >= 0 else "less" for k, a in zip(view["kind"], view["amount_amt"], strict=True)],
+        amount_text=[
+            views.short(a) if k == "total" else views.signed(views.short(a)) for k, a in zip(view["kind"], view["amount_amt"], strict=True)
+        ],
+    )
+    cut = " (axis does not start at 0)" if floor > 0 else ""
+    base = alt.Chart(shown).encode(x=alt.X("bar:N", sort=shown["bar"].tolist(), axis=_band_axis(labelLimit=110)))
+    scale = alt.Scale(domain=[floor, highest + (highest - floor) * 0.08], nice=False)
+    colour = alt.Color("side:N", legend=None, scale=alt.Scale(domain=["total", "more", "less"], range=[GREY, BLUE, ORANGE]))
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
+        y=alt.Y("from_amt:Q", scale=scale, axis=_amount_axis(_money("Revenue") + cut)), y2="to_amt:Q", color=colour, tooltip=_tooltips(view)
+    )
+    text = base.mark_text(dy=-8, fontWeight=600).encode(y=alt.Y("top_amt:Q", scale=scale), text="amount_text:N")
+    return (bars + text).properties(width=min(WIDTH, 95 * len(view) + 60), height=HEIGHT)
+
+
+budget_bridge = bridge
+
+
+@_drawn
+def cash(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Closing cash as a line, its low point marked."""
+    shown = view.assign(
+        low_text=[
+            views.short(c, _style.currency) if low else "" for c, low in zip(view["closing_cash_amt"], view["is_low_point"], strict=True)
+        ]
+    )
+    base = alt.Chart(shown).encode(
+        x=alt.X("period:T", axis=_time_axis(2)), y=alt.Y("closing_cash_amt:Q", axis=_amount_axis(_money("Closing cash")))
+    )
+    line = base.mark_line(color=_style.brand_colour).encode(tooltip=_tooltips(view))
+    low = base.transform_filter("datum.is_low_point")
+    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0))
+    return (
+        zero + line + low.mark_point(filled=True, size=90, color=ORANGE) + low.mark_text(dy=18, fontWeight=600).encode(text="low_text:N")
+    ).properties(width=WIDTH, height=220)
+
+
+@_drawn
+def inventory_money(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Stock in money, families stacked, the total above."""
+    order = view.groupby("family")["inventory_amt"].sum().sort_values(ascending=False).index.tolist()
+    base = alt.Chart(view).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.76)).encode(
+        y=alt.Y("inventory_amt:Q", axis=_amount_axis(_money("Closing stock"))),
+        tooltip=_tooltips(view),
+        color=alt.Color(
+            "family:N",
+            title=None,
+            scale=alt.Scale(domain=order, range=[_style.brand_colour, *[c for c in _SERIES if c != BLUE]][: len(order)]),
+        ),
+    )
+    totals = view.groupby(["period", "period_label"], as_index=False)["inventory_amt"].sum()
+    text = (
+        alt.Chart(totals.assign(total_text=_shorts(totals["inventory_amt"])))
+        .mark_text(dy=-7, fontSize=10.5, fontWeight=600)
+        .encode(x=alt.X("period_label:N", sort=_period_order(view)), y="inventory_amt:Q", text="total_text:N")
+    )
+    return (bars + text).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Plan less budget, family by period: the number in money, the colour by share."""
+    shown = view.assign(gap_text=[views.signed(views.short(g)) for g in view["gap_amt"]])
+    return _heat_map(shown, "family", "period_label", _period_order(view), _diverging("gap_ratio", -0.25, 0.0, 0.25, False), "gap_text")
+
+
+# ------------------------------------------------------------------ 5 pre-S&OP
+@_drawn
+def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Change against base, one small chart per money measure."""
+    base = alt.Chart(view).encode(
+        y=alt.Y("scenario:N", title=None, axis=alt.Axis(labelLimit=170)), x=alt.X("delta:Q", axis=_amount_axis(_money("Change"), grid=True))
+    )
+    colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
+    bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
+    text = base.mark_text(
+        align=alt.expr("datum.delta < 0 ? 'right' : 'left'"), dx=alt.expr("datum.delta < 0 ? -5 : 5"), fontSize=10.5
+    ).encode(text="delta_text:N")
+    order = view.sort_values("sequence")["measure"].drop_duplicates().tolist()
+    layers = alt.layer(bars, text).properties(width=200, height=alt.Step(22))
+    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=3).resolve_scale(x="independent")
+
+
+def scenario_table(view: pd.DataFrame) -> Html:
+    """Measures down, scenarios across: value, change with icon and word, and what each scenario changes."""
+    if view.empty:
+        return note(view)
+    names = ["base", *[n for n in view["scenario"].drop_duplicates() if n != "base"]]
+    head = "".join(
+        f'<th scope="col" style="text-align:right;padding:4px 10px;border-bottom:2px solid {_style.brand_colour}">{_text(n)}</th>'
+        for n in names
+    )
+    cells = {(r["scenario"], r["measure"]): r for r in view.to_dict("records")}
+    measures = view.sort_values("sequence", kind="stable")["measure"].drop_duplicates()
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:400;padding:4px 10px;border-bottom:1px solid #8884">{_text(heading(m))}</th>'
+        + "".join(_scenario_cell(cells.get((n, m)), n == "base") for n in names)
+        + "</tr>"
+        for m in measures
+    )
+    levers = "".join(
+        f"<li><b>{_text(n)}</b>: {_text(view.loc[view['scenario'] == n, 'levers'].iloc[0])}</li>" for n in names if n != "base"
+    )
+    return Html(
+        f'<div class="sop-table" style="overflow-x:auto">{_caption(view, "title")}<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+        f'<thead><tr><th style="text-align:left;padding:4px 10px;border-bottom:2px solid {_style.brand_colour}">Measure</th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table><ul>{levers}</ul>{_caption(view, 'note')}</div>"
+    )
+
+
+def _scenario_cell(row: dict | None, is_base: bool) -> str:
+    style = "text-align:right;vertical-align:top;padding:4px 10px;border-bottom:1px solid #8884"
+    if row is None or not row["is_feasible"]:
+        return f'<td style="{style}">{"–" if row is None else "no feasible plan"}</td>'
+    change = "" if is_base or row["verdict"] == "same" else f"<br><small>{_chip(row['verdict'])} {_text(row['delta_text'])}</small>"
+    return f'<td style="{style}">{_text(row["value_text"])}{change}</td>'
+
+
+# ------------------------------------------------------------------ 7 execution and monitoring
+@_drawn
+def plan_vs_actual(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Plan as a line over each actual, with the deviation in per cent."""
+    shown = view.assign(
+        deviation_text=[views.signed(views.percent(r, 0)) for r in view["deviation_ratio"]],
+        side=["below" if d < 0 else "above" for d in view["deviation_qty"]],
+    )
+    base = alt.Chart(shown).encode(x=alt.X("family:N", sort="-y", axis=_band_axis(labelLimit=110)))
+    colour = alt.Color(
+        "side:N",
+        title="Actual is",
+        scale=alt.Scale(domain=["above", "below"], range=[BLUE, ORANGE]),
+        legend=alt.Legend(labelExpr="datum.label + ' plan (the line)'"),
+    )
+    bars = base.mark_bar(width=alt.RelativeBandSize(0.6)).encode(
+        y=alt.Y("actual_qty:Q", axis=_amount_axis("Units")), color=colour, tooltip=_tooltips(view)
+    )
+    plan = base.mark_tick(thickness=3, width=alt.RelativeBandSize(0.8), color="currentColor").encode(y="plan_qty:Q")
+    text = (
+        base.transform_calculate(top="max(datum.actual_qty, datum.plan_qty)")
+        .mark_text(dy=-9, fontWeight=600)
+        .encode(y="top:Q", text="deviation_text:N")
+    )
+    return (bars + plan + text).properties(width=min(WIDTH, 90 * len(view) + 80), height=HEIGHT)
+
+
+@_drawn
+def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Error of each stream by how many periods ahead it was planned, named at its end."""
+    shown = view.assign(label=view["stream"].where(view.groupby("stream")["lag"].transform("max") == view["lag"], ""))
+    base = alt.Chart(shown).encode(
+        x=alt.X("lag:Q", axis=alt.Axis(title="Periods planned ahead", tickMinStep=1, format="d")),
+        y=alt.Y("wape_ratio:Q", axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5)),
+        color=alt.Color("stream:N", title=None),
+    )
+    lines = base.mark_line(point=True).encode(tooltip=_tooltips(view))
+    return (lines + base.mark_text(align="left", dx=8).encode(text="label:N")).properties(width=WIDTH - 90, height=HEIGHT)
+
+
+@_drawn
+def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Locks down, periods across, what happened in the last row."""
+    shown = view.assign(quantity_text=_shorts(view["plan_qty"]), deviation_ratio=view["deviation_ratio"].astype("float64"))
+    chart = _heat_map(
+        shown, "plan_cycle_id", "period_label", _period_order(view), _diverging("deviation_ratio", -0.3, 0.0, 0.3, True), "quantity_text"
+    )
+    return chart
+
+
+@_drawn
+def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The largest parts of the deviation, blue for more and orange for less than planned."""
+    shown = view.assign(
+        name=view["level"].map(heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
+    )
+    labels = [
+        f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
+    ]
+    colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
+    return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)

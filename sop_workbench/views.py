@@ -13,26 +13,59 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from sop_workbench import tables
+from sop_workbench import finance, tables
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 
 MONEY = "¤"
 NO_FAMILY = "(no family)"
 OTHER = "Others"
+ACTUAL = "actual"
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
 LIFECYCLES = ("launch", "mature", "phase_out", "ended")
 
 _COST_LINES = {
-    "purchase_cost_amt": "Purchases", "production_cost_amt": "Variable production", "labour_cost_amt": "Labour, regular hours",
-    "overtime_cost_amt": "Overtime", "hiring_cost_amt": "Hiring and layoff", "setup_cost_amt": "Set-ups",
-    "subcontract_cost_amt": "Subcontracting", "freight_cost_amt": "Freight", "holding_cost_amt": "Holding stock",
+    "purchase_cost_amt": "Purchases",
+    "production_cost_amt": "Variable production",
+    "labour_cost_amt": "Labour, regular hours",
+    "overtime_cost_amt": "Overtime",
+    "hiring_cost_amt": "Hiring and layoff",
+    "setup_cost_amt": "Set-ups",
+    "subcontract_cost_amt": "Subcontracting",
+    "freight_cost_amt": "Freight",
+    "holding_cost_amt": "Holding stock",
     "backlog_cost_amt": "Lateness",
 }
+_GRID_LINES = {
+    "sales_plan_qty": "Sales plan",
+    "sales_actual_qty": "Sales actual",
+    "sales_difference_qty": "Sales difference",
+    "sales_cumulative_qty": "Sales difference, cumulative",
+    "production_plan_qty": "Production plan",
+    "production_actual_qty": "Production actual",
+    "production_difference_qty": "Production difference",
+    "production_cumulative_qty": "Production difference, cumulative",
+    "inventory_plan_qty": "Stock plan",
+    "inventory_actual_qty": "Stock actual",
+    "inventory_difference_qty": "Stock difference",
+}
 _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on_hand", "ledger")
-_LOWER_IS_BETTER = ("cost", "lost", "unmet", "overtime", "inventory", "load", "utilisation", "days", "late", "backlog", "shortfall", "penalty")
+_LOWER_IS_BETTER = (
+    "cost",
+    "lost",
+    "unmet",
+    "overtime",
+    "inventory",
+    "load",
+    "utilisation",
+    "days",
+    "late",
+    "backlog",
+    "shortfall",
+    "penalty",
+)
 _ROUNDING = 1e-6
 
 
@@ -114,13 +147,18 @@ def _view(frame: pd.DataFrame, title: str, note: str = "", empty: str = "Nothing
     return shown
 
 
-def _needs(frame: pd.DataFrame, table_name: str, *columns: str) -> None:
-    """Refuse a frame without the columns a view reads."""
-    missing = [c for c in columns if c not in frame.columns]
+def _needs(frame: pd.DataFrame, name: str) -> None:
+    """Refuse a frame without the columns its table declares.
+
+    Raises
+    ------
+    DataError
+        Naming table and columns.
+    """
+    missing = [c for c in tables.table(name).columns if c not in frame.columns]
     if missing:
-        raise DataError(tables.issue_frame([tables.finding(
-            "missing_column", "blocks", table_name, "", len(frame), ", ".join(missing),
-            f"give the view the table {table_name} as its review wrote it")]))
+        remedy = f"give the view the table {name} as its review wrote it"
+        raise DataError(tables.issue_frame([tables.finding("missing_column", "blocks", name, "", len(frame), ", ".join(missing), remedy)]))
 
 
 def _plural(count: int, word: str, words: str = "") -> str:
@@ -134,7 +172,7 @@ def _ratio(part: float, whole: float) -> float:
 
 def _with_item(frame: pd.DataFrame, item: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The frame with columns of the item beside it; an item without a family shows as such."""
-    _needs(item, "item", "item_id", *columns)
+    _needs(item, "item")
     kept = frame.drop(columns=[c for c in columns if c in frame.columns])
     joined = kept.merge(item[["item_id", *columns]], on="item_id", how="left", validate="many_to_one")
     return joined.assign(family=joined["family"].fillna(NO_FAMILY)) if "family" in columns else joined
@@ -142,7 +180,7 @@ def _with_item(frame: pd.DataFrame, item: pd.DataFrame, *columns: str) -> pd.Dat
 
 def _item_names(item: pd.DataFrame) -> pd.Series:
     """Name by item number, for labels."""
-    _needs(item, "item", "item_id", "item_name")
+    _needs(item, "item")
     return item.set_index("item_id")["item_name"]
 
 
@@ -162,35 +200,48 @@ def _first_periods(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
 # ------------------------------------------------------------------ 0 data gathering
 def issue_scorecard(issue: pd.DataFrame) -> pd.DataFrame:
     """Findings and rows concerned, by table and severity."""
-    _needs(issue, "issue", "table", "severity", "rule", "count")
+    _needs(issue, "issue")
     scores = issue.groupby(["table", "severity"], as_index=False).agg(finding_count=("rule", "size"), row_count=("count", "sum"))
     counts = issue["severity"].value_counts()
     words = ", ".join(f"{counts[s]:,} {w}" for s, w in zip(SEVERITIES, ("block", "warn", "inform"), strict=True) if s in counts)
     title = f"{_plural(len(issue), 'finding')} in {_plural(issue['table'].nunique(), 'table')}: {words}"
-    return _view(scores, title, "One finding is one rule broken in one table. A finding that blocks stops the cycle.",
-                 "No finding: every table passed every rule.")
+    return _view(
+        scores,
+        title,
+        "One finding is one rule broken in one table. A finding that blocks stops the cycle.",
+        "No finding: every table passed every rule.",
+    )
 
 
 def issue_list(issue: pd.DataFrame) -> pd.DataFrame:
     """Findings, worst and largest first, each with its remedy."""
-    _needs(issue, "issue", "table", "severity", "rule", "count", "keys", "value", "remedy")
+    _needs(issue, "issue")
     order = issue["severity"].map({s: rank for rank, s in enumerate(SEVERITIES)})
     rows = issue.assign(order=order, finding=issue["rule"].str.replace("_", " ")).sort_values(
-        ["order", "count", "table", "rule"], ascending=[True, False, True, True], kind="stable")
+        ["order", "count", "table", "rule"], ascending=[True, False, True, True], kind="stable"
+    )
     rows = rows.rename(columns={"count": "row_count", "keys": "where", "value": "found"})
-    return _view(rows[["severity", "table", "finding", "row_count", "where", "found", "remedy"]], "Findings, worst first",
-                 empty="No finding: every table passed every rule.")
+    return _view(
+        rows[["severity", "table", "finding", "row_count", "where", "found", "remedy"]],
+        "Findings, worst first",
+        empty="No finding: every table passed every rule.",
+    )
 
 
 def feed_status(inputs: dict[str, pd.DataFrame], as_of: pd.Timestamp, calendar: Calendar) -> pd.DataFrame:
     """Rows of every input table, its newest date, and which feeds are late."""
     declared = tables.all_tables()
-    rows = [_feed_row(declared[name], frame, calendar.period_of(as_of), calendar)
-            for name, frame in inputs.items() if name in declared and declared[name].group == "input"]
+    rows = [
+        _feed_row(declared[name], frame, calendar.period_of(as_of), calendar)
+        for name, frame in inputs.items()
+        if name in declared and declared[name].group == "input"
+    ]
     feeds = pd.DataFrame(rows, columns=["table", "meaning", "row_count", "newest_date", "state"])
     late = feeds["state"].str.contains("late").sum()
     title = f"{_plural(int(late), 'feed is', 'feeds are')} late" if late else "Every feed reaches the last closed period"
-    return _view(feeds, title, f"Facts must reach the period of {as_of:%d %b %Y}, the last day this cycle knows.", "No input table was read.")
+    return _view(
+        feeds, title, f"Facts must reach the period of {as_of:%d %b %Y}, the last day this cycle knows.", "No input table was read."
+    )
 
 
 def _feed_row(declared: tables.Table, frame: pd.DataFrame, closed: pd.Timestamp, calendar: Calendar) -> dict:
@@ -205,33 +256,42 @@ def _absent_words(declared: tables.Table) -> str:
     return "not used here" if declared.is_optional else "no rows"
 
 
-def history_corrections(sales_history: pd.DataFrame, history_correction: pd.DataFrame, item: pd.DataFrame,
-                        top: int = 6, periods: int = 36) -> pd.DataFrame:
+def history_corrections(
+    sales_history: pd.DataFrame, history_correction: pd.DataFrame, item: pd.DataFrame, top: int = 6, periods: int = 36
+) -> pd.DataFrame:
     """History of the most corrected items, as booked and as suggested."""
-    _needs(history_correction, "history_correction", "item_id", "market_id", "period", "kind", "raw_qty", "suggested_qty")
-    _needs(sales_history, "sales_history", "item_id", "period", "ordered_qty")
+    _needs(history_correction, "history_correction")
+    _needs(sales_history, "sales_history")
     change = (history_correction["suggested_qty"] - history_correction["raw_qty"]).abs()
     chosen = change.groupby(history_correction["item_id"]).sum().nlargest(top).index
     past = sales_history[sales_history["item_id"].isin(chosen)].groupby(["item_id", "period"], as_index=False)["ordered_qty"].sum()
     past = past[past["period"] > past["period"].max() - pd.DateOffset(months=periods)] if len(past) else past
     moved = history_correction[history_correction["item_id"].isin(chosen)].assign(change_qty=change)
-    moved = moved.groupby(["item_id", "period"], as_index=False).agg(change_qty=("change_qty", "sum"), kind=("kind", "first"),
-                                                                     raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"))
+    moved = moved.groupby(["item_id", "period"], as_index=False).agg(
+        change_qty=("change_qty", "sum"), kind=("kind", "first"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum")
+    )
     shown = past.merge(moved, on=["item_id", "period"], how="left", validate="one_to_one")
     shown["corrected_qty"] = shown["ordered_qty"] + shown["suggested_qty"] - shown["raw_qty"]
     shown["member"] = shown["item_id"].map(_item_names(item)).fillna(shown["item_id"])
     title = f"{_plural(len(history_correction), 'correction')} proposed in {_plural(history_correction['item_id'].nunique(), 'item')}"
-    return _view(shown[["member", "item_id", "period", "ordered_qty", "corrected_qty", "kind"]], title,
-                 "Line: ordered quantity as booked, all markets. Points: the quantity suggested instead. Nothing changes until a planner accepts.",
-                 "No correction is proposed: history shows no stock-out, outlier or gap.")
+    return _view(
+        shown[["member", "item_id", "period", "ordered_qty", "corrected_qty", "kind"]],
+        title,
+        "Line: ordered quantity as booked, all markets. Points: the quantity suggested instead. Nothing changes until a planner accepts.",
+        "No correction is proposed: history shows no stock-out, outlier or gap.",
+    )
 
 
 def correction_list(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
     """Proposed corrections, largest first, with their evidence."""
-    _needs(history_correction, "history_correction", "item_id", "market_id", "period", "kind", "raw_qty", "suggested_qty", "evidence", "status")
-    rows = history_correction.assign(change_qty=history_correction["suggested_qty"] - history_correction["raw_qty"],
-                                     item_name=history_correction["item_id"].map(_item_names(item)))
-    rows = rows.assign(size=rows["change_qty"].abs()).sort_values(["size", "item_id", "market_id", "period"], ascending=[False, True, True, True])
+    _needs(history_correction, "history_correction")
+    rows = history_correction.assign(
+        change_qty=history_correction["suggested_qty"] - history_correction["raw_qty"],
+        item_name=history_correction["item_id"].map(_item_names(item)),
+    )
+    rows = rows.assign(size=rows["change_qty"].abs()).sort_values(
+        ["size", "item_id", "market_id", "period"], ascending=[False, True, True, True]
+    )
     columns = ["item_name", "item_id", "market_id", "period", "kind", "raw_qty", "suggested_qty", "change_qty", "evidence", "status"]
     return _view(rows[columns], "Proposed corrections, largest first", empty="No correction is proposed.")
 
@@ -239,61 +299,103 @@ def correction_list(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.
 # ------------------------------------------------------------------ 1 product review
 def abc_xyz(item_class: pd.DataFrame) -> pd.DataFrame:
     """Items and revenue in each of the nine ABC–XYZ cells."""
-    _needs(item_class, "item_class", "abc", "xyz", "item_id", "revenue_amt")
+    _needs(item_class, "item_class")
     cells = item_class.groupby(["abc", "xyz"], as_index=False).agg(item_count=("item_id", "size"), revenue_amt=("revenue_amt", "sum"))
     cells["revenue_ratio"] = cells["revenue_amt"] / item_class["revenue_amt"].sum()
     a_items = (item_class["abc"] == "A").sum()
     share = _ratio(item_class.loc[item_class["abc"] == "A", "revenue_amt"].sum(), item_class["revenue_amt"].sum())
     title = f"{_plural(int(a_items), 'A item')} of {len(item_class):,} bring {percent(share, 0)} of revenue"
-    return _view(cells, title, "ABC: cumulative revenue 80 / 95 %. XYZ: coefficient of variation of deseasonalised demand up to 0.5 / 1.0.",
-                 "No item was classified: there is no sales history.")
+    return _view(
+        cells,
+        title,
+        "ABC: cumulative revenue 80 / 95 %. XYZ: coefficient of variation of deseasonalised demand up to 0.5 / 1.0.",
+        "No item was classified: there is no sales history.",
+    )
 
 
 def portfolio(item_class: pd.DataFrame) -> pd.DataFrame:
     """Volume, revenue and margin of the last twelve months by family and stage of life."""
-    _needs(item_class, "item_class", "family", "lifecycle", "demand_qty", "revenue_amt", "margin_amt")
+    _needs(item_class, "item_class")
     known = item_class.assign(family=item_class["family"].fillna(NO_FAMILY))
     bubbles = known.groupby(["family", "lifecycle"], as_index=False).agg(
-        item_count=("item_id", "size"), demand_qty=("demand_qty", "sum"), revenue_amt=("revenue_amt", "sum"), margin_amt=("margin_amt", "sum"))
+        item_count=("item_id", "size"),
+        demand_qty=("demand_qty", "sum"),
+        revenue_amt=("revenue_amt", "sum"),
+        margin_amt=("margin_amt", "sum"),
+    )
     bubbles = bubbles[bubbles["revenue_amt"] > 0]
     bubbles["margin_ratio"] = bubbles["margin_amt"] / bubbles["revenue_amt"]
     negative = bubbles[bubbles["margin_amt"] < 0]
-    title = (f"{_plural(len(negative), 'group sells', 'groups sell')} below cost" if len(negative)
-             else f"Gross margin {percent(_ratio(bubbles['margin_amt'].sum(), bubbles['revenue_amt'].sum()))} over all families")
-    return _view(bubbles, title, "Gross margin = (revenue − cost of goods sold) / revenue, last twelve months. A bubble's size is its revenue.",
-                 "No item had revenue in the last twelve months.")
+    title = (
+        f"{_plural(len(negative), 'group sells', 'groups sell')} below cost"
+        if len(negative)
+        else f"Gross margin {percent(_ratio(bubbles['margin_amt'].sum(), bubbles['revenue_amt'].sum()))} over all families"
+    )
+    return _view(
+        bubbles,
+        title,
+        "Gross margin = (revenue − cost of goods sold) / revenue, last twelve months. A bubble's size is its revenue.",
+        "No item had revenue in the last twelve months.",
+    )
 
 
 def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 12, months_ahead: int = 24) -> pd.DataFrame:
     """Launches and phase-outs around the cycle, by date."""
-    _needs(item, "item", "item_id", "item_name", "family", "launch_date", "phase_out_date", "like_item_id", "successor_item_id")
+    _needs(item, "item")
     kinds = (("launch", "launch_date", "like_item_id"), ("phase-out", "phase_out_date", "successor_item_id"))
     rows = pd.concat([item.assign(event=event, date=item[date], partner=item[partner]) for event, date, partner in kinds])
     near = rows[rows["date"].between(as_of - pd.DateOffset(months=months_back), as_of + pd.DateOffset(months=months_ahead))]
     near = near.sort_values(["date", "item_id"]).rename(columns={"date": "event_date", "partner": "like_item_or_successor"})
-    title = f"{_plural(int((near['event'] == 'launch').sum()), 'launch', 'launches')} and {_plural(int((near['event'] == 'phase-out').sum()), 'phase-out')}"
-    return _view(near[["event_date", "event", "item_id", "item_name", "family", "like_item_or_successor"]],
-                 f"{title} from {months_back} months back to {months_ahead} ahead", empty="No launch or phase-out in the window.")
+    launches, endings = ((near["event"] == kind).sum() for kind in ("launch", "phase-out"))
+    title = f"{_plural(launches, 'launch', 'launches')} and {_plural(endings, 'phase-out')}"
+    return _view(
+        near[["event_date", "event", "item_id", "item_name", "family", "like_item_or_successor"]],
+        f"{title} from {months_back} months back to {months_ahead} ahead",
+        empty="No launch or phase-out in the window.",
+    )
 
 
 def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item: pd.DataFrame, top: int = 6) -> pd.DataFrame:
     """History and launch curve of the items too young for a model."""
-    _needs(launch_forecast, "launch_forecast", "item_id", "period", "forecast_qty", "low_qty", "high_qty")
+    _needs(launch_forecast, "launch_forecast")
     chosen = launch_forecast.groupby("item_id")["forecast_qty"].sum().nlargest(top).index
     young = item.assign(member=item["item_name"])
-    fan = _fan(sales_history[sales_history["item_id"].isin(chosen)], launch_forecast[launch_forecast["item_id"].isin(chosen)], young, "member", 24)
+    fan = _fan(
+        sales_history[sales_history["item_id"].isin(chosen)], launch_forecast[launch_forecast["item_id"].isin(chosen)], young, "member", 24
+    )
     title = f"Launch curve of {_plural(launch_forecast['item_id'].nunique(), 'young item')}"
-    return _view(fan, title, "Line: history, then the like-item's curve scaled to the item. Band: range of the curve.",
-                 "No item is young enough to need a launch curve.")
+    return _view(
+        fan,
+        title,
+        "Line: history, then the like-item's curve scaled to the item. Band: range of the curve.",
+        "No item is young enough to need a launch curve.",
+    )
 
 
 def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
     """Items with more stock than demand will take, most money first."""
-    _needs(excess_stock, "excess_stock", "item_id", "item_name", "family", "lifecycle", "on_hand_qty", "excess_qty", "excess_amt", "cover_months", "reason")
+    _needs(excess_stock, "excess_stock")
     rows = excess_stock[excess_stock["excess_amt"] > 0].sort_values(["excess_amt", "item_id"], ascending=[False, True])
     title = f"{short(rows['excess_amt'].sum(), MONEY)} of excess stock in {_plural(len(rows), 'item')}"
-    return _view(rows[["item_name", "item_id", "family", "lifecycle", "on_hand_qty", "forward_demand_qty", "excess_qty", "excess_amt", "cover_months", "reason"]],
-                 title, "Excess = stock on hand − demand within the cover limit, at standard cost.", "No item has excess stock.")
+    return _view(
+        rows[
+            [
+                "item_name",
+                "item_id",
+                "family",
+                "lifecycle",
+                "on_hand_qty",
+                "forward_demand_qty",
+                "excess_qty",
+                "excess_amt",
+                "cover_months",
+                "reason",
+            ]
+        ],
+        title,
+        "Excess = stock on hand − demand within the cover limit, at standard cost.",
+        "No item has excess stock.",
+    )
 
 
 # ------------------------------------------------------------------ 2 demand review
@@ -303,17 +405,31 @@ def _fan(sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame
     The range of a group takes an item's errors as moving together over its markets and as
     independent between items: half-width = sqrt(Σ_items (Σ_markets half-width)²).
     """
-    quantity = next(c for c in ("forecast_qty", "demand_qty") if c in forecast.columns)
+    quantity = _quantity(forecast)
     history = _at_level(sales_history, item, level).groupby(["member", "period"], as_index=False)["ordered_qty"].sum()
     history = history.rename(columns={"ordered_qty": "demand_qty"}).assign(kind="history")
     history = history[history["period"].isin(np.sort(history["period"].unique())[-periods:])]
-    ranged = forecast.assign(demand_qty=forecast[quantity], below=forecast[quantity] - forecast["low_qty"], above=forecast["high_qty"] - forecast[quantity])
+    ranged = forecast.assign(
+        demand_qty=forecast[quantity], below=forecast[quantity] - forecast["low_qty"], above=forecast["high_qty"] - forecast[quantity]
+    )
     by_item = ranged.groupby(["item_id", "period"], as_index=False)[["demand_qty", "below", "above"]].sum()
     by_item[["below", "above"]] = by_item[["below", "above"]] ** 2
     ahead = _at_level(by_item, item, level).groupby(["member", "period"], as_index=False)[["demand_qty", "below", "above"]].sum()
-    ahead = ahead.assign(kind="forecast", low_qty=(ahead["demand_qty"] - ahead["below"] ** 0.5).clip(lower=0), high_qty=ahead["demand_qty"] + ahead["above"] ** 0.5)
+    ahead = ahead.assign(
+        kind="forecast",
+        low_qty=(ahead["demand_qty"] - ahead["below"] ** 0.5).clip(lower=0),
+        high_qty=ahead["demand_qty"] + ahead["above"] ** 0.5,
+    )
     fan = pd.concat([history, ahead[["member", "period", "demand_qty", "kind", "low_qty", "high_qty"]]]) if len(history) else ahead
     return fan.reindex(columns=["member", "period", "kind", "demand_qty", "low_qty", "high_qty"]).sort_values(["member", "period"])
+
+
+def _quantity(forecast: pd.DataFrame) -> str:
+    """Name of the quantity of a statistical, launch or consensus forecast."""
+    if "forecast_qty" in forecast.columns:
+        return "forecast_qty"
+    _needs(forecast, "consensus_demand")
+    return "demand_qty"
 
 
 def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFrame:
@@ -325,8 +441,9 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
     return joined.assign(member=joined[level].fillna(NO_FAMILY))
 
 
-def forecast_fan(sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total",
-                 periods: int = 36, top: int = 9) -> pd.DataFrame:
+def forecast_fan(
+    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 9
+) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
     Parameters
@@ -342,17 +459,25 @@ def forecast_fan(sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.D
     top : int
         Members shown; the smaller ones are added up as `Others`.
     """
-    _needs(forecast, "statistical_forecast", "item_id", "period", "low_qty", "high_qty")
-    quantity = next((c for c in ("forecast_qty", "demand_qty") if c in forecast.columns), "forecast_qty")
-    _needs(forecast, "statistical_forecast", quantity)
+    quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
         weights = _with_item(forecast, item, level)
-        item = item.merge(_largest(weights, level, quantity, top)[["item_id", level]].drop_duplicates("item_id"), on="item_id",
-                          how="left", suffixes=("_own", ""), validate="one_to_one")
+        item = item.merge(
+            _largest(weights, level, quantity, top)[["item_id", level]].drop_duplicates("item_id"),
+            on="item_id",
+            how="left",
+            suffixes=("_own", ""),
+            validate="one_to_one",
+        )
         item[level] = item[level].fillna(item[f"{level}_own"]) if not len(weights) else item[level].fillna(OTHER)
     fan = _fan(sales_history, forecast, item, level, periods)
-    return _view(fan, _fan_title(fan), "Line: history, then forecast. Band: range of the forecast at the interval of the settings; "
-                 "items are taken as independent of each other.", "No forecast was made: there is no sales history.")
+    return _view(
+        fan,
+        _fan_title(fan),
+        "Line: history, then forecast. Band: range of the forecast at the interval of the settings; "
+        "items are taken as independent of each other.",
+        "No forecast was made: there is no sales history.",
+    )
 
 
 def _fan_title(fan: pd.DataFrame) -> str:
@@ -367,27 +492,35 @@ def _fan_title(fan: pd.DataFrame) -> str:
 
 def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) -> pd.DataFrame:
     """Back-test error of every model, best first, at the finest level measured (or the one named)."""
-    _needs(forecast_error, "forecast_error", "model", "level", "member", "wape_ratio", "bias_ratio", "actual_qty")
+    _needs(forecast_error, "forecast_error")
     whole = forecast_error[forecast_error["member"] == "all"]
     levels = [name for name in ("item_id × market_id", "item_id", "family", "total") if name in set(whole["level"])]
     chosen = level or (levels[0] if levels else "")
     board = whole[whole["level"] == chosen].sort_values(["wape_ratio", "model"])
     title = f"{board['model'].iloc[0]} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}" if len(board) else ""
-    return _view(board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]], title,
-                 f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual (+ is over-forecast); level {chosen}, held-out periods.",
-                 "No back-test was possible: history is too short.")
+    return _view(
+        board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
+        title,
+        f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual, + is over-forecast; "
+        f"level {chosen}, held-out periods.",
+        "No back-test was possible: history is too short.",
+    )
 
 
 def streams(demand_stream: pd.DataFrame, consensus_demand: pd.DataFrame) -> pd.DataFrame:
     """Every stream of the demand plan beside the consensus, by period."""
-    _needs(demand_stream, "demand_stream", "stream", "period", "demand_qty")
-    _needs(consensus_demand, "consensus_demand", "period", "demand_qty")
+    _needs(demand_stream, "demand_stream")
+    _needs(consensus_demand, "consensus_demand")
     rows = demand_stream[demand_stream["stream"] != "consensus"].groupby(["stream", "period"], as_index=False)["demand_qty"].sum()
     agreed = consensus_demand.groupby("period", as_index=False)["demand_qty"].sum().assign(stream="consensus")
     both = pd.concat([rows, agreed]) if len(rows) and len(agreed) else agreed if len(agreed) else rows
     totals = both[both["period"].isin(agreed["period"])].groupby("stream")["demand_qty"].sum()
-    return _view(both[["stream", "period", "demand_qty"]].sort_values(["stream", "period"]), _stream_title(totals),
-                 "Units over all items and markets. A stream covers only what its authors spoke about.", "No stream has a figure.")
+    return _view(
+        both[["stream", "period", "demand_qty"]].sort_values(["stream", "period"]),
+        _stream_title(totals),
+        "Units over all items and markets. A stream covers only what its authors spoke about.",
+        "No stream has a figure.",
+    )
 
 
 def _stream_title(totals: pd.Series) -> str:
@@ -401,16 +534,20 @@ def _stream_title(totals: pd.Series) -> str:
 
 def stream_weights(stream_weight: pd.DataFrame) -> pd.DataFrame:
     """How much each stream counts in the consensus, and on what evidence."""
-    _needs(stream_weight, "stream_weight", "stream", "weight_ratio", "wape_ratio", "bias_ratio", "evidence")
+    _needs(stream_weight, "stream_weight")
     rows = stream_weight.sort_values(["weight_ratio", "stream"], ascending=[False, True])
     title = f"{rows['stream'].iloc[0].capitalize()} counts most: {percent(rows['weight_ratio'].iloc[0], 0)}" if len(rows) else ""
-    return _view(rows[["stream", "weight_ratio", "wape_ratio", "bias_ratio", "evidence"]], title,
-                 "Weight by inverse past error after removing past bias; bias = Σ(forecast − actual) / Σ actual.", "No stream was weighed.")
+    return _view(
+        rows[["stream", "weight_ratio", "wape_ratio", "bias_ratio", "evidence"]],
+        title,
+        "Weight by inverse past error after removing past bias; bias = Σ(forecast − actual) / Σ actual.",
+        "No stream was weighed.",
+    )
 
 
 def value_added(forecast_value_added: pd.DataFrame) -> pd.DataFrame:
     """Error of every stair of the process, from naive to consensus."""
-    _needs(forecast_value_added, "forecast_value_added", "stair", "sequence", "wape_ratio", "gain_over_previous_ratio", "gain_over_naive_ratio")
+    _needs(forecast_value_added, "forecast_value_added")
     rows = forecast_value_added.sort_values("sequence")
     last = rows.iloc[-1] if len(rows) else None
     title = ""
@@ -418,20 +555,28 @@ def value_added(forecast_value_added: pd.DataFrame) -> pd.DataFrame:
         verb = "takes" if last["gain_over_naive_ratio"] >= 0 else "adds"
         joint = "off" if last["gain_over_naive_ratio"] >= 0 else "to"
         title = f"The process {verb} {abs(last['gain_over_naive_ratio']) * 100:.1f} points {joint} the naive error"
-    return _view(rows, title or "Forecast value added", "Gain = error of the stair before − own error, in points of WAPE; same items, lag and weights at every stair.",
-                 "No plan was archived yet; value added shows from the second locked cycle on.")
+    return _view(
+        rows,
+        title or "Forecast value added",
+        "Gain = error of the stair before − own error, in points of WAPE; same items, lag and weights at every stair.",
+        "No plan was archived yet; value added shows from the second locked cycle on.",
+    )
 
 
 def demand_vs_budget(consensus_demand: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
     """Unconstrained demand in money beside the budget, by period both cover."""
-    _needs(consensus_demand, "consensus_demand", "period", "revenue_amt")
-    _needs(budget, "budget", "period", "revenue_amt")
+    _needs(consensus_demand, "consensus_demand")
+    _needs(budget, "budget")
     demand = consensus_demand.groupby("period")["revenue_amt"].sum().rename("demand_amt")
     plan = budget.groupby("period")["revenue_amt"].sum().rename("budget_amt")
     rows = pd.concat([demand, plan], axis=1, join="inner").rename_axis("period").reset_index()
     rows["gap_amt"] = rows["demand_amt"] - rows["budget_amt"]
-    return _view(rows, _gap_title("Unconstrained demand", rows["gap_amt"].sum(), rows["budget_amt"].sum(), len(rows)),
-                 "Gap = unconstrained demand at price − budgeted revenue.", "No budget covers the periods of this plan.")
+    return _view(
+        rows,
+        _gap_title("Unconstrained demand", rows["gap_amt"].sum(), rows["budget_amt"].sum(), len(rows)),
+        "Gap = unconstrained demand at price − budgeted revenue.",
+        "No budget covers the periods of this plan.",
+    )
 
 
 def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
@@ -441,162 +586,279 @@ def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
 
 def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
     """People's changes to demand: who, when, why and what."""
-    _needs(demand_adjustment, "demand_adjustment", "by", "at", "why", "item_id", "family", "market_id", "region", "period", "kind", "value")
-    rows = demand_adjustment.sort_values(["at", "record_id"], ascending=[False, True]) if "record_id" in demand_adjustment else demand_adjustment
-    named = rows.assign(product=rows["item_id"].where(rows["item_id"] != "", rows["family"]), place=rows["market_id"].where(rows["market_id"] != "", rows["region"]))
+    _needs(demand_adjustment, "demand_adjustment")
+    rows = (
+        demand_adjustment.sort_values(["at", "record_id"], ascending=[False, True])
+        if "record_id" in demand_adjustment
+        else demand_adjustment
+    )
+    named = rows.assign(
+        product=rows["item_id"].where(rows["item_id"] != "", rows["family"]),
+        place=rows["market_id"].where(rows["market_id"] != "", rows["region"]),
+    )
     named = named.rename(columns={"at": "entry_date", "kind": "change"})
-    return _view(named[["entry_date", "by", "product", "place", "period", "change", "value", "why"]],
-                 f"{_plural(len(rows), 'override')} by {_plural(rows['by'].nunique(), 'person', 'people')}", empty="Nobody changed the consensus in this cycle.")
+    return _view(
+        named[["entry_date", "by", "product", "place", "period", "change", "value", "why"]],
+        f"{_plural(len(rows), 'override')} by {_plural(rows['by'].nunique(), 'person', 'people')}",
+        empty="Nobody changed the consensus in this cycle.",
+    )
 
 
 # ------------------------------------------------------------------ 3 supply review
 def load_heat_map(capacity_load: pd.DataFrame, resource: pd.DataFrame, top: int = 20) -> pd.DataFrame:
     """Rough-cut load of the fullest resources, by period."""
-    _needs(capacity_load, "capacity_load", "resource_id", "period", "load_hours", "regular_hours", "utilisation_ratio", "is_overloaded")
+    _needs(capacity_load, "capacity_load")
     names = resource.set_index("resource_id")["resource_name"] if "resource_name" in resource else pd.Series(dtype=object)
     peak = capacity_load.groupby("resource_id")["utilisation_ratio"].max().nlargest(top)
     rows = capacity_load[capacity_load["resource_id"].isin(peak.index)]
     rows = rows.assign(resource=rows["resource_id"].map(names).fillna(rows["resource_id"]), peak_ratio=rows["resource_id"].map(peak))
     rows = rows.sort_values(["peak_ratio", "resource_id", "period"], ascending=[False, True, True])
     over = capacity_load[capacity_load["is_overloaded"].astype(bool)]
-    title = (f"{_plural(over['resource_id'].nunique(), 'resource is', 'resources are')} overloaded, first in {period_labels(over['period'].nsmallest(1)).iloc[0]}"
-             if len(over) else "No resource is overloaded")
-    return _view(rows[["resource", "resource_id", "period", "load_hours", "regular_hours", "overtime_hours", "utilisation_ratio", "is_overloaded"]], title,
-                 "Load of unconstrained demand / regular hours. Rough-cut, not finite capacity. ▲ marks load above regular hours and overtime together.",
-                 "No load: no routing connects the demand with a resource.")
+    title = (
+        f"{_plural(over['resource_id'].nunique(), 'resource is', 'resources are')} overloaded, "
+        f"first in {period_labels(over['period'].nsmallest(1)).iloc[0]}"
+        if len(over)
+        else "No resource is overloaded"
+    )
+    return _view(
+        rows[["resource", "resource_id", "period", "load_hours", "regular_hours", "overtime_hours", "utilisation_ratio", "is_overloaded"]],
+        title,
+        "Load of unconstrained demand / regular hours, %. Rough-cut, not finite capacity. "
+        "▲ marks load above regular hours and overtime together.",
+        "No load: no routing connects the demand with a resource.",
+    )
 
 
-def stock_vs_target(inventory_projection: pd.DataFrame, item: pd.DataFrame, level: Literal["total", "family"] = "total",
-                    item_type: str | None = "finished", top: int = 9) -> pd.DataFrame:
+def stock_vs_target(
+    inventory_projection: pd.DataFrame,
+    item: pd.DataFrame,
+    level: Literal["total", "family"] = "total",
+    item_type: str | None = "finished",
+    top: int = 9,
+) -> pd.DataFrame:
     """Projected stock beside target and safety stock, at standard cost."""
-    _needs(inventory_projection, "inventory_projection", "item_id", "period", "closing_qty", "target_qty", "safety_stock_qty", "value_amt")
+    _needs(inventory_projection, "inventory_projection")
     valued = _with_item(inventory_projection, item, "family", "item_type", "standard_cost_amt")
     valued = valued if item_type is None else valued[valued["item_type"] == item_type]
-    valued = valued.assign(member=valued["family"] if level == "family" else "Total", target_amt=valued["target_qty"] * valued["standard_cost_amt"],
-                           safety_stock_amt=valued["safety_stock_qty"] * valued["standard_cost_amt"])
+    valued = valued.assign(
+        member=valued["family"] if level == "family" else "Total",
+        target_amt=valued["target_qty"] * valued["standard_cost_amt"],
+        safety_stock_amt=valued["safety_stock_qty"] * valued["standard_cost_amt"],
+    )
     valued = _largest(valued, "member", "value_amt", top) if len(valued) else valued
-    rows = valued.groupby(["member", "period"], as_index=False)[["value_amt", "target_amt", "safety_stock_amt"]].sum().rename(columns={"value_amt": "stock_amt"})
+    rows = (
+        valued.groupby(["member", "period"], as_index=False)[["value_amt", "target_amt", "safety_stock_amt"]]
+        .sum()
+        .rename(columns={"value_amt": "stock_amt"})
+    )
     last = rows[rows["period"] == rows["period"].max()]
     title = f"Stock ends at {short(last['stock_amt'].sum(), MONEY)}, target {short(last['target_amt'].sum(), MONEY)}"
-    return _view(rows, title, "Closing stock, target (safety stock + half a review cycle of demand) and safety stock, all at standard cost.",
-                 "No stock is projected for these items.")
+    return _view(
+        rows,
+        title,
+        "Closing stock, target (safety stock + half a review cycle of demand) and safety stock, all at standard cost.",
+        "No stock is projected for these items.",
+    )
 
 
 def demand_vs_plan(unmet_demand: pd.DataFrame) -> pd.DataFrame:
     """Demand by period: how much the plan serves, and what is lost or late."""
-    _needs(unmet_demand, "unmet_demand", "period", "demand_qty", "served_qty", "lost_qty", "backlog_qty", "lost_revenue_amt")
+    _needs(unmet_demand, "unmet_demand")
     rows = unmet_demand.groupby("period", as_index=False)[["demand_qty", "served_qty", "lost_qty", "backlog_qty", "lost_revenue_amt"]].sum()
     share = _ratio(rows["served_qty"].sum(), rows["demand_qty"].sum())
     lost = rows["lost_revenue_amt"].sum()
     title = f"The plan serves {percent(share)} of demand" + (f"; {short(lost, MONEY)} of revenue is lost" if lost > _ROUNDING else "")
-    return _view(rows, title, "Served + lost (or late) = unconstrained demand, units. Share served = served / demand.", "There is no demand to serve.")
+    return _view(
+        rows,
+        title,
+        "Served + lost (or late) = unconstrained demand, units. Share served = served / demand.",
+        "There is no demand to serve.",
+    )
 
 
 def shortages(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
     """Who loses: unserved demand by family and market, most money first."""
-    _needs(unmet_demand, "unmet_demand", "item_id", "market_id", "demand_qty", "served_qty", "lost_qty", "backlog_qty", "lost_revenue_amt")
-    named = _with_item(unmet_demand, item, "family").merge(market[["market_id", "market_name", "priority"]], on="market_id", how="left", validate="many_to_one")
-    rows = named.groupby(["family", "market_name", "priority"], as_index=False)[["demand_qty", "served_qty", "lost_qty", "lost_revenue_amt"]].sum()
+    _needs(unmet_demand, "unmet_demand")
+    named = _with_item(unmet_demand, item, "family").merge(
+        market[["market_id", "market_name", "priority"]], on="market_id", how="left", validate="many_to_one"
+    )
+    rows = named.groupby(["family", "market_name", "priority"], as_index=False)[
+        ["demand_qty", "served_qty", "lost_qty", "lost_revenue_amt"]
+    ].sum()
     rows["served_ratio"] = rows["served_qty"] / rows["demand_qty"].where(rows["demand_qty"] > 0)
     rows = rows[rows["lost_qty"] > _ROUNDING].sort_values(["lost_revenue_amt", "family", "market_name"], ascending=[False, True, True])
-    return _view(rows[["family", "market_name", "priority", "demand_qty", "lost_qty", "served_ratio", "lost_revenue_amt"]],
-                 f"{_plural(len(rows), 'family and market', 'families and markets')} with lost demand", "Share served = served / demand.", "Nobody loses demand in this plan.")
+    return _view(
+        rows[["family", "market_name", "priority", "demand_qty", "lost_qty", "served_ratio", "lost_revenue_amt"]],
+        f"{_plural(len(rows), 'family and market', 'families and markets')} with lost demand",
+        "Share served = served / demand.",
+        "Nobody loses demand in this plan.",
+    )
 
 
 def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
     """Share of demand served by family and market."""
-    _needs(unmet_demand, "unmet_demand", "item_id", "market_id", "demand_qty", "served_qty")
-    named = _with_item(unmet_demand, item, "family").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="many_to_one")
+    _needs(unmet_demand, "unmet_demand")
+    named = _with_item(unmet_demand, item, "family").merge(
+        market[["market_id", "market_name"]], on="market_id", how="left", validate="many_to_one"
+    )
     rows = named.groupby(["family", "market_name"], as_index=False)[["demand_qty", "served_qty"]].sum()
     rows = rows[rows["demand_qty"] > 0]
     rows["served_ratio"] = rows["served_qty"] / rows["demand_qty"]
     worst = rows.sort_values("served_ratio").head(1)
     title = "".join(f"Lowest service: {r.family} in {r.market_name}, {percent(r.served_ratio)}" for r in worst.itertuples())
-    return _view(rows, title, "Served in the period of demand / unconstrained demand, units, whole horizon.", "There is no demand to serve.")
+    return _view(
+        rows, title, "Served in the period of demand / unconstrained demand, units, whole horizon.", "There is no demand to serve."
+    )
 
 
 def bottlenecks(binding_limit: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """The limits that stop the plan, by the worth of easing them."""
-    _needs(binding_limit, "binding_limit", "limit", "member", "period", "unit", "price_amt", "money_amt", "sentence")
+    _needs(binding_limit, "binding_limit")
     ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
-        period_count=("period", "nunique"), price_amt=("price_amt", "first"), unit=("unit", "first"), money_amt=("money_amt", "sum"), sentence=("sentence", "first"))
+        period_count=("period", "nunique"),
+        price_amt=("price_amt", "first"),
+        unit=("unit", "first"),
+        money_amt=("money_amt", "sum"),
+        sentence=("sentence", "first"),
+    )
     rows = rows.sort_values(["money_amt", "limit", "member"], ascending=[False, True, True]).head(top)
     title = f"{rows['member'].iloc[0]} is the dearest limit" if len(rows) else ""
-    return _view(rows, title, "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
-                 "No limit stops this plan: all demand is served without one binding.")
+    return _view(
+        rows,
+        title,
+        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
+        "No limit stops this plan: all demand is served without one binding.",
+    )
 
 
 def purchases(purchase_plan: pd.DataFrame) -> pd.DataFrame:
     """What to order from suppliers, by period of the order."""
-    _needs(purchase_plan, "purchase_plan", "period", "purchase_cost_amt", "supplier_id", "item_id")
-    rows = purchase_plan.groupby("period", as_index=False).agg(purchase_cost_amt=("purchase_cost_amt", "sum"), item_count=("item_id", "nunique"),
-                                                               supplier_count=("supplier_id", "nunique"))
-    return _view(rows, f"{short(rows['purchase_cost_amt'].sum(), MONEY)} to order from {_plural(purchase_plan['supplier_id'].nunique(), 'supplier')}",
-                 "Quantity × supplier's price, in the period in which the order is placed.", "Nothing has to be bought.")
+    _needs(purchase_plan, "purchase_plan")
+    rows = purchase_plan.groupby("period", as_index=False).agg(
+        purchase_cost_amt=("purchase_cost_amt", "sum"), item_count=("item_id", "nunique"), supplier_count=("supplier_id", "nunique")
+    )
+    return _view(
+        rows,
+        f"{short(rows['purchase_cost_amt'].sum(), MONEY)} to order from {_plural(purchase_plan['supplier_id'].nunique(), 'supplier')}",
+        "Quantity × supplier's price, in the period in which the order is placed.",
+        "Nothing has to be bought.",
+    )
 
 
 def purchase_list(purchase_plan: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
     """Orders by supplier and item, most money first."""
-    _needs(purchase_plan, "purchase_plan", "item_id", "supplier_id", "period", "purchase_qty", "purchase_cost_amt")
+    _needs(purchase_plan, "purchase_plan")
     rows = purchase_plan.groupby(["supplier_id", "item_id"], as_index=False).agg(
-        first_order_period=("period", "min"), order_count=("period", "size"), purchase_qty=("purchase_qty", "sum"), purchase_cost_amt=("purchase_cost_amt", "sum"))
-    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item))).sort_values(["purchase_cost_amt", "supplier_id", "item_id"], ascending=[False, True, True])
-    return _view(rows[["supplier_id", "item_id", "item_name", "first_order_period", "order_count", "purchase_qty", "purchase_cost_amt"]],
-                 "Purchases by supplier and item, most money first", empty="Nothing has to be bought.")
+        first_order_period=("period", "min"),
+        order_count=("period", "size"),
+        purchase_qty=("purchase_qty", "sum"),
+        purchase_cost_amt=("purchase_cost_amt", "sum"),
+    )
+    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item))).sort_values(
+        ["purchase_cost_amt", "supplier_id", "item_id"], ascending=[False, True, True]
+    )
+    return _view(
+        rows[["supplier_id", "item_id", "item_name", "first_order_period", "order_count", "purchase_qty", "purchase_cost_amt"]],
+        "Purchases by supplier and item, most money first",
+        empty="Nothing has to be bought.",
+    )
 
 
 # ------------------------------------------------------------------ 4 financial review
 def profit_and_loss(financial_projection: pd.DataFrame, periods: int = 12) -> pd.DataFrame:
     """The plan in money: one row per line, one column per period and the total, in thousands."""
-    _needs(financial_projection, "financial_projection", "period", "revenue_amt", "profit_amt", *_COST_LINES)
+    _needs(financial_projection, "financial_projection")
     shown = _first_periods(financial_projection, periods)
     columns = ["demand_amt", "revenue_amt", *_COST_LINES, "profit_amt", "cogs_amt", "gross_margin_amt"]
     sums = shown.groupby("period")[columns].sum()
-    words = {"demand_amt": "Unconstrained demand at price", "revenue_amt": "Revenue", **{c: f"− {w}" for c, w in _COST_LINES.items()},
-             "profit_amt": "Profit of the plan", "cogs_amt": "Cost of goods sold", "gross_margin_amt": "Gross margin"}
+    words = {
+        "demand_amt": "Unconstrained demand at price",
+        "revenue_amt": "Revenue",
+        **{c: f"− {w}" for c, w in _COST_LINES.items()},
+        "profit_amt": "Profit of the plan",
+        "cogs_amt": "Cost of goods sold",
+        "gross_margin_amt": "Gross margin",
+    }
     kept = [c for c in columns if c not in _COST_LINES or sums[c].abs().sum() > _ROUNDING]
     wide = sums[kept].T.set_axis(period_labels(sums.index.to_series()).tolist(), axis=1)
     wide = wide.assign(Total=wide.sum(axis=1)) / 1000
     wide.insert(0, "line", [words[c] for c in kept])
-    title = f"Profit of the next {len(sums)} periods: {short(sums['profit_amt'].sum(), MONEY)} on revenue of {short(sums['revenue_amt'].sum(), MONEY)}"
-    view = _view(wide, title, f"Thousand {MONEY}. Profit of the plan = revenue − all costs above it, as in the optimiser. Gross margin = revenue − cost of goods sold (served demand × standard cost).",
-                 "No financial projection: the supply review has not run.")
+    profit, revenue = (short(sums[c].sum(), MONEY) for c in ("profit_amt", "revenue_amt"))
+    title = f"Profit of the next {len(sums)} periods: {profit} on revenue of {revenue}"
+    view = _view(
+        wide,
+        title,
+        f"Thousand {MONEY}. Profit of the plan = revenue − all costs above it, as in the optimiser. "
+        "Gross margin = revenue − cost of goods sold (served demand × standard cost).",
+        "No financial projection: the supply review has not run.",
+    )
     view.attrs["bold"] = ["Revenue", "Profit of the plan", "Gross margin"]
     return view
 
 
 def profit_by_period(financial_projection: pd.DataFrame) -> pd.DataFrame:
     """Revenue, gross margin and profit of the plan by period."""
-    _needs(financial_projection, "financial_projection", "period", "revenue_amt", "gross_margin_amt", "profit_amt")
+    _needs(financial_projection, "financial_projection")
     rows = financial_projection.groupby("period", as_index=False)[["revenue_amt", "gross_margin_amt", "profit_amt"]].sum()
     share = percent(_ratio(rows["gross_margin_amt"].sum(), rows["revenue_amt"].sum()))
-    return _view(rows, f"Revenue {short(rows['revenue_amt'].sum(), MONEY)}, gross margin {share} over {len(rows)} periods",
-                 "Gross margin = revenue − cost of goods sold at standard cost.", "No financial projection: the supply review has not run.")
+    return _view(
+        rows,
+        f"Revenue {short(rows['revenue_amt'].sum(), MONEY)}, gross margin {share} over {len(rows)} periods",
+        "Gross margin = revenue − cost of goods sold at standard cost.",
+        "No financial projection: the supply review has not run.",
+    )
 
 
-def budget_bridge(budget_gap: pd.DataFrame, top: int = 5) -> pd.DataFrame:
-    """From budgeted revenue to the plan: what demand and what supply take away or add."""
-    _needs(budget_gap, "budget_gap", "family", "period", "budget_revenue_amt", "demand_gap_amt", "supply_gap_amt", "revenue_amt")
+def budget_bridge(budget_gap: pd.DataFrame, top: int = 4) -> pd.DataFrame:
+    """From budgeted revenue over unconstrained demand to the plan: what demand and what supply take away or add."""
+    _needs(budget_gap, "budget_gap")
     known = budget_gap.dropna(subset=["budget_revenue_amt"])
-    demand = known.groupby("family")["demand_gap_amt"].sum()
-    largest = demand.abs().nlargest(top).index if len(demand) > top + 1 else demand.index
-    steps = [(f"Demand {name}", "step", demand[name]) for name in demand.index if name in largest]
-    rest = demand.drop(largest)
-    steps += [("Demand others", "step", rest.sum())] if len(rest) else []
-    steps.append(("Short supply", "step", known["supply_gap_amt"].sum()))
-    rows = pd.DataFrame([("Budget", "total", known["budget_revenue_amt"].sum()), *steps, ("Plan", "total", known["revenue_amt"].sum())],
-                        columns=["step", "kind", "change_amt"])
-    reached = rows["change_amt"].where(rows["kind"] == "step", 0.0).cumsum() + rows["change_amt"].iloc[0]
-    rows = rows.assign(to_amt=reached, from_amt=(reached - rows["change_amt"]).where(rows["kind"] == "step", 0.0))
-    title = _gap_title("The plan", known["revenue_amt"].sum() - known["budget_revenue_amt"].sum(), known["budget_revenue_amt"].sum(), known["period"].nunique())
-    return _view(rows.iloc[:0] if known.empty else rows, title, "Budget + (unconstrained demand − budget) by family + (plan − unconstrained demand) = plan, revenue.",
-                 "No budget covers the periods of this plan.")
+    empty = "No budget covers the periods of this plan."
+    if known.empty:
+        return _view(known, "", empty=empty)
+    title = _gap_title("The plan", known["gap_amt"].sum(), known["budget_revenue_amt"].sum(), known["period"].nunique())
+    view = bridge(_few_steps(finance.budget_bridge(known), top), title)
+    view.attrs["note"] = (
+        "Demand steps: unconstrained demand − budget by family. Supply steps: plan − unconstrained demand by family. Revenue."
+    )
+    return view
+
+
+def _few_steps(bars: pd.DataFrame, top: int) -> pd.DataFrame:
+    """The bars with all but the `top` largest steps between two totals added up as `Others`."""
+    section = (bars["kind"] == "total").cumsum()
+    rank = bars["amount_amt"].abs().where(bars["kind"] == "step").groupby(section).rank(ascending=False, method="first")
+    is_small = (bars["kind"] == "step") & (rank > top)
+    named = bars.assign(section=section, is_small=is_small, bar=bars["bar"].where(~is_small, OTHER))
+    return (
+        named.groupby(["section", "is_small", "bar", "kind"], as_index=False, sort=False)
+        .agg(sequence=("sequence", "first"), amount_amt=("amount_amt", "sum"), definition=("definition", "first"))
+        .sort_values(["section", "is_small", "sequence"])
+    )
+
+
+def bridge(bars: pd.DataFrame, title: str = "") -> pd.DataFrame:
+    """A bridge ready to draw: where each bar starts and ends, totals standing on zero."""
+    _needs(bars, "bridge")
+    is_step = bars["kind"] == "step"
+    reached = _running_total(bars["amount_amt"], is_step)
+    rows = bars.assign(to_amt=reached, from_amt=(reached - bars["amount_amt"]).where(is_step, 0.0), position=range(len(bars)))
+    words = "; ".join(rows.loc[is_step, "definition"].drop_duplicates())
+    return _view(
+        rows[["position", "bar", "kind", "amount_amt", "from_amt", "to_amt"]], title, f"Steps: {words}.", "There is no bridge to show."
+    )
+
+
+def _running_total(amounts: pd.Series, is_step: pd.Series) -> pd.Series:
+    """The height reached after each bar: a total starts anew, a step goes on."""
+    section = (~is_step).cumsum()
+    return amounts.groupby(section).cumsum()
 
 
 def inventory_money(financial_projection: pd.DataFrame, top: int = 6) -> pd.DataFrame:
     """Projected stock in money by family and period."""
-    _needs(financial_projection, "financial_projection", "family", "period", "inventory_amt")
+    _needs(financial_projection, "financial_projection")
     held = financial_projection.groupby("family")["inventory_amt"].sum()
     rows = _largest(financial_projection[financial_projection["family"].isin(held[held > 0].index)], "family", "inventory_amt", top)
     rows = rows.groupby(["family", "period"], as_index=False)["inventory_amt"].sum()
@@ -607,25 +869,52 @@ def inventory_money(financial_projection: pd.DataFrame, top: int = 6) -> pd.Data
 
 def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
     """Plan less budget by family and period, in money and as a share of budget."""
-    _needs(budget_gap, "budget_gap", "family", "period", "budget_revenue_amt", "gap_amt")
+    _needs(budget_gap, "budget_gap")
     known = budget_gap.dropna(subset=["budget_revenue_amt"])
     rows = known.groupby(["family", "period"], as_index=False)[["budget_revenue_amt", "gap_amt"]].sum()
     rows["gap_ratio"] = rows["gap_amt"] / rows["budget_revenue_amt"].where(rows["budget_revenue_amt"] != 0)
-    return _view(rows, _gap_title("The plan", rows["gap_amt"].sum(), rows["budget_revenue_amt"].sum(), rows["period"].nunique()) if len(rows) else "",
-                 "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget.", "No budget covers the periods of this plan.")
+    return _view(
+        rows,
+        _gap_title("The plan", rows["gap_amt"].sum(), rows["budget_revenue_amt"].sum(), rows["period"].nunique()) if len(rows) else "",
+        "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget.",
+        "No budget covers the periods of this plan.",
+    )
+
+
+def cash(cash_projection: pd.DataFrame) -> pd.DataFrame:
+    """Closing cash by period with its low point."""
+    _needs(cash_projection, "cash_projection")
+    low = cash_projection[cash_projection["is_low_point"].astype(bool)].head(1)
+    title = "".join(
+        f"Cash is lowest in {label}: {short(amount, MONEY)}"
+        for label, amount in zip(period_labels(low["period"]), low["closing_cash_amt"], strict=True)
+    )
+    basis = "; ".join(cash_projection["basis"].dropna().unique())
+    return _view(
+        cash_projection[["period", "operating_cash_amt", "closing_cash_amt", "is_low_point"]],
+        title,
+        f"Closing cash = opening cash + collected from customers − paid. {basis}",
+        "No cash projection: the financial review has not run.",
+    )
 
 
 # ------------------------------------------------------------------ 5 pre-S&OP
 def scenario_table(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     """Every measure of every scenario beside base, money first, with a verdict in words."""
-    _needs(scenario_comparison, "scenario_comparison", "scenario", "measure", "sequence", "unit", "value", "delta", "levers", "is_feasible")
+    _needs(scenario_comparison, "scenario_comparison")
     rows = scenario_comparison.sort_values(["sequence", "scenario"]).assign(
-        measure=scenario_comparison["measure"], value_text=[in_unit(v, u) for v, u in zip(scenario_comparison["value"], scenario_comparison["unit"], strict=True)])
+        measure=scenario_comparison["measure"],
+        value_text=[in_unit(v, u) for v, u in zip(scenario_comparison["value"], scenario_comparison["unit"], strict=True)],
+    )
     rows["value_text"] = [in_unit(v, u) for v, u in zip(rows["value"], rows["unit"], strict=True)]
     rows["delta_text"] = [_delta_text(v, u) for v, u in zip(rows["delta"], rows["unit"], strict=True)]
     rows["verdict"] = [_verdict(m, d) for m, d in zip(rows["measure"], rows["delta"], strict=True)]
-    return _view(rows[["scenario", "measure", "sequence", "unit", "value", "delta", "value_text", "delta_text", "verdict", "levers", "is_feasible"]],
-                 _scenario_title(rows), "Delta = scenario − base. Every scenario is the same functions run on changed tables.", "No scenario was compared.")
+    return _view(
+        rows[["scenario", "measure", "sequence", "unit", "value", "delta", "value_text", "delta_text", "verdict", "levers", "is_feasible"]],
+        _scenario_title(rows),
+        "Delta = scenario − base. Every scenario is the same functions run on changed tables.",
+        "No scenario was compared.",
+    )
 
 
 def _delta_text(delta: float, unit: str) -> str:
@@ -646,7 +935,11 @@ def _scenario_title(rows: pd.DataFrame) -> str:
     if money.empty:
         return "Scenarios beside base"
     best = money.loc[money["delta"].idxmax()]
-    return f"{best['scenario']} changes profit most for the better: {best['delta_text']}" if best["delta"] > 0 else "No scenario brings more profit than base"
+    return (
+        f"{best['scenario']} changes profit most for the better: {best['delta_text']}"
+        if best["delta"] > 0
+        else "No scenario brings more profit than base"
+    )
 
 
 def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
@@ -669,16 +962,20 @@ def kpi_cards(kpi: pd.DataFrame, names: list[str] | None = None, top: int = 6) -
 
 def kpi_list(kpi: pd.DataFrame, level: str | None = None) -> pd.DataFrame:
     """Every KPI at its newest period: value, target, status in words, formula."""
-    _needs(kpi, "kpi", "kpi", "level", "member", "period", "value", "unit", "target", "status", "formula", "reason")
+    _needs(kpi, "kpi")
     newest = kpi.sort_values("period", kind="stable").drop_duplicates(["kpi", "level", "member"], keep="last").sort_index()
     newest = newest if level is None else newest[newest["level"] == level]
     rows = newest.assign(
         value_text=[in_unit(v, u) for v, u in zip(newest["value"], newest["unit"], strict=True)],
         target_text=[in_unit(v, u) for v, u in zip(newest["target"], newest["unit"], strict=True)],
-        status_text=newest["status"].map(STATUS_ICONS) + " " + newest["status"].map(STATUS_WORDS))
+        status_text=newest["status"].map(STATUS_ICONS) + " " + newest["status"].map(STATUS_WORDS),
+    )
     judged = newest["status"].isin(["red", "amber"]).sum()
-    return _view(rows[["kpi", "level", "member", "period", "value_text", "target_text", "status_text", "status", "reason", "formula"]],
-                 f"{int(judged)} of {_plural(len(rows), 'KPI')} outside target", empty="No KPI was computed for this cycle.")
+    return _view(
+        rows[["kpi", "level", "member", "period", "value_text", "target_text", "status_text", "status", "reason", "formula"]],
+        f"{int(judged)} of {_plural(len(rows), 'KPI')} outside target",
+        empty="No KPI was computed for this cycle.",
+    )
 
 
 def kpi_scorecard(kpi: pd.DataFrame, level: str = "total") -> pd.DataFrame:
@@ -690,46 +987,64 @@ def kpi_scorecard(kpi: pd.DataFrame, level: str = "total") -> pd.DataFrame:
 
 def risks(risk: pd.DataFrame) -> pd.DataFrame:
     """Risks and opportunities beyond the plan, by expected money."""
-    _needs(risk, "risk", "title", "kind", "money_amt", "probability_ratio", "owner")
+    _needs(risk, "risk")
     rows = risk.assign(expected_amt=risk["money_amt"] * risk["probability_ratio"]).sort_values("expected_amt", key=lambda v: -v.abs())
-    return _view(rows[["kind", "title", "money_amt", "probability_ratio", "expected_amt", "owner"]], "Risks and opportunities beyond the plan",
-                 "Expected money = money × probability.", "No risk or opportunity is registered.")
+    return _view(
+        rows[["kind", "title", "money_amt", "probability_ratio", "expected_amt", "owner"]],
+        "Risks and opportunities beyond the plan",
+        "Expected money = money × probability.",
+        "No risk or opportunity is registered.",
+    )
 
 
 # ------------------------------------------------------------------ 6 executive
 def decision_line(open_decision: pd.DataFrame) -> pd.DataFrame:
     """The first line of the executive page: the largest decision in words."""
-    _needs(open_decision, "open_decision", "sequence", "question", "recommendation", "money_amt")
+    _needs(open_decision, "open_decision")
     rows = open_decision.sort_values("sequence").head(1)
     more = len(open_decision) - 1
-    view = _view(rows.assign(more=more)[["question", "recommendation", "money_amt", "more"]], "", empty="No decision is open: the plan stands inside every tolerance.")
+    view = _view(
+        rows.assign(more=more)[["question", "recommendation", "money_amt", "more"]],
+        "",
+        empty="No decision is open: the plan stands inside every tolerance.",
+    )
     return view
 
 
 def decisions(open_decision: pd.DataFrame) -> pd.DataFrame:
     """The decisions this cycle has to take, with options and money."""
-    _needs(open_decision, "open_decision", "sequence", "question", "options", "recommendation", "money_amt", "level")
+    _needs(open_decision, "open_decision")
     rows = open_decision.sort_values("sequence").rename(columns={"level": "who_decides", "sequence": "rank"})
-    return _view(rows[["rank", "question", "options", "recommendation", "money_amt", "who_decides"]], f"{_plural(len(rows), 'decision')} to take",
-                 empty="No decision is open: the plan stands inside every tolerance.")
+    return _view(
+        rows[["rank", "question", "options", "recommendation", "money_amt", "who_decides"]],
+        f"{_plural(len(rows), 'decision')} to take",
+        empty="No decision is open: the plan stands inside every tolerance.",
+    )
 
 
 def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, periods: int = 12) -> pd.DataFrame:
     """One set of numbers by family: budget, demand, plan, margin and stock, with the total."""
-    _needs(financial_projection, "financial_projection", "family", "period", "demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt")
-    _needs(budget_gap, "budget_gap", "family", "period", "budget_revenue_amt")
+    _needs(financial_projection, "financial_projection")
+    _needs(budget_gap, "budget_gap")
     shown = _first_periods(financial_projection, periods)
     rows = shown.groupby("family")[["demand_amt", "revenue_amt", "gross_margin_amt"]].sum()
     rows["inventory_amt"] = shown[shown["period"] == shown["period"].max()].groupby("family")["inventory_amt"].sum()
     within = budget_gap[budget_gap["period"].isin(shown["period"].unique())]
     rows["budget_amt"] = within.groupby("family")["budget_revenue_amt"].sum(min_count=1)
-    rows = pd.concat([rows, rows.sum(min_count=1).rename("Total").to_frame().T]).rename_axis("family").reset_index() if len(rows) else rows.reset_index()
+    rows = (
+        pd.concat([rows, rows.sum(min_count=1).rename("Total").to_frame().T]).rename_axis("family").reset_index()
+        if len(rows)
+        else rows.reset_index()
+    )
     rows["gap_amt"] = rows["revenue_amt"] - rows["budget_amt"]
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
     count = shown["period"].nunique()
-    view = _view(rows[["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]],
-                 f"The plan by family, next {count} periods", "Gap = revenue of the plan − budget. Margin ratio = gross margin / revenue. Inventory: closing stock of the last period shown.",
-                 "No financial projection: the supply review has not run.")
+    view = _view(
+        rows[["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]],
+        f"The plan by family, next {count} periods",
+        "Gap = revenue of the plan − budget. Margin ratio = gross margin / revenue. Inventory: closing stock of the last period shown.",
+        "No financial projection: the supply review has not run.",
+    )
     view.attrs["bold"] = ["Total"]
     return view
 
@@ -737,7 +1052,7 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame,
 # ------------------------------------------------------------------ 7 execution and monitoring
 def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None) -> pd.DataFrame:
     """Plan and actual of a stream by family, at the shortest lag archived (or the one named)."""
-    _needs(plan_deviation, "plan_deviation", "stream", "family", "period", "lag", "plan_qty", "actual_qty")
+    _needs(plan_deviation, "plan_deviation")
     mine = plan_deviation[plan_deviation["stream"] == stream]
     chosen = int(mine["lag"].min()) if lag is None and len(mine) else lag
     mine = mine[mine["lag"] == chosen]
@@ -746,24 +1061,85 @@ def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag:
     rows["deviation_qty"] = rows["actual_qty"] - rows["plan_qty"]
     rows["deviation_ratio"] = rows["deviation_qty"] / rows["plan_qty"].where(rows["plan_qty"] != 0)
     whole = percent(_ratio(rows["deviation_qty"].sum(), rows["plan_qty"].sum()))
-    return _view(rows, f"Actual against plan: {signed(whole)} over all families", f"Deviation = (actual − plan) / plan, units; stream {stream}, planned {chosen} periods ahead.",
-                 "No locked plan has an actual yet; the comparison shows from the second cycle on.")
+    return _view(
+        rows,
+        f"Actual against plan: {signed(whole)} over all families",
+        f"Deviation = (actual − plan) / plan, units; stream {stream}, planned {chosen} periods ahead.",
+        "No locked plan has an actual yet; the comparison shows from the second cycle on.",
+    )
 
 
-def waterfall(waterfall_table: pd.DataFrame) -> pd.DataFrame:
-    """Successive plans of the same months: a row per lock, a column per period planned.
+def error_by_lag(plan_error_by_lag: pd.DataFrame) -> pd.DataFrame:
+    """Forecast error of every stream by how far ahead it was planned."""
+    _needs(plan_error_by_lag, "plan_error_by_lag")
+    rows = plan_error_by_lag.dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
+    nearest = rows[rows["lag"] == rows["lag"].min()].sort_values("wape_ratio")
+    title = "".join(
+        f"{r.stream.capitalize()} was closest {_plural(r.lag, 'period')} ahead: WAPE {percent(r.wape_ratio)}"
+        for r in nearest.head(1).itertuples()
+    )
+    return _view(
+        rows,
+        title,
+        "WAPE = Σ|actual − plan| / Σ actual; bias = Σ(plan − actual) / Σ actual, + is over-forecast.",
+        "No locked plan has an actual yet; errors show from the second cycle on.",
+    )
+
+
+def waterfall(plan_waterfall: pd.DataFrame, stream: str = "consensus", periods: int = 18) -> pd.DataFrame:
+    """Successive plans of the same periods: a row per lock, a column per period, what happened below."""
+    _needs(plan_waterfall, "plan_waterfall")
+    mine = plan_waterfall[plan_waterfall["stream"] == stream]
+    happened = mine[mine["plan_cycle_id"] == ACTUAL]
+    shown = mine[mine["period"].isin(np.sort(mine.loc[mine["plan_cycle_id"] != ACTUAL, "period"].unique())[:periods])]
+    actual = happened.set_index("period")["plan_qty"]
+    rows = shown.assign(deviation_ratio=shown["plan_qty"] / shown["period"].map(actual).where(lambda a: a != 0) - 1)
+    rows = rows.assign(is_actual=rows["plan_cycle_id"] == ACTUAL).sort_values(["is_actual", "plan_cycle_id", "period"])
+    locks = rows.loc[~rows["is_actual"], "plan_cycle_id"].nunique()
+    return _view(
+        rows[["plan_cycle_id", "period", "plan_qty", "deviation_ratio", "is_actual"]],
+        f"{_plural(locks, 'locked plan')} of the same periods",
+        f"Units, stream {stream}. Each row is a locked plan; the colour is plan / actual − 1 where the actual is known "
+        "(orange: planned too much).",
+        "No locked plan is archived yet.",
+    )
+
+
+def family_grid(family_grid_table: pd.DataFrame, family: str | None = None, periods: int = 12) -> pd.DataFrame:
+    """The family grid: sales, production and stock, planned and actual; the largest family when none is named.
 
     Parameters
     ----------
-    waterfall_table : DataFrame
-        Columns plan_cycle_id (or `actual`), period and plan_qty, as `execution.waterfall` gives it.
+    family_grid_table : DataFrame
+        The `family_grid` table.
+    family : str, optional
+        Family to show.
+    periods : int
+        Columns shown.
     """
-    raise NotImplementedError
+    _needs(family_grid_table, "family_grid")
+    if family_grid_table.empty:
+        return _view(family_grid_table, "", empty="No locked plan is archived yet; the grid shows from the second cycle on.")
+    chosen = family or str(family_grid_table.groupby("family")["sales_plan_qty"].sum().idxmax())
+    mine = family_grid_table[family_grid_table["family"] == chosen].sort_values("period")
+    past = mine[mine["sales_actual_qty"].notna()].tail(periods // 2)
+    shown = pd.concat([past, mine[mine["sales_actual_qty"].isna()].head(periods - len(past))]) if len(past) else mine.head(periods)
+    wide = shown.set_index(period_labels(shown["period"]))[list(_GRID_LINES)].T
+    wide.insert(0, "line", list(_GRID_LINES.values()))
+    view = _view(
+        wide,
+        f"Family grid: {chosen}",
+        "Units. Difference = actual − plan; stock difference = cumulative production − cumulative sales difference "
+        "+ what neither explains.",
+        f"Family {chosen} has no row.",
+    )
+    view.attrs["bold"] = ["Sales plan", "Production plan", "Stock plan"]
+    return view
 
 
 def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """Where the deviation in money comes from, largest first."""
-    _needs(root_cause, "root_cause", "measure", "level", "member", "deviation_amt", "share_ratio")
+    _needs(root_cause, "root_cause")
     rows = root_cause.sort_values("deviation_amt", key=lambda v: -v.abs(), kind="stable").head(top)
     title = f"{rows['member'].iloc[0]} moves the result most: {signed(short(rows['deviation_amt'].iloc[0], MONEY))}" if len(rows) else ""
     return _view(rows, title, "Money of the deviation; share of the whole deviation.", "No deviation to explain yet.")
@@ -771,5 +1147,7 @@ def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
 
 def alerts(alert: pd.DataFrame) -> pd.DataFrame:
     """What stands outside tolerance, in words."""
-    _needs(alert, "alert", "alert", "level", "member", "period", "value", "tolerance", "sentence")
-    return _view(alert[["alert", "level", "member", "period", "sentence"]], _plural(len(alert), "alert"), empty="Nothing stands outside tolerance.")
+    _needs(alert, "alert")
+    return _view(
+        alert[["alert", "level", "member", "period", "sentence"]], _plural(len(alert), "alert"), empty="Nothing stands outside tolerance."
+    )

@@ -191,6 +191,7 @@ def step_states(chain: Chain) -> list[StepState]:
     """Where every step of a cycle stands, who owns it, when it is due and what made it stale."""
     manifest, last = _read_manifest(chain), _last_statuses(chain.cycle)
     common, is_running = _common_parts(chain), _is_running(chain)
+    outside = _written_outside(chain, manifest)
     states, upstream = [], ""
     for number, step in enumerate(chain.steps):
         parts = _parts(chain, step, number, common, upstream)
@@ -199,6 +200,8 @@ def step_states(chain: Chain) -> list[StepState]:
         entry = manifest.get("steps", {}).get(step.name, {})
         if status == "stale":
             reason = _what_changed(entry, parts)
+        elif status in _DONE and step.name in outside:
+            status, reason = "stale", "its tables were written since, outside the chain"
         elif status == "failed":
             reason = entry.get("error", "")
         states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
@@ -289,6 +292,7 @@ class _Run:
         self.folder = Path(chain.cycle.folder)
         self.common = _common_parts(chain)
         self.manifest = _new_manifest(chain, self.common)
+        self.outside = _written_outside(chain, self.manifest)
         self.upstream = ""
 
     def steps(self, steps: tuple[Step, ...]) -> None:
@@ -316,7 +320,8 @@ class _Run:
     def _step(self, number: int, step: Step, bar: tqdm) -> None:
         parts = _parts(self.chain, step, number, self.common, self.upstream)
         self.upstream = fingerprint = _digest(parts)
-        is_done = _is_done(self.chain, step, _last_statuses(self.chain.cycle).get(step.name), fingerprint)
+        last = _last_statuses(self.chain.cycle).get(step.name)
+        is_done = _is_done(self.chain, step, last, fingerprint) and step.name not in self.outside
         if self.begin is not None and number < self.begin:
             if not is_done:
                 raise StepFailedError(f"{step.name} is not done, so the chain cannot start at {self.chain.steps[self.begin].name}; "
@@ -344,7 +349,7 @@ class _Run:
         finally:
             entry |= {"wall_seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(memory.peak_bytes / 2**20, 1)}
             self.manifest["steps"][step.name] = entry
-            self.manifest["tables"] = _table_versions(self.chain.cycle)
+            _note_tables(self.chain.cycle, self.manifest["tables"], step)
             _write_manifest(self.folder, self.manifest)
             _append_status(self.chain.cycle, step, entry["status"], fingerprint, entry.get("error", "ran to its end").splitlines()[0])
         tqdm.write(f"{step.name:<26} done       {entry['wall_seconds']:7.1f} s {entry['peak_memory_mb']:7.0f} MB")
@@ -583,9 +588,9 @@ def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], ups
               "parameters": _digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
     parts |= {name: _digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
     if step.records:
-        parts["records"] = _digest({name: sorted(chain.cycle.records(name)["record_id"].astype(str)) for name in step.records})
-    if number and chain.steps[number - 1].sources:
-        parts["inputs"] = _inputs_hash(chain.cycle)
+        parts["records"] = chain.cycle.fingerprint(step.records)
+    if number and chain.steps[number - 1].sources:  # what a database held when it was read is known by nothing else
+        parts["inputs"] = chain.cycle.fingerprint(tables.names("input"))
     return parts
 
 
@@ -596,13 +601,6 @@ def _cells(notebook: Path) -> list[tuple[str, str]]:
     except (ValueError, KeyError):
         raise SettingsError(f"{notebook} is not a notebook; restore it from the workbench") from None
     return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-
-
-def _inputs_hash(cycle: Cycle) -> str:
-    """Content of the cycle's input tables: what a database held when it was read is known by nothing else."""
-    present = [name for name in tables.names("input") if cycle.has(name)]
-    return _digest({name: hashlib.sha256(pd.util.hash_pandas_object(cycle.read(name), index=False).to_numpy().tobytes()).hexdigest()
-                    for name in present})
 
 
 def _source_hashes(folder: Path, sources: str | None, sql: str) -> dict[str, str]:
@@ -661,7 +659,7 @@ def _what_changed(entry: Mapping[str, Any], parts: Mapping[str, str]) -> str:
 
 def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
     """The newest status of each step, as the store has it."""
-    return {row["step"]: row for row in cycle.records("step_status").sort_values("at", kind="stable").to_dict("records")}
+    return {row["step"]: row for row in cycle.records("step_status").to_dict("records")}
 
 
 def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
@@ -723,9 +721,23 @@ def _commit() -> dict[str, Any]:
     return {"commit": commit, "has_changes": bool(changes)}
 
 
-def _table_versions(cycle: Cycle) -> dict[str, Any]:
-    """Newest version of every table of the cycle in the store."""
-    raise NotImplementedError
+def _note_tables(cycle: Cycle, noted: dict[str, dict[str, Any]], step: Step) -> None:
+    """Note the version of every table in the manifest, and the step where it has moved."""
+    for name, version in _table_versions(cycle).items():
+        if noted.get(name, {}).get("version") != version:
+            noted[name] = {"version": version, "step": step.name}
+
+
+def _table_versions(cycle: Cycle) -> dict[str, int]:
+    """How many times each table of the cycle was written."""
+    found = {name: cycle.version(name) for name in tables.names("input") + tables.names("result")}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _written_outside(chain: Chain, manifest: Mapping[str, Any]) -> set[str]:
+    """Steps whose tables were written since they ran, by something that is not the chain."""
+    versions = _table_versions(chain.cycle)
+    return {noted["step"] for name, noted in manifest.get("tables", {}).items() if versions.get(name) != noted["version"]}
 
 
 def _who() -> str:

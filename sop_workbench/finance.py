@@ -12,6 +12,7 @@ import pandas as pd
 
 from sop_workbench import inventory
 from sop_workbench.errors import DataError
+from sop_workbench.kpi import DAYS_PER_YEAR
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.tables import finding, issue_frame, key_text, validate
@@ -28,7 +29,9 @@ _PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", 
 _WHOLE = {ALL_FAMILIES, "all", "all regions", "total", ""}
 _PLACE = ["item_id", "location_id"]
 _CENT = 0.005
-DAYS_PER_YEAR = 365.0
+_LEDGER_LINES = {"revenue": "revenue_amt", "cogs": "cogs_amt", "operating_result": "operating_result_amt", "inventory": "inventory_amt"}
+_OVERHEADS = ("overhead", "marketing")
+_TRAILING_PERIODS = 12
 
 
 # ------------------------------------------------------------------ projection
@@ -73,7 +76,7 @@ def project_financials(
         _freight(shipment_plan, inputs),
         _stock(inventory_projection, inputs, settings, calendar),
     ]
-    measures = ["demand_amt", "revenue_amt", *COSTS, "cogs_amt", "inventory_amt", "scheduled_receipt_amt"]
+    measures = ["demand_amt", "revenue_amt", *COSTS, "cogs_amt", "opening_inventory_amt", "inventory_amt", "scheduled_receipt_amt"]
     plan = pd.concat(parts, ignore_index=True).reindex(columns=[*KEY, *measures]).groupby(KEY)[measures].sum().reset_index()
     plan["profit_amt"] = plan["revenue_amt"] - plan[list(COSTS)].sum(axis=1)
     plan["gross_margin_amt"] = plan["revenue_amt"] - plan["cogs_amt"]
@@ -92,19 +95,18 @@ def family_of(item: pd.DataFrame) -> pd.Series:
 
 
 def _sales(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = _by_market(unmet_demand, inputs)
-    rows = _rated(rows, inputs["item"], ["item_id"], "served_qty", "standard_cost_amt", "item")
+    rows = _rated(_by_market(unmet_demand, inputs), _unit_value(inputs), ["item_id"], "served_qty", "value_amt", "item")
     rows["demand_amt"] = rows["demand_qty"] * rows["price_amt"]
     rows["revenue_amt"] = rows["served_qty"] * rows["price_amt"]
     return _kept(rows.rename(columns={"amount": "cogs_amt"}), ["demand_amt", "revenue_amt", "cogs_amt"])
 
 
 def _lateness(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    # A late unit is late wherever it will be made: the item's dearest backlog cost counts, as in the supply model.
-    rates = inputs["production"].groupby("item_id", as_index=False)["backlog_cost_amt"].max()
-    late = unmet_demand[unmet_demand["backlog_qty"] != 0]
-    rows = _rated(_by_market(late, inputs), rates, ["item_id"], "backlog_qty", "backlog_cost_amt", "production")
-    return _kept(rows.rename(columns={"amount": "backlog_cost_amt"}), ["backlog_cost_amt"])
+    # A late unit is late wherever it will be made: the item's dearest backlog cost counts; an item without one may wait for free.
+    rate = inputs["production"].groupby("item_id")["backlog_cost_amt"].max()
+    rows = _by_market(unmet_demand, inputs)
+    rows["backlog_cost_amt"] = rows["backlog_qty"] * rows["item_id"].map(rate).fillna(0.0)
+    return _kept(rows, ["backlog_cost_amt"])
 
 
 def _production(supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -180,14 +182,19 @@ def _freight(shipment_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd
 
 
 def _stock(inventory_projection: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar) -> pd.DataFrame:
-    rows = inventory_projection[[*_PLACE, "period", "closing_qty", "scheduled_qty", "value_amt"]]
-    rates = inventory.holding_cost(inputs["item"], inputs["production"], settings, calendar)
-    rows = _rated(rows, rates, _PLACE, "closing_qty", "holding_cost_amt", "production")
-    rows["holding_cost_amt"] = rows["amount"]
-    rows = _rated(rows, inputs["item"], ["item_id"], "scheduled_qty", "standard_cost_amt", "item")
+    rows = inventory_projection[[*_PLACE, "period", "opening_qty", "scheduled_qty", "closing_qty"]]
+    rates = inventory.holding_cost(rows[_PLACE].drop_duplicates(), inputs, settings, calendar)
+    rows = rows.merge(rates, on=_PLACE, how="left", validate="m:1")
+    rows["holding_cost_amt"] = rows["closing_qty"] * rows["holding_cost_amt"]
+    rows["opening_inventory_amt"] = rows["opening_qty"] * rows["value_amt"]
+    rows["inventory_amt"] = rows["closing_qty"] * rows["value_amt"]
+    rows["scheduled_receipt_amt"] = rows["scheduled_qty"] * rows["value_amt"]
     rows = rows.assign(family=rows["item_id"].map(family_of(inputs["item"])), region=ALL_REGIONS)
-    rows = rows.rename(columns={"amount": "scheduled_receipt_amt", "value_amt": "inventory_amt"})
-    return _kept(rows, ["holding_cost_amt", "inventory_amt", "scheduled_receipt_amt"])
+    return _kept(rows, ["holding_cost_amt", "opening_inventory_amt", "inventory_amt", "scheduled_receipt_amt"])
+
+
+def _unit_value(inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return inventory.unit_value(inputs["item"], inputs["supplier_item"]).reset_index()
 
 
 def _by_market(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -281,60 +288,52 @@ def _totals_named(names: pd.Series, total: str) -> pd.Series:
 
 
 # ------------------------------------------------------------------ income and cash
-def stock_value(stock_on_hand: pd.DataFrame, item: pd.DataFrame) -> float:
-    """Stock on hand at standard cost.
-
-    Examples
-    --------
-    >>> stock_value(pd.DataFrame({"item_id": ["A"], "on_hand_qty": [3.0]}), pd.DataFrame({"item_id": ["A"], "standard_cost_amt": [2.5]}))
-    7.5
-    """
-    rows = _rated(stock_on_hand, item, ["item_id"], "on_hand_qty", "standard_cost_amt", "item")
-    return float(rows["amount"].sum())
-
-
-def income_statement(financial_projection: pd.DataFrame, opening_inventory_amt: float, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
+def income_statement(financial_projection: pd.DataFrame, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
     """Revenue, cost of sales, margin and operating result per period, after the ledger's past periods.
 
     gross margin = revenue − sales at standard cost;
-    operating result = revenue − all costs of the plan − open orders received + change of stock at standard cost;
-    variance = gross margin − operating result: what the period costs beyond standard (freight, overtime, idle labour …).
+    operating result = revenue − all costs of the plan − open orders received + change of stock at standard cost − overhead;
+    variance = gross margin − overhead − operating result: what the period costs beyond standard (freight, overtime, idle labour …).
 
     Parameters
     ----------
     financial_projection : DataFrame
         The plan in money.
-    opening_inventory_amt : float
-        Stock at the start of the first period at standard cost (`stock_value`).
     ledger : DataFrame, optional
-        Accounts revenue, cogs, operating_result and inventory of periods before the plan are shown where present.
+        Accounts revenue, cogs, operating_result, inventory, overhead and marketing of the periods before the plan. Overhead and
+        marketing, which no plan decides, go on in the plan at the mean of the last twelve periods; without a ledger they are
+        left out and the result is one before overhead.
 
     Returns
     -------
     DataFrame
         The `income_statement` table.
     """
-    measures = ["revenue_amt", "cogs_amt", "gross_margin_amt", "profit_amt", "inventory_amt", "scheduled_receipt_amt"]
+    hidden = ["profit_amt", "opening_inventory_amt", "scheduled_receipt_amt"]
+    measures = ["revenue_amt", "cogs_amt", "gross_margin_amt", "inventory_amt", *hidden]
     plan = financial_projection.groupby("period")[measures].sum()
-    plan["inventory_change_amt"] = plan["inventory_amt"].diff().fillna(plan["inventory_amt"] - opening_inventory_amt)
-    plan["operating_result_amt"] = plan["profit_amt"] - plan["scheduled_receipt_amt"] + plan["inventory_change_amt"]
-    plan["variance_amt"] = plan["gross_margin_amt"] - plan["operating_result_amt"]
-    statement = plan.drop(columns=["profit_amt", "scheduled_receipt_amt"]).reset_index().assign(source="plan")
-    if ledger is not None and len(ledger):
-        past = _past_statement(ledger[ledger["period"] < statement["period"].min()])
-        statement = pd.concat([past.dropna(axis=1, how="all"), statement], ignore_index=True)
+    past = _past_statement(ledger, plan.index.min()) if ledger is not None and len(ledger) else pd.DataFrame()
+    overhead = past["overhead_amt"].tail(_TRAILING_PERIODS).mean() if len(past) else np.nan
+    plan["overhead_amt"] = 0.0 if np.isnan(overhead) else overhead  # not known: the result is one before overhead
+    plan["inventory_change_amt"] = plan["inventory_amt"] - plan["opening_inventory_amt"]
+    plan["operating_result_amt"] = (
+        plan["profit_amt"] - plan["scheduled_receipt_amt"] + plan["inventory_change_amt"] - plan["overhead_amt"])
+    statement = plan.drop(columns=hidden).assign(source="plan")
+    statement = pd.concat([past.dropna(axis=1, how="all"), statement]) if len(past) else statement
+    statement["variance_amt"] = statement["gross_margin_amt"] - statement["overhead_amt"] - statement["operating_result_amt"]
     statement["gross_margin_ratio"] = (statement["gross_margin_amt"] / statement["revenue_amt"]).where(statement["revenue_amt"] != 0)
-    return validate("income_statement", statement.sort_values("period", ignore_index=True))
+    return validate("income_statement", statement.rename_axis("period").reset_index().sort_values("period", ignore_index=True))
 
 
-def _past_statement(ledger: pd.DataFrame) -> pd.DataFrame:
-    accounts = {"revenue": "revenue_amt", "cogs": "cogs_amt", "operating_result": "operating_result_amt", "inventory": "inventory_amt"}
-    known = ledger[ledger["account"].isin(accounts)]
-    past = known.pivot(index="period", columns="account", values="amount_amt").reindex(columns=list(accounts)).rename(columns=accounts)
-    past["gross_margin_amt"] = past["revenue_amt"] - past["cogs_amt"]
-    past["variance_amt"] = past["gross_margin_amt"] - past["operating_result_amt"]
-    past["inventory_change_amt"] = past["inventory_amt"].diff()
-    return past.reset_index().assign(source="ledger")
+def _past_statement(ledger: pd.DataFrame, before: pd.Timestamp) -> pd.DataFrame:
+    """The ledger's accounts as lines of the statement, by period; accounts a ledger lacks stay empty."""
+    past = ledger[ledger["period"] < before].pivot(index="period", columns="account", values="amount_amt")
+    past = past.reindex(columns=[*_LEDGER_LINES, *_OVERHEADS])
+    lines = past[list(_LEDGER_LINES)].rename(columns=_LEDGER_LINES)
+    lines["overhead_amt"] = past[list(_OVERHEADS)].sum(axis=1, min_count=1)
+    lines["gross_margin_amt"] = lines["revenue_amt"] - lines["cogs_amt"]
+    lines["inventory_change_amt"] = lines["inventory_amt"].diff()
+    return lines.assign(source="ledger")
 
 
 def cash_projection(
@@ -402,7 +401,7 @@ def _still_open(flow: pd.Series, delay: float) -> float:
 def _open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
     """Open purchase orders at standard cost by period of receipt; overdue ones arrive in the first period."""
     orders = inputs["open_supply"][inputs["open_supply"]["kind"] == "purchase"]
-    rows = _rated(orders, inputs["item"], ["item_id"], "open_qty", "standard_cost_amt", "item")
+    rows = _rated(orders, _unit_value(inputs), ["item_id"], "open_qty", "value_amt", "item")
     period = calendar.periods_of(rows["due_date"]).clip(lower=periods.min())
     return rows.groupby(period)["amount"].sum().reindex(periods, fill_value=0.0)  # no order due: nothing to pay
 
@@ -513,9 +512,9 @@ def _bridge(name: str, start: tuple[str, float], steps: dict[str, tuple[float, s
     total = sum(amount for amount, _ in steps.values())
     if abs(start[1] + total - end[1]) > _CENT * (len(steps) + 1) + 1e-9 * abs(end[1]):
         raise ArithmeticError(f"bridge {name}: {start[1]:.2f} and its steps {total:.2f} do not reach {end[1]:.2f}")
-    bars = [(start[0], "total", start[1], "")]
+    bars = [(start[0], "total", start[1], "starting total")]
     bars += [(bar, "step", amount, text) for bar, (amount, text) in steps.items()]
-    bars += [(end[0], "total", end[1], "")]
+    bars += [(end[0], "total", end[1], "resulting total")]
     frame = pd.DataFrame(bars, columns=["bar", "kind", "amount_amt", "definition"])
     return validate("bridge", frame.assign(bridge=name, sequence=range(1, len(frame) + 1)))
 

@@ -25,7 +25,7 @@ def projected_cover(opening: pd.DataFrame, demand: pd.DataFrame, supply: pd.Data
     raise NotImplementedError
 
 
-# ------------------------------------------------------------------ what stock is worth and costs (one home: plan and finance both ask here)
+# ------------------------------------------------------------------ what stock is worth and costs, for plan and finance alike
 def unit_value(item: pd.DataFrame, supplier_item: pd.DataFrame) -> pd.Series:
     """Worth of one unit of every item: its standard cost, else its cheapest purchase price, else empty.
 

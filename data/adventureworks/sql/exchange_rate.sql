@@ -1,0 +1,1 @@
+select ToCurrencyCode as currency, CurrencyRateDate as rate_date, EndOfDayRate as rate from CurrencyRate

@@ -1,0 +1,2 @@
+select s.BusinessEntityID as sales_person_id, t.Name as region
+from SalesPerson s left join SalesTerritory t on t.TerritoryID = s.TerritoryID

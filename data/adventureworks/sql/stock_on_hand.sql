@@ -1,0 +1,28 @@
+-- Sold items that are no component: the warehouse's balance of the as-of date. Its calendar runs 153 days before the orders';
+-- Microsoft's own files move the orders (first on 2011-05-31) further, the warehouse not. Balances below zero count as none.
+-- Components: the warehouse never books their use and the only stock count is later, so bought ones start with two months' use
+-- of the last three months' work orders (assumption) and made ones with nothing beyond open work orders.
+with shift as (
+    select 153 + date_diff('day', date '2011-05-31', cast(min(OrderDate) as date)) as days from SalesOrderHeader
+), bom as (
+    select ProductAssemblyID as parent, ComponentID as part, PerAssemblyQty as quantity
+    from BillOfMaterials
+    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or EndDate >= :as_of + 1)
+), warehouse as (
+    select p.ProductID, greatest(sum(f.UnitsBalance), 0) as quantity
+    from FactProductInventory f
+    join DimProduct k on k.ProductKey = f.ProductKey
+    join Product p on p.ProductNumber = k.ProductAlternateKey
+    where cast(f.MovementDate as date) = :as_of - (select days from shift)::integer and cast(p.FinishedGoodsFlag as boolean)
+      and p.SellStartDate < :as_of + 1 and p.ProductID not in (select part from bom)
+    group by p.ProductID
+), used as (
+    select b.part as ProductID, ceil(2 * sum(w.OrderQty * b.quantity) / 3.0) as quantity
+    from WorkOrder w
+    join bom b on b.parent = w.ProductID
+    join Product p on p.ProductID = b.part and not cast(p.MakeFlag as boolean) and p.SellStartDate < :as_of + 1
+    where w.StartDate < :as_of + 1 and w.StartDate > :as_of - interval 3 month
+    group by b.part
+)
+select ProductID as item_id, 'plant' as location_id, quantity as on_hand_qty, :as_of as as_of_date
+from (select * from warehouse union all select * from used)

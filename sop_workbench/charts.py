@@ -143,11 +143,12 @@ def svg(spec: dict) -> str:
 
 def _mime_bundle(spec: dict, **_: Any) -> tuple[dict, dict]:
     drawable = {**spec, "$schema": _VEGA_LITE_5}
-    bundle = {VEGA_LITE_MIME: drawable, "image/svg+xml": svg(spec), "text/plain": _title_text(spec)}
+    bundle = {VEGA_LITE_MIME: drawable, "image/svg+xml": svg(spec), "text/plain": title_text(spec)}
     return bundle, {VEGA_LITE_MIME: {"embed_options": {"renderer": "svg", "actions": False}}}
 
 
-def _title_text(spec: dict) -> str:
+def title_text(spec: dict) -> str:
+    """The title of a chart's specification, for those who cannot see it."""
     title = spec.get("title", "")
     text = title.get("text", "") if isinstance(title, dict) else title
     return " ".join(text) if isinstance(text, list) else str(text) or "chart"

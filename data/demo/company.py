@@ -72,34 +72,35 @@ NICHE = ("N-ONL", "W-ONL")
 
 LOCATIONS = pd.DataFrame(
     [
-        ("P1", "Plant Celle (grills)", "plant", "North", 1_150),
-        ("P2", "Plant Brno (stoves and heaters)", "plant", "East", 900),
-        ("P3", "Plant Viseu (cookware and coolers)", "plant", "South", 900),
-        ("W1", "Warehouse Hanover", "warehouse", "North", 1_900),
-        ("W2", "Warehouse Lyon", "warehouse", "West", 2_000),
+        ("P1", "Plant Celle (grills)", "plant", "North", 480),
+        ("P2", "Plant Brno (stoves and heaters)", "plant", "East", 420),
+        ("P3", "Plant Viseu (cookware and coolers)", "plant", "South", 480),
+        ("W1", "Warehouse Hanover", "warehouse", "North", 1_150),
+        ("W2", "Warehouse Lyon", "warehouse", "West", 1_350),
     ],
     columns=["location_id", "location_name", "location_type", "region", "storage_limit_qty"],
 )
 
-# Resource, name, plant, cost of an hour, mean load of a normal year, most overtime as a share of regular hours.
+# Resource, name, plant, cost of an hour, mean load of a normal year, most overtime as a share of regular hours,
+# and how far the working day follows the season (0 never, 1 wholly).
 RESOURCES = pd.DataFrame(
     [
-        ("PRESS1", "Press shop Celle", "P1", 44.0, 0.76, 0.20),
-        ("WELD1", "Welding cell Celle", "P1", 41.0, 0.72, 0.20),
-        ("COAT1", "Enamel and powder line Celle", "P1", 46.0, 0.79, 0.15),
-        ("ASMG1", "Gas grill assembly Celle", "P1", 33.0, 0.90, 0.12),
-        ("ASMC1", "Charcoal grill assembly Celle", "P1", 32.0, 0.76, 0.20),
-        ("PRESS2", "Press shop Brno", "P2", 31.0, 0.68, 0.20),
-        ("BURN2", "Burner cell Brno", "P2", 30.0, 0.78, 0.20),
-        ("ASMS2", "Stove assembly Brno", "P2", 24.0, 0.76, 0.25),
-        ("ASMH2", "Heater assembly Brno", "P2", 25.0, 0.72, 0.25),
-        ("CAST3", "Foundry Viseu", "P3", 38.0, 0.80, 0.15),
-        ("MOLD3", "Rotational moulding Viseu", "P3", 35.0, 0.74, 0.20),
-        ("FIN3", "Finishing and packing Viseu", "P3", 22.0, 0.78, 0.25),
+        ("PRESS1", "Press shop Celle", "P1", 44.0, 0.78, 0.20, 0.60),
+        ("WELD1", "Welding cell Celle", "P1", 41.0, 0.76, 0.20, 0.60),
+        ("COAT1", "Enamel and powder line Celle", "P1", 46.0, 0.80, 0.15, 0.60),
+        ("ASMG1", "Gas grill assembly Celle", "P1", 33.0, 0.92, 0.10, 0.35),
+        ("ASMC1", "Charcoal grill assembly Celle", "P1", 32.0, 0.78, 0.20, 0.60),
+        ("PRESS2", "Press shop Brno", "P2", 31.0, 0.74, 0.20, 0.30),
+        ("BURN2", "Burner cell Brno", "P2", 30.0, 0.80, 0.15, 0.50),
+        ("ASMS2", "Stove assembly Brno", "P2", 24.0, 0.78, 0.25, 0.60),
+        ("ASMH2", "Heater assembly Brno", "P2", 25.0, 0.76, 0.25, 0.60),
+        ("CAST3", "Foundry Viseu", "P3", 38.0, 0.76, 0.15, 0.45),
+        ("MOLD3", "Rotational moulding Viseu", "P3", 35.0, 0.74, 0.20, 0.65),
+        ("FIN3", "Finishing and packing Viseu", "P3", 22.0, 0.76, 0.25, 0.50),
     ],
-    columns=["resource_id", "resource_name", "location_id", "regular_cost_amt_per_hour", "mean_load", "overtime_share"],
+    columns=["resource_id", "resource_name", "location_id", "regular_cost_amt_per_hour", "mean_load", "overtime_share", "flexibility"],
 )
-SHUTDOWN_DAYS = {("P1", 8): 8, ("P2", 7): 6, ("P3", 8): 10, ("P1", 12): 4, ("P2", 12): 4, ("P3", 12): 4}
+SHUTDOWN_DAYS = {("P1", 8): 4, ("P2", 7): 4, ("P3", 8): 5, ("P1", 12): 3, ("P2", 12): 3, ("P3", 12): 3}
 
 # Finished items: number, name, size, weight in the family, markets, month-to-month noise, further parts.
 # A noise of None means lumpy demand: few large orders.

@@ -67,6 +67,9 @@ OUTLIERS = (
     ("HT-101", "E-RET", "2024-03-01", 8.0),
 )
 MISSING_ROWS = (("CW-101", "W-RET", "2025-05-01"), ("GG-102", "N-RET", "2024-10-01"))  # lost in the interface
+DELISTED = (("CG-104", "E-RET", "2024-07-01"),)  # no demand from this month on
+SALES_AFTER_PHASE_OUT = (("CW-103", "S-RET", "2026-06-01", 24.0),)
+OVERBUILT = (("CW-103", "2026-01-01", 1900.0),)  # a last lot that nobody stopped
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def draw_demand(rng: np.random.Generator) -> Demand:
     rain = (series["code"] == RAINY_SUMMER["family"]).to_numpy()
     for month in RAINY_SUMMER["months"]:
         actual[rain, month_index(month)] *= RAINY_SUMMER["factor"]
+    for item, market, month, quantity in SALES_AFTER_PHASE_OUT:
+        actual[_one_series(series, item, market), month_index(month)] = quantity
     return Demand(series, expected, np.round(actual))
 
 
@@ -162,11 +167,14 @@ def simulate(demand: Demand, rng: np.random.Generator) -> Flow:
     allowed = _share_made(items)
     flow = Flow(*(np.zeros((len(row_of), HISTORY_MONTHS)) for _ in range(5)), np.zeros((len(items), HISTORY_MONTHS)), opening,
                 np.zeros((len(items), HISTORY_MONTHS)))
+    overbuilt = {(items.get_loc(item), month_index(month)): quantity for item, month, quantity in OVERBUILT}
     stock = opening.copy()
     for month in range(HISTORY_MONTHS):
         aim = item_expected[:, month] + COVER_MONTHS * item_expected[:, month + 1] - stock
         plan_noise = rng.normal(1.0, 0.04, len(items))
         flow.made[:, month] = np.round(np.clip(aim * plan_noise, 0, None) * allowed[:, month])
+        for (place, when), quantity in overbuilt.items():
+            flow.made[place, month] += quantity * (when == month)
         _ship_month(flow, demand.actual[:, month], row_of, stock + flow.made[:, month], month, rng)
         stock = stock + flow.made[:, month] - add_by_item(flow.shipped[:, [month]], row_of, len(items))[:, 0]
         flow.closing[:, month] = stock
@@ -289,6 +297,8 @@ def _life(series: pd.DataFrame) -> np.ndarray:
             fade = np.linspace(0.9, 0.15, 9) if successor else np.linspace(0.9, 0.4, 9)
             life[rows, last - 8 : last + 1] *= fade
             life[rows, last + 1 :] = 0.0
+    for item, market, month in DELISTED:
+        life[_one_series(series, item, market), month_index(month) :] = 0.0
     return life
 
 
@@ -350,6 +360,10 @@ def _with_recording_errors(sales: pd.DataFrame) -> pd.DataFrame:
         sales.loc[row, "ordered_qty"] = np.round(sales.loc[row, "ordered_qty"] * factor)
     lost = [_row(sales, *key) for key in MISSING_ROWS]
     return sales.drop(index=np.concatenate(lost)).reset_index(drop=True)
+
+
+def _one_series(series: pd.DataFrame, item: str, market: str) -> np.ndarray:
+    return ((series["item_id"] == item) & (series["market_id"] == market)).to_numpy()
 
 
 def _row(sales: pd.DataFrame, item: str, market: str, month: str) -> np.ndarray:

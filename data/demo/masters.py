@@ -83,19 +83,23 @@ def usage(demand: history.Demand, bom: pd.DataFrame, routing: pd.DataFrame) -> p
 
 
 def capacity(need: pd.DataFrame, routing: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `capacity`: crews sized to the mean need of the year before the newest cycle, by working days."""
-    first_plant = routing.drop_duplicates(["item_id"]).merge(company.RESOURCES, on=["resource_id", "location_id"], validate="many_to_one")
-    steps = routing[routing.set_index(["item_id", "location_id"]).index.isin(first_plant.set_index(["item_id", "location_id"]).index)]
+    """Rows of `capacity`: crews sized to the year before the newest cycle, working longer days in their season.
+
+    Hours a day = load a day ÷ mean load aimed for × (1 + flexibility × (season − 1)), in steps of two hours.
+    """
+    steps = routing[routing["location_id"] == routing.groupby("item_id")["location_id"].transform("first")]
     rows = []
-    for resource in company.RESOURCES.itertuples():
-        mine = steps[steps["resource_id"] == resource.resource_id]
+    for crew in company.RESOURCES.itertuples():
+        mine = steps[steps["resource_id"] == crew.resource_id]
         load = (need.loc[mine["item_id"]].to_numpy() * mine["hours_per_unit"].to_numpy()[:, None]).sum(axis=0)
         year = slice(HISTORY_MONTHS - 12, HISTORY_MONTHS)
-        days = company.working_days(resource.location_id, MONTHS)
-        hours_per_day = np.ceil(load[year].sum() / days[year].sum() / resource.mean_load / 2) * 2
-        regular = hours_per_day * company.working_days(resource.location_id, CAPACITY_MONTHS)
-        rows.append(pd.DataFrame({"resource_id": resource.resource_id, "period": CAPACITY_MONTHS, "regular_hours": regular,
-                                  "overtime_hours": np.floor(regular * resource.overtime_share),
+        load_per_day = load[year] / company.working_days(crew.location_id, MONTHS)[year]
+        season = pd.Series(load_per_day / load_per_day.mean(), index=MONTHS[year].month)
+        longer = 1 + crew.flexibility * (season.loc[CAPACITY_MONTHS.month].to_numpy() - 1)
+        hours_per_day = np.ceil(load_per_day.mean() / crew.mean_load * longer / 2) * 2
+        regular = hours_per_day * company.working_days(crew.location_id, CAPACITY_MONTHS)
+        rows.append(pd.DataFrame({"resource_id": crew.resource_id, "period": CAPACITY_MONTHS, "regular_hours": regular,
+                                  "overtime_hours": np.floor(regular * crew.overtime_share),
                                   "demonstrated_hours": np.round(regular * 0.95)}))
     return pd.concat(rows)
 

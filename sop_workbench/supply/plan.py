@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
+import pyomo.environ as pyo
 
-    from sop_workbench.periods import Calendar
-    from sop_workbench.settings import Settings
+from sop_workbench.errors import InfeasiblePlanError, UnboundedPlanError
+from sop_workbench.periods import Calendar
+from sop_workbench.settings import Settings
+from sop_workbench.supply import explain, readback
+from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt, total
+from sop_workbench.supply.instance import Instance, supply_instance
+from sop_workbench.supply.model import build_model
+from sop_workbench.supply.solve import Arrays, NoPlanError, Solution, collection_paused, compile_arrays, solve
 
 
 @dataclass(frozen=True)
@@ -79,4 +84,51 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     SolverError
         When the solver stops without a plan.
     """
-    raise NotImplementedError
+    instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar, frozen_plan)
+    with collection_paused():
+        model = build_model(instance, settings)
+        arrays = compile_arrays(model)
+    try:
+        solution = solve(arrays, settings)
+    except NoPlanError as fault:
+        raise _told(fault, instance, settings) from None
+    return _result(instance, settings, model, arrays, solution)
+
+
+def _result(instance: Instance, settings: Settings, model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> SupplyResult:
+    """Read every table back and value every named expression at the solution."""
+    read = readback.Reader(instance, arrays, solution)
+    _load(model, arrays, solution)
+    cost_terms = {term.__name__: float(pyo.value(total(model, term))) for term in (revenue_amt, *COSTS)}
+    penalty_terms = {term.__name__: float(pyo.value(total(model, term))) for term in PENALTIES}
+    profit = float(pyo.value(model.profit_amt))
+    return SupplyResult(
+        supply_plan=readback.supply_plan(read),
+        resource_plan=readback.resource_plan(read),
+        shipment_plan=readback.shipment_plan(read),
+        purchase_plan=readback.purchase_plan(read),
+        unmet_demand=readback.unmet_demand(read),
+        inventory_projection=readback.inventory_projection(read),
+        binding_limit=explain.binding_limits(read, settings.currency, settings.bucket),
+        cost_terms=cost_terms, profit_amt=profit, penalty_terms=penalty_terms,
+        objective_amt=solution.objective_amt, status=solution.status, notes=instance.notes,
+    )
+
+
+def _load(model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> None:
+    """Put the solution into the Pyomo variables, so that expressions have a value."""
+    for variable in model.component_objects(pyo.Var):
+        block = arrays.columns[variable.local_name]
+        for entry in variable.values():
+            entry.set_value(0.0, skip_validation=True)  # a variable in no row and no cost is not needed
+        for key, column in zip(block.keys, block.positions, strict=True):
+            variable[key].set_value(float(solution.value[column]), skip_validation=True)
+
+
+def _told(fault: NoPlanError, instance: Instance, settings: Settings) -> InfeasiblePlanError | UnboundedPlanError:
+    """The same fault in planners' words."""
+    if fault.is_unbounded:
+        names = ", ".join(sorted({f"{name} of {' '.join(map(str, key[:-1]))}" for name, key in fault.members})[:5])
+        return UnboundedPlanError(f"profit could grow without end through {names or 'an unlimited flow'}; state the missing cost, price or limit")
+    words = explain.clash_words(instance, fault.members, settings.bucket)
+    return InfeasiblePlanError(f"no plan can keep these limits together; relax one of them:\n{words}")

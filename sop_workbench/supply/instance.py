@@ -1,0 +1,352 @@
+"""From tables to sparse index sets and parameters: only what can exist is kept.
+
+A pair of item and location exists when stock lies there or is on order, or when the item can come there
+(made, bought, sent) **and** is of use there (asked for by a market it can reach, by a parent made there,
+by a stock target). Everything else never becomes a variable. Periods are counted 0, 1, 2 … in the
+column `t`; lead times are buckets already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sop_workbench import tables
+from sop_workbench.errors import DataError
+
+if TYPE_CHECKING:
+    from sop_workbench.periods import Calendar
+    from sop_workbench.settings import Settings
+
+PLACE = ["item_id", "location_id"]
+SALE = ["item_id", "market_id"]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One planning situation as sparse frames; key columns first, `t` is the number of the period.
+
+    Attributes
+    ----------
+    periods : DatetimeIndex
+        Periods planned.
+    stocked : DataFrame
+        item_id, location_id, opening_qty, value_amt, holding_cost_amt, storage_qty.
+    scheduled : DataFrame
+        item_id, location_id, t, scheduled_qty.
+    made : DataFrame
+        Rows of `production` in use, with `lead`; hours and components in `routing` and `usage`.
+    usage : DataFrame
+        item_id (component), location_id, t, parent_item_id, usage_qty (units per unit started, scrap included).
+    routing : DataFrame
+        item_id, location_id, resource_id, hours_per_unit, hours_per_lot.
+    resource, capacity, crew : DataFrame
+        Resources with rates; hours by t of those without a crew; crews.
+    bought, transfer, delivery : DataFrame
+        Ways in, between and out, with `lead`.
+    lane_limit : DataFrame
+        from_location_id, to_id, lane_item_id ("" for all items), max_qty.
+    demand : DataFrame
+        item_id, market_id, t, demand_qty, price_amt, floor_ratio, lost_penalty_amt, floor_penalty_amt, backlog_cost_amt.
+    target : DataFrame
+        item_id, location_id, t, safety_stock_qty, target_qty.
+    stock_limit, storage, frozen : DataFrame
+        Hard stock limits by t; storage places by location; fixed production by t.
+    notes : tuple of str
+        Sentences about what can never be served.
+    """
+
+    periods: pd.DatetimeIndex
+    stocked: pd.DataFrame
+    scheduled: pd.DataFrame
+    made: pd.DataFrame
+    usage: pd.DataFrame
+    routing: pd.DataFrame
+    resource: pd.DataFrame
+    capacity: pd.DataFrame
+    crew: pd.DataFrame
+    bought: pd.DataFrame
+    transfer: pd.DataFrame
+    delivery: pd.DataFrame
+    lane_limit: pd.DataFrame
+    demand: pd.DataFrame
+    target: pd.DataFrame
+    stock_limit: pd.DataFrame
+    storage: pd.DataFrame
+    frozen: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def each_period(self, frame: pd.DataFrame, lead: str | None = None) -> pd.DataFrame:
+        """Every row in every period; with `lead`, only those that arrive within the horizon."""
+        crossed = frame.merge(pd.DataFrame({"t": range(len(self.periods))}), how="cross")
+        if lead is None:
+            return crossed
+        return crossed[crossed["t"] + crossed[lead] < len(self.periods)].reset_index(drop=True)
+
+
+def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
+                    periods: pd.DatetimeIndex, calendar: Calendar, frozen_plan: pd.DataFrame | None = None) -> Instance:
+    """Sparse sets and parameters of one planning situation.
+
+    Raises
+    ------
+    DataError
+        When a table contradicts itself; every finding at once.
+    """
+    known = {name: inputs[name] if name in inputs else tables.table(name).empty() for name in tables.names("input")}
+    demand = _demand(consensus_demand, known, settings, periods)
+    refuse_contradictions(known, demand, periods)
+    target = _in_horizon(inventory_target, periods)
+    stock_limit = _in_horizon(known["stock_limit"], periods)
+    opening = known["stock_on_hand"].groupby(PLACE, as_index=False)["on_hand_qty"].sum()
+    scheduled = _scheduled(known["open_supply"], periods, calendar)
+    bom = known["bill_of_material"]
+    present = _pairs(opening[opening["on_hand_qty"] > 0], scheduled)
+    useful = _useful(known, demand, _pairs(target[target["safety_stock_qty"] > 0], stock_limit), bom)
+    reachable = _reachable(_pairs(present, _both(known["production"], useful), _both(known["supplier_item"], useful)), known["lane"], useful)
+    made = _with_lead(_both(known["production"], useful), calendar)
+    components = _components(made, bom)
+    places = _pairs(present, _both(reachable, useful), made, components, stock_limit)
+    transfer = _transfers(known["lane"], places, reachable, useful)
+    delivery = _deliveries(known["lane"], places, demand)
+    crew = known["workforce"].merge(known["resource"], on="resource_id", validate="1:1")
+    return Instance(
+        periods=periods,
+        stocked=_stocked(places, opening, known, settings, calendar),
+        scheduled=scheduled,
+        made=made,
+        usage=_usage(made, bom, periods, calendar),
+        routing=_sorted(_both(known["routing"], made), [*PLACE, "resource_id"]),
+        resource=_sorted(known["resource"], ["resource_id"]),
+        capacity=_sorted(_capacity(known, periods), ["resource_id", "t"]),
+        crew=_sorted(crew, ["resource_id"]),
+        bought=_with_lead(_sorted(_both(known["supplier_item"], places), ["item_id", "supplier_id", "location_id"]), calendar),
+        transfer=_with_lead(transfer, calendar),
+        delivery=_with_lead(delivery, calendar),
+        lane_limit=known["lane"].loc[known["lane"]["max_qty"].notna()].rename(columns={"item_id": "lane_item_id"}),
+        demand=demand,
+        target=_sorted(_both(target, places), [*PLACE, "t"]),
+        stock_limit=_sorted(stock_limit, [*PLACE, "t"]),
+        storage=known["location"].loc[known["location"]["storage_limit_qty"].notna(), ["location_id", "storage_limit_qty"]],
+        frozen=_frozen(frozen_plan, made, settings, periods),
+        notes=_notes(demand, delivery, components, reachable, present),
+    )
+
+
+def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame, periods: pd.DatetimeIndex) -> None:
+    """Refuse what no plan can make sense of.
+
+    Raises
+    ------
+    DataError
+        Negative stock, demand, price or hours, a lane to nowhere, a period in which a resource has no stated hours.
+    """
+    lane, capacity = inputs["lane"], inputs["capacity"]
+    places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
+    dated = demand.assign(period=periods[demand["t"]])
+    unstated = _periods_without_hours(inputs, periods)
+    checks = [
+        ("negative_stock", "stock_on_hand", inputs["stock_on_hand"].query("on_hand_qty < 0"), "on_hand_qty", "count the stock again and enter 0 or more"),
+        ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
+        ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
+        ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
+        ("lane_to_nowhere", "lane", lane[~lane["to_id"].isin(places)], "to_id", "make to_id a location or a market, or remove the lane"),
+        ("hours_not_stated", "capacity", unstated, "resource_id", "state the hours of every period planned; write 0 where there are none"),
+    ]
+    found = [tables.finding(rule, "blocks", name, tables.key_text(rows, tables.table(name).key), len(rows),
+                            ", ".join(str(value) for value in rows[column].head(5)), remedy)
+             for rule, name, rows, column, remedy in checks if len(rows)]
+    if found:
+        raise DataError(tables.issue_frame(found))
+
+
+def _periods_without_hours(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Resource and period that routings need, that no crew staffs and `capacity` does not mention."""
+    needed = sorted(set(inputs["routing"]["resource_id"]) - set(inputs["workforce"]["resource_id"]))
+    wanted = pd.MultiIndex.from_product([needed, periods], names=["resource_id", "period"])
+    stated = pd.MultiIndex.from_frame(inputs["capacity"][["resource_id", "period"]])
+    return wanted.difference(stated).to_frame(index=False)
+
+
+def _demand(consensus_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Demand to plan for, with what a lost or late unit costs; a late order waits in every later period."""
+    rule = settings.supply
+    demand = _in_horizon(consensus_demand, periods)[[*SALE, "t", "demand_qty", "price_amt"]]
+    if rule.shortage == "lost_sales":
+        demand["opening_backlog_qty"] = 0.0  # orders do not wait
+    else:
+        demand = _with_waiting_periods(demand, inputs["opening_backlog"], len(periods))
+    market = inputs["market"][["market_id", "priority", "min_fill_ratio"]].rename(columns={"min_fill_ratio": "floor_ratio"})
+    demand = demand.merge(market, on="market_id", how="left", validate="m:1")
+    late = inputs["production"].groupby("item_id")["backlog_cost_amt"].max()
+    # A market that is not in `market` has no priority and no contract; an item without a lateness cost bears none.
+    demand["priority"], demand["floor_ratio"] = demand["priority"].fillna(1), demand["floor_ratio"].fillna(0.0)
+    demand["backlog_cost_amt"] = demand["item_id"].map(late).fillna(0.0)
+    demand["lost_penalty_amt"] = demand["price_amt"] * rule.lost_sales_penalty_ratio / demand["priority"]
+    demand["floor_penalty_amt"] = demand["price_amt"] * rule.contract_floor_penalty_ratio
+    return _sorted(demand, [*SALE, "t"])
+
+
+def _with_waiting_periods(demand: pd.DataFrame, opening_backlog: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """A row for every period of a demanded pair (nothing planned is no demand), opening backlog beside the first."""
+    pairs = _sorted(pd.concat([demand[SALE], opening_backlog[SALE]]).drop_duplicates(), SALE)
+    full = pairs.merge(pd.DataFrame({"t": range(horizon)}), how="cross").merge(demand, on=[*SALE, "t"], how="left", validate="1:1")
+    full["demand_qty"] = full["demand_qty"].fillna(0.0)
+    full["price_amt"] = full.groupby(SALE)["price_amt"].transform(lambda price: price.ffill().bfill()).fillna(0.0)
+    late = opening_backlog.assign(t=0).rename(columns={"backlog_qty": "opening_backlog_qty"})[[*SALE, "t", "opening_backlog_qty"]]
+    full = full.merge(late, on=[*SALE, "t"], how="left", validate="1:1")
+    full["opening_backlog_qty"] = full["opening_backlog_qty"].fillna(0.0)
+    return full
+
+
+def _scheduled(open_supply: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
+    """Receipts of open orders by period; what is past due comes in the first, what is due later than the horizon not at all."""
+    if open_supply.empty:
+        return pd.DataFrame({"item_id": [], "location_id": [], "t": np.array([], dtype="int64"), "scheduled_qty": np.array([], dtype=float)})
+    due = calendar.periods_of(open_supply["due_date"])
+    frame = open_supply.assign(t=np.searchsorted(periods.to_numpy(), due.to_numpy()), scheduled_qty=open_supply["open_qty"])
+    frame = frame[frame["t"] < len(periods)]
+    return frame.groupby([*PLACE, "t"], as_index=False)["scheduled_qty"].sum()
+
+
+def _useful(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame, wanted: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of item and location from which a market, a parent or a stock target can be served."""
+    asked = demand[SALE].drop_duplicates().rename(columns={"market_id": "to_id"})
+    direct = _arcs(inputs["lane"], asked).rename(columns={"from_location_id": "location_id"})
+    useful = _pairs(direct, wanted)
+    while True:
+        upstream = _arcs(inputs["lane"], useful.rename(columns={"location_id": "to_id"})).rename(columns={"from_location_id": "location_id"})
+        parts = _components(_both(inputs["production"], useful), bom)
+        grown = _pairs(useful, upstream, parts)
+        if len(grown) == len(useful):
+            return useful
+        useful = grown
+
+
+def _reachable(sources: pd.DataFrame, lane: pd.DataFrame, useful: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of item and location to which something can come, from a source or over useful lanes."""
+    arcs = _arcs(lane, useful.rename(columns={"location_id": "to_id"}))
+    reachable = sources
+    while True:
+        sent = arcs.merge(reachable, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")
+        grown = _pairs(reachable, sent[["item_id", "to_id"]].rename(columns={"to_id": "location_id"}))
+        if len(grown) == len(reachable):
+            return reachable
+        reachable = grown
+
+
+def _arcs(lane: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Lane of every wanted item and destination; a lane of the item's own goes before the lane for every item."""
+    own = lane.merge(wanted, on=["item_id", "to_id"], validate="m:1").assign(lane_item_id=lambda f: f["item_id"])
+    shared = lane.loc[lane["item_id"] == ""].drop(columns="item_id").merge(wanted, on="to_id", validate="m:m").assign(lane_item_id="")
+    arcs = pd.concat([own, shared], ignore_index=True)
+    return arcs.drop_duplicates(["item_id", "from_location_id", "to_id"], keep="first")
+
+
+def _components(made: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of component and plant that what is made asks for."""
+    parts = made[PLACE].merge(bom, left_on="item_id", right_on="parent_item_id", validate="m:m")
+    return _pairs(parts[["component_item_id", "location_id"]].rename(columns={"component_item_id": "item_id"}))
+
+
+def _transfers(lane: pd.DataFrame, places: pd.DataFrame, reachable: pd.DataFrame, useful: pd.DataFrame) -> pd.DataFrame:
+    """Ways between locations over which something useful can come."""
+    arcs = _arcs(lane, useful.rename(columns={"location_id": "to_id"}))
+    able = _both(reachable, places).rename(columns={"location_id": "from_location_id"})
+    return _sorted(arcs.merge(able, on=["item_id", "from_location_id"], validate="m:1"), ["item_id", "from_location_id", "to_id"])
+
+
+def _deliveries(lane: pd.DataFrame, places: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
+    """Ways from a location to a market that asks for the item."""
+    asked = demand[SALE].drop_duplicates().rename(columns={"market_id": "to_id"})
+    arcs = _arcs(lane, asked).merge(places, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")
+    arcs = arcs.drop(columns="location_id").rename(columns={"to_id": "market_id"})
+    return _sorted(arcs, ["item_id", "from_location_id", "market_id"])
+
+
+def _usage(made: pd.DataFrame, bom: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
+    """Units of a component that one unit of a parent started in a period takes: quantity_per / (1 − scrap_ratio)."""
+    lines = made[PLACE].rename(columns={"item_id": "parent_item_id"}).merge(bom, on="parent_item_id", validate="m:m")
+    lines["usage_qty"] = lines["quantity_per"] / (1.0 - lines["scrap_ratio"])
+    days = pd.DataFrame({"t": range(len(periods)), "day": [calendar.first_day(period) for period in periods]})
+    dated = lines.merge(days, how="cross")
+    valid = (dated["valid_from"] <= dated["day"]) & (dated["valid_to"].isna() | (dated["day"] <= dated["valid_to"])) & (dated["usage_qty"] > 0)
+    keys = ["component_item_id", "location_id", "t", "parent_item_id"]
+    used = dated[valid].groupby(keys, as_index=False)["usage_qty"].sum()
+    return used.rename(columns={"component_item_id": "item_id"})
+
+
+def _stocked(places: pd.DataFrame, opening: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar) -> pd.DataFrame:
+    """What every unit at a place is worth and what holding it for a period costs."""
+    stocked = places.merge(opening.rename(columns={"on_hand_qty": "opening_qty"}), on=PLACE, how="left", validate="1:1")
+    # No row in stock_on_hand is a count of nothing there.
+    stocked["opening_qty"] = stocked["opening_qty"].fillna(0.0)
+    item = inputs["item"].set_index("item_id")
+    cheapest = inputs["supplier_item"].groupby("item_id")["unit_cost_amt"].min()
+    # An item without standard cost is worth its cheapest purchase price; one that has neither carries no money.
+    value = stocked["item_id"].map(item["standard_cost_amt"])
+    stocked["value_amt"] = value.fillna(stocked["item_id"].map(cheapest)).fillna(0.0)
+    stocked["storage_qty"] = stocked["item_id"].map(item["storage_qty"]).fillna(1.0)
+    own = inputs["production"][[*PLACE, "holding_cost_amt"]]
+    stocked = stocked.merge(own, on=PLACE, how="left", validate="1:1")
+    rate = settings.finance.holding_cost_ratio_per_year / calendar.buckets_per_year
+    stocked["holding_cost_amt"] = stocked["holding_cost_amt"].fillna(rate * stocked["value_amt"])
+    return _sorted(stocked, PLACE)
+
+
+def _capacity(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Hours by period of the resources whose people are not a decision."""
+    capacity = _in_horizon(inputs["capacity"], periods)
+    return capacity[~capacity["resource_id"].isin(inputs["workforce"]["resource_id"])]
+
+
+def _frozen(frozen_plan: pd.DataFrame | None, made: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Production that an earlier plan fixed in the frozen zone and that still reaches stock within the horizon."""
+    if frozen_plan is None:
+        return pd.DataFrame({"item_id": [], "location_id": [], "t": np.array([], dtype="int64"), "production_qty": np.array([], dtype=float)})
+    plan = _in_horizon(frozen_plan, periods).merge(made[[*PLACE, "lead"]], on=PLACE, validate="m:1")
+    plan = plan[(plan["t"] < settings.frozen_buckets) & (plan["t"] + plan["lead"] < len(periods))]
+    return plan[[*PLACE, "t", "production_qty"]]
+
+
+def _notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame, present: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every demand and component that nothing can ever serve."""
+    able = _pairs(reachable, present)
+    served = delivery.merge(able, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")[SALE].drop_duplicates()
+    cut_off = _without(demand.loc[demand["demand_qty"] > 0, SALE].drop_duplicates(), served, SALE)
+    missing = _without(components, able, PLACE)
+    return (*(f"No plant, supplier or stock can serve {row.item_id} in {row.market_id}: all of its demand is lost."
+              for row in cut_off.itertuples()),
+            *(f"Component {row.item_id} has no source at {row.location_id}: nothing that needs it can be made there."
+              for row in missing.itertuples()))
+
+
+def _in_horizon(frame: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Rows whose period is planned, with its number `t`."""
+    return frame.assign(t=periods.get_indexer(frame["period"])).query("t >= 0").reset_index(drop=True)
+
+
+def _with_lead(frame: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    return frame.assign(lead=calendar.lead_time_buckets(frame["lead_time_days"]))
+
+
+def _pairs(*frames: pd.DataFrame) -> pd.DataFrame:
+    """Every pair of item and location that stands in one of the frames, once."""
+    return _sorted(pd.concat([frame[PLACE] for frame in frames]).drop_duplicates(), PLACE)
+
+
+def _both(frame: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `frame` at one of the places."""
+    return frame.merge(places[PLACE], on=PLACE, validate="m:1")
+
+
+def _without(frame: pd.DataFrame, taken: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    marked = frame.merge(taken[key], on=key, how="left", indicator="found", validate="1:1")
+    return marked.loc[marked["found"] == "left_only", key]
+
+
+def _sorted(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    return frame.sort_values(key).reset_index(drop=True)

@@ -1,0 +1,263 @@
+"""From Pyomo to HiGHS: the model as arrays, the maps back to its names, the solution."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+import pandas as pd
+import pyomo.environ as pyo
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+from scipy.sparse import csc_array
+
+from sop_workbench.errors import SolverError
+from sop_workbench.settings import Settings
+
+_INFINITY = highspy.kHighsInf
+_STATUS = highspy.HighsModelStatus
+
+
+class NoPlanError(Exception):
+    """There is no plan; `members` are the clashing limits, or what could grow for ever, as (name, key)."""
+
+    def __init__(self, *, is_unbounded: bool, members: list[tuple[str, tuple]]) -> None:
+        self.is_unbounded = is_unbounded
+        self.members = members
+        super().__init__(members)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One variable or constraint family: its index tuples and their columns or rows."""
+
+    keys: list[tuple]
+    positions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A model as HiGHS takes it, with the way back from columns and rows to names.
+
+    Attributes
+    ----------
+    matrix : csc_array
+        Coefficients, rows × columns.
+    cost, lower, upper : ndarray
+        By column; `offset` is the constant of the objective (maximised).
+    row_lower, row_upper : ndarray
+        By row.
+    is_integer : ndarray of bool
+        By column.
+    columns, rows : dict of str to Block
+        Variables and constraint families by name.
+    """
+
+    matrix: csc_array
+    cost: np.ndarray
+    offset: float
+    lower: np.ndarray
+    upper: np.ndarray
+    row_lower: np.ndarray
+    row_upper: np.ndarray
+    is_integer: np.ndarray
+    columns: dict[str, Block]
+    rows: dict[str, Block]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Values by column and prices by row.
+
+    Attributes
+    ----------
+    value : ndarray
+        Of every column, solver noise below a billionth cut off.
+    row_price : ndarray
+        Profit gained by one more unit of a row's right-hand side (integers held where lots are whole).
+    objective_amt : float
+        Profit less penalties.
+    status : str
+        How the solver ended, in words.
+    """
+
+    value: np.ndarray
+    row_price: np.ndarray
+    objective_amt: float
+    status: str
+
+    def values(self, block: Block | None, key: list[str]) -> pd.Series:
+        """Values of a variable by its index (empty when the model has none)."""
+        return self._by_key(self.value, block, key)
+
+    def prices(self, block: Block | None, key: list[str]) -> pd.Series:
+        """Prices of a constraint family by its index (empty when the model has none)."""
+        return self._by_key(self.row_price, block, key)
+
+    @staticmethod
+    def _by_key(numbers: np.ndarray, block: Block | None, key: list[str]) -> pd.Series:
+        if block is None or not block.keys:
+            return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[]] * len(key), names=key))
+        return pd.Series(numbers[block.positions], index=pd.MultiIndex.from_tuples(block.keys, names=key))
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Pause garbage collection while millions of small objects that all stay are made: a third of the build time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def compile_arrays(model: pyo.ConcreteModel) -> Arrays:
+    """Compile a linear Pyomo model once into arrays, keeping the map from names to columns and rows."""
+    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
+    right_hand_side = np.asarray(form.rhs, dtype=float)
+    bound = np.fromiter((row.bound_type for row in form.rows), dtype=np.int8, count=len(form.rows))
+    lower, upper, is_integer = _column_bounds(form.columns)
+    return Arrays(
+        matrix=csc_array(form.A), cost=np.asarray(form.c.todense(), dtype=float).ravel(), offset=float(np.asarray(form.c_offset)[0]),
+        lower=lower, upper=upper, is_integer=is_integer,
+        row_lower=np.where(bound <= 0, right_hand_side, -_INFINITY), row_upper=np.where(bound >= 0, right_hand_side, _INFINITY),
+        columns=_blocks(model, pyo.Var, {id(column): n for n, column in enumerate(form.columns)}),
+        rows=_blocks(model, pyo.Constraint, {id(row.constraint): n for n, row in enumerate(form.rows)}),
+    )
+
+
+def solve(arrays: Arrays, settings: Settings) -> Solution:
+    """Solve the plan; where lots are whole, prices are those of the plan with its whole numbers held.
+
+    Raises
+    ------
+    NoPlanError
+        When no plan, or no best plan, exists.
+    SolverError
+        When the solver stopped without a plan.
+    """
+    solver = open_solver(arrays, settings)
+    solver.run()
+    status = solver.getModelStatus()
+    has_plan = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    if status in (_STATUS.kInfeasible, _STATUS.kUnboundedOrInfeasible, _STATUS.kUnbounded):
+        _refuse(arrays, settings)
+    if status != _STATUS.kOptimal and not (has_plan and status in (_STATUS.kTimeLimit, _STATUS.kIterationLimit, _STATUS.kInterrupt)):
+        raise SolverError(f"the solver stopped without a plan ({solver.modelStatusToString(status)}); raise supply.time_limit_seconds, "
+                          "widen supply.optimality_gap_ratio, or plan fewer periods")
+    value = _without_noise(np.asarray(solver.getSolution().col_value))
+    if arrays.is_integer.any():
+        value[arrays.is_integer] = np.round(value[arrays.is_integer])
+        objective = solver.getInfo().objective_function_value
+        words = _integer_words(solver, status)
+        return Solution(value, _prices_with_integers_held(solver, arrays, value), float(objective), words)
+    words = "optimal" if status == _STATUS.kOptimal else f"best plan found ({solver.modelStatusToString(status).lower()})"
+    return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words)
+
+
+def open_solver(arrays: Arrays, settings: Settings) -> highspy.Highs:
+    """A HiGHS object that holds the model: silent, deterministic, with the time limit and gap of the settings."""
+    solver = highspy.Highs()
+    for option, value in {"output_flag": False, "random_seed": settings.compute.seed, "threads": 1,
+                          "time_limit": settings.supply.time_limit_seconds, "mip_rel_gap": settings.supply.optimality_gap_ratio}.items():
+        solver.setOptionValue(option, value)
+    rows, columns = arrays.matrix.shape
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_, lp.sense_, lp.offset_ = columns, rows, highspy.ObjSense.kMaximize, arrays.offset
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = arrays.cost, arrays.lower, arrays.upper
+    lp.row_lower_, lp.row_upper_ = arrays.row_lower, arrays.row_upper
+    matrix = lp.a_matrix_
+    matrix.format_, matrix.num_col_, matrix.num_row_ = highspy.MatrixFormat.kColwise, columns, rows
+    matrix.start_, matrix.index_, matrix.value_ = arrays.matrix.indptr, arrays.matrix.indices, arrays.matrix.data
+    if arrays.is_integer.any():
+        lp.integrality_ = [highspy.HighsVarType.kInteger if whole else highspy.HighsVarType.kContinuous for whole in arrays.is_integer]
+    if solver.passModel(lp) == highspy.HighsStatus.kError:
+        raise SolverError("the solver refused the model: a price, cost or limit is not a finite number")
+    return solver
+
+
+def clashing_rows(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple]]:
+    """A smallest set of limits that cannot hold together, as (family, key): each of them may be needed, none can be left out.
+
+    The hard limits are first made soft; those that have to give way, and what they pull along, are searched
+    for an irreducible set.
+    """
+    solver = open_solver(arrays, settings)
+    solver.setOptionValue("presolve", "off")
+    solver.setOptionValue("iis_strategy", 2)
+    _, iis = solver.getIis()
+    names = {int(row): (name, key) for name, block in arrays.rows.items() for key, row in zip(block.keys, block.positions, strict=True)}
+    return sorted(names[int(row)] for row in iis.row_index_)
+
+
+def _refuse(arrays: Arrays, settings: Settings) -> None:
+    """Tell an impossible plan from an endless one: without an objective only the first has no plan."""
+    plain = Arrays(**{**arrays.__dict__, "cost": np.zeros_like(arrays.cost)})
+    solver = open_solver(plain, settings)
+    solver.run()
+    if solver.getModelStatus() == _STATUS.kInfeasible:
+        raise NoPlanError(is_unbounded=False, members=clashing_rows(plain, settings))
+    raise NoPlanError(is_unbounded=True, members=endless_columns(arrays, settings))
+
+
+def endless_columns(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple]]:
+    """Variables that could grow for ever with profit, as (name, key)."""
+    solver = open_solver(arrays, settings)
+    solver.setOptionValue("presolve", "off")
+    solver.setOptionValue("solver", "simplex")
+    solver.run()
+    _, has_ray, ray = solver.getPrimalRay()  # type: ignore[attr-defined]
+    growing = set(np.flatnonzero(np.abs(np.asarray(ray)) > 0).tolist()) if has_ray else set()
+    return sorted((name, key) for name, block in arrays.columns.items()
+                  for key, column in zip(block.keys, block.positions, strict=True) if int(column) in growing)
+
+
+def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.ndarray) -> np.ndarray:
+    """Row prices of the linear plan in which every whole number stays as decided."""
+    held = np.flatnonzero(arrays.is_integer).astype(np.int32)
+    for column in held.tolist():
+        solver.changeColIntegrality(column, highspy.HighsVarType.kContinuous)
+        solver.changeColBounds(column, value[column], value[column])
+    solver.run()
+    return np.asarray(solver.getSolution().row_dual)
+
+
+def _integer_words(solver: highspy.Highs, status: highspy.HighsModelStatus) -> str:
+    gap = solver.getInfo().mip_gap
+    return f"whole lots, within {gap:.2%} of the best" + ("" if status == _STATUS.kOptimal else "; stopped at the time limit")
+
+
+def _column_bounds(columns: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bounds and integrality of each Pyomo variable; one look-up per domain, not per variable."""
+    lower, upper = np.full(len(columns), -_INFINITY), np.full(len(columns), _INFINITY)
+    is_integer = np.zeros(len(columns), dtype=bool)
+    intervals: dict[int, tuple] = {}
+    for n, column in enumerate(columns):
+        domain = column.domain
+        if id(domain) not in intervals:
+            intervals[id(domain)] = domain.get_interval()
+        low, high, step = intervals[id(domain)]
+        lower[n] = -_INFINITY if low is None else low
+        upper[n] = _INFINITY if high is None else high
+        is_integer[n] = step == 1
+    return lower, upper, is_integer
+
+
+def _blocks(model: pyo.ConcreteModel, kind: type, position: dict[int, int]) -> dict[str, Block]:
+    """Index tuples and positions of every component of a kind; what the compiler dropped has no position."""
+    blocks = {}
+    for component in model.component_objects(kind):
+        found = [(key, position[id(entry)]) for key, entry in component.items() if id(entry) in position]
+        keys = [key if isinstance(key, tuple) else (key,) for key, _ in found]
+        blocks[component.local_name] = Block(keys, np.array([place for _, place in found], dtype=np.int64))
+    return blocks
+
+
+def _without_noise(value: np.ndarray) -> np.ndarray:
+    """Solver noise is not a quantity."""
+    return np.where(np.abs(value) < 1e-9, 0.0, value)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 _SEVERITIES = {"blocks": "red", "warns": "yellow", "info": "blue"}
 _STATUS_COLOURS = {"done": "green", "approved": "green", "locked": "green", "stale": "yellow", "interrupted": "yellow", "failed": "red"}
-_OUTPUTS = {"html": "report.html", "xlsx": "plan.xlsx"}
 
 
 class _Commands(click.Group):
@@ -120,12 +119,12 @@ def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None,
     """
     from dataclasses import replace
 
-    from sop_workbench import report
+    from sop_workbench import report as pack
     from sop_workbench.chain import run_chain
 
     chain = _chain(folder, cycle_id)
     chain = replace(chain, parameters=_parameters(chain, assignments))
-    run_chain(chain, first, last, outputs={"report.html": report.write_html, "plan.xlsx": report.write_workbook})
+    run_chain(chain, first, last, outputs={"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
     click.echo(f"cycle {chain.cycle.id} is in {chain.cycle.folder}")
 
 
@@ -145,15 +144,14 @@ def status(folder: Path, cycle_id: str | None) -> None:
 @main.command()
 @_in_workspace
 @_of_cycle
-@click.option("--format", "kind", type=click.Choice(list(_OUTPUTS)), default="html", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["html", "xlsx"]), default="html", show_default=True)
 def report(folder: Path, cycle_id: str | None, kind: str) -> None:
     """Write the cycle's pack from its executed notebooks and tables."""
     from sop_workbench import report as pack
 
     cycle = _chain(folder, cycle_id).cycle
     write = {"html": pack.write_html, "xlsx": pack.write_workbook}[kind]
-    write(cycle)
-    click.echo(str(Path(cycle.folder) / _OUTPUTS[kind]))
+    click.echo(str(write(cycle)))
 
 
 @main.command()
@@ -178,10 +176,13 @@ def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) ->
 @_why
 def lock(folder: Path, cycle_id: str | None, by: str, why: str) -> None:
     """Approve the whole cycle and close it for good; every step must be done."""
+    from sop_workbench import report as pack
     from sop_workbench.chain import lock_cycle
 
     chain = _chain(folder, cycle_id)
     lock_cycle(chain, by=by, why=why)
+    pack.write_html(chain.cycle)  # they say now that the plan is approved
+    pack.write_workbook(chain.cycle)
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
 
 

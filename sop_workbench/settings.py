@@ -37,13 +37,15 @@ class Sources(Section):
 
     `folder` holds CSV, Parquet or Excel files read by DuckDB; `url` is a SQLAlchemy address of a
     database instead. `sql` holds one `<table>.sql` per input table; a table without one is read from
-    the file (or database table) of its own name.
+    the file (or database table) of its own name. A table that would take more memory than
+    `memory_limit_mb` is refused.
     """
 
     folder: str | None = None
     url: str | None = None
     sql: str = "sql"
     encoding: str = "utf-8"
+    memory_limit_mb: int = Field(default=2048, ge=64)
 
 
 class Step(Section):

@@ -673,7 +673,7 @@ def _column_types(connection: duckdb.DuckDBPyConnection, text_file: _TextFile) -
         asked = [(c, kind) for c, kinds in open_to.items() for kind in kinds]
         if not asked:
             break
-        tests = ", ".join(f"bool_and({_fits(text_file, c, kind)})" for c, kind in asked)
+        tests = ", ".join(f"bool_and({_fits(text_file, c, kind)}) filter ({_identifier(c)} is not null)" for c, kind in asked)
         answers = connection.execute(f"select {tests} from {rows}").fetchone() or ()
         fits = {pair for pair, answer in zip(asked, answers, strict=True) if answer}
         open_to = {c: [kind for kind in kinds if (c, kind) in fits] for c, kinds in open_to.items()}

@@ -35,7 +35,7 @@ class Family:
 
 
 FAMILIES = (
-    Family("GG", "Gas Grills", "Grilling", "P1", 3100, 0.05, 0.40, (0.58, 0.80, 1.30, 1.62, 1.60, 1.35, 1.02, 0.80, 0.68, 0.66, 0.80, 0.79), 0.16),
+    Family("GG", "Gas Grills", "Grilling", "P1", 3400, 0.05, 0.40, (0.58, 0.80, 1.30, 1.62, 1.60, 1.35, 1.02, 0.80, 0.68, 0.66, 0.80, 0.79), 0.16),
     Family("CG", "Charcoal Grills", "Grilling", "P1", 4600, 0.01, 0.38, (0.50, 0.74, 1.26, 1.60, 1.66, 1.46, 1.20, 0.88, 0.70, 0.60, 0.66, 0.74), 0.07),
     Family("ST", "Camp Stoves", "Camp Kitchen", "P2", 6800, 0.03, 0.39, (0.60, 0.72, 1.00, 1.28, 1.46, 1.50, 1.34, 1.02, 0.86, 0.70, 0.70, 0.82), 0.012),
     Family("CW", "Cookware", "Camp Kitchen", "P3", 11500, 0.02, 0.37, (0.82, 0.80, 0.86, 0.90, 0.92, 0.88, 0.84, 0.86, 1.00, 1.14, 1.52, 1.46), 0.008),
@@ -72,11 +72,11 @@ NICHE = ("N-ONL", "W-ONL")
 
 LOCATIONS = pd.DataFrame(
     [
-        ("P1", "Plant Celle (grills)", "plant", "North", 480),
+        ("P1", "Plant Celle (grills)", "plant", "North", 400),
         ("P2", "Plant Brno (stoves and heaters)", "plant", "East", 420),
         ("P3", "Plant Viseu (cookware and coolers)", "plant", "South", 480),
-        ("W1", "Warehouse Hanover", "warehouse", "North", 1_150),
-        ("W2", "Warehouse Lyon", "warehouse", "West", 1_350),
+        ("W1", "Warehouse Hanover", "warehouse", "North", 700),
+        ("W2", "Warehouse Lyon", "warehouse", "West", 800),
     ],
     columns=["location_id", "location_name", "location_type", "region", "storage_limit_qty"],
 )
@@ -88,7 +88,7 @@ RESOURCES = pd.DataFrame(
         ("PRESS1", "Press shop Celle", "P1", 44.0, 0.78, 0.20, 0.60),
         ("WELD1", "Welding cell Celle", "P1", 41.0, 0.76, 0.20, 0.60),
         ("COAT1", "Enamel and powder line Celle", "P1", 46.0, 0.80, 0.15, 0.60),
-        ("ASMG1", "Gas grill assembly Celle", "P1", 33.0, 0.92, 0.10, 0.35),
+        ("ASMG1", "Gas grill assembly Celle", "P1", 33.0, 0.97, 0.10, 0.35),
         ("ASMC1", "Charcoal grill assembly Celle", "P1", 32.0, 0.78, 0.20, 0.60),
         ("PRESS2", "Press shop Brno", "P2", 31.0, 0.74, 0.20, 0.30),
         ("BURN2", "Burner cell Brno", "P2", 30.0, 0.80, 0.15, 0.50),
@@ -115,7 +115,7 @@ _FINISHED = {
         ("107", "Gas grill Chef 4 steel", "L", 0.20, TRADE, 0.30, (("Side shelf", 2),)),
         ("108", "Gas grill Chef plancha", "M", 0.09, TRADE, None, ()),
         ("109", "Gas grill Elbe 2 red", "S", 0.07, NICHE, 0.45, ()),
-        ("110", "Gas grill Elbe 4 Smart", "L", 0.50, BROAD, 0.12, (("Battery igniter", 1), ("Side shelf", 1))),
+        ("110", "Gas grill Elbe 4 Smart", "L", 0.75, BROAD, 0.12, (("Battery igniter", 1), ("Side shelf", 1))),
     ],
     "CG": [
         ("101", "Kettle grill Harz 57", "M", 1.20, WIDE, 0.10, ()),

@@ -55,7 +55,7 @@ def hours_ten_times_too_high(routing: pd.DataFrame) -> pd.DataFrame:
 
 def expired_bill_row(bill_of_material: pd.DataFrame) -> pd.DataFrame:
     """The Trail 1 had a screw kit until the end of 2024."""
-    row = {"parent_item_id": "ST-101", "component_item_id": "M-220", "quantity_per": 1.0, "scrap_ratio": 0.01, "valid_from": "2020-01-01",
+    row = {"parent_item_id": "ST-101", "component_item_id": "M-219", "quantity_per": 1.0, "scrap_ratio": 0.01, "valid_from": "2020-01-01",
            "valid_to": "2024-12-31"}
     return pd.DataFrame([*bill_of_material.to_dict("records"), row], columns=bill_of_material.columns)
 

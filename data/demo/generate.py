@@ -63,11 +63,12 @@ def write_extract(folder: Path, seed: int = SEED) -> None:
 
 
 def _part_places(supplier_item: pd.DataFrame, routing: pd.DataFrame) -> pd.DataFrame:
-    """Where parts lie: bought ones where they are delivered, made ones in their plants; a part's stock is shared by its places."""
+    """Where parts lie: bought ones where they are delivered, made ones in their plants; cover is in months of the item's need."""
     made = routing.loc[routing["item_id"].str.startswith("C-"), ["item_id", "location_id"]]
     tubes_used = pd.DataFrame({"item_id": ["C-107"], "location_id": ["P1"]})
     places = pd.concat([supplier_item[["item_id", "location_id"]], made, tubes_used]).drop_duplicates()
-    return places.assign(share=1 / places.groupby("item_id")["location_id"].transform("count"))
+    months = np.where(places["item_id"].isin(made["item_id"]), 0.35, 0.8)
+    return places.assign(cover=months / places.groupby("item_id")["location_id"].transform("count"))
 
 
 def _work_plan(need: pd.DataFrame) -> pd.DataFrame:

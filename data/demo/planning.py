@@ -23,15 +23,15 @@ LATE_SUPPLIER = "SUP-11"
 
 
 def stock_on_hand(stock_history: pd.DataFrame, need: pd.DataFrame, places: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Month-end counts from the first cycle on: finished goods as in the history, parts about a month of coming need.
+    """Month-end counts from the first cycle on: finished goods as in the history, parts some weeks of coming need.
 
-    `places` holds item_id and location_id of every part stocked.
+    `places` holds item_id, location_id and the cover in months of every part stocked.
     """
     counts = []
     for month in pd.date_range(FIRST_CYCLE - pd.DateOffset(months=1), EXTRACT_DATE, freq="MS"):
         finished = stock_history[stock_history["period"] == month].rename(columns={"closing_qty": "on_hand_qty"})
         coming = need[month + pd.DateOffset(months=1)]
-        parts = places.assign(on_hand_qty=np.round(places["item_id"].map(coming) * rng.uniform(0.8, 1.3, len(places)) * places["share"]))
+        parts = places.assign(on_hand_qty=np.round(places["item_id"].map(coming) * rng.uniform(0.8, 1.2, len(places)) * places["cover"]))
         count = pd.concat([finished[finished["on_hand_qty"] > 0], parts])[["item_id", "location_id", "on_hand_qty"]]
         counts.append(count.assign(as_of_date=month + pd.offsets.MonthEnd(0)))
     return pd.concat(counts)
@@ -53,7 +53,7 @@ def open_supply(need: pd.DataFrame, supplier_item: pd.DataFrame, finished_plan: 
         work = finished_plan[finished_plan["period"] == month]
         orders.append(pd.DataFrame({
             "item_id": work["item_id"].to_numpy(), "location_id": work["location_id"].to_numpy(), "kind": "production",
-            "due_date": month + pd.Timedelta(days=9), "open_qty": np.round(work["plan_qty"].to_numpy() * 0.3), "supplier_id": None,
+            "due_date": month + pd.Timedelta(days=9), "open_qty": np.round(work["plan_qty"].to_numpy() * 0.2), "supplier_id": None,
             "opened_date": month - pd.Timedelta(days=8)}))
     every = pd.concat(orders, ignore_index=True)
     late = (every["supplier_id"] == LATE_SUPPLIER) & (every["due_date"] >= "2026-08-01")

@@ -7,9 +7,338 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import least_squares
 
+from sop_workbench import tables
+from sop_workbench.errors import SopError
+from sop_workbench.forecast.models import ENDED, SHORT_PERIODS, route
+from sop_workbench.forecast.panel import KEYS, demand_panel, pooled
+from sop_workbench.forecast.structure import deseasonalised
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
+
+ABC_LIMITS = (0.80, 0.95)
+XYZ_LIMITS = (0.5, 1.0)
+INTERVAL_LIMIT, SIZE_LIMIT = 1.32, 0.49
+YOUNG_PERIODS = 6
+_CLASSES = np.array(["A", "B", "C"], dtype=object)
+_VARIATIONS = np.array(["X", "Y", "Z"], dtype=object)
+
+
+# ------------------------------------------------------------------ classes
+
+
+def classify_items(item: pd.DataFrame, sales_history: pd.DataFrame, price: pd.DataFrame, settings: Settings,
+                   as_of: pd.Timestamp, calendar: Calendar) -> pd.DataFrame:
+    """Say of every finished item how much it brings, how steady it sells and where it is in its life.
+
+    ABC by cumulative revenue of the last year (A up to 80 %, B up to 95 %; the item that crosses a limit
+    still belongs to the better class); XYZ by the coefficient of variation of demand without its season
+    (.5, 1.0); pattern by mean interval between demands (1.32) and squared variation of their size (.49,
+    Syntetos, Boylan & Croston 2005); stage of life from dates, and from sales where dates are empty.
+
+    Parameters
+    ----------
+    item, sales_history, price : DataFrame
+        Input tables; a price values sales without invoiced money.
+    as_of : Timestamp
+        Last day known.
+
+    Returns
+    -------
+    DataFrame
+        `item_class`, one row per finished item, sorted by item.
+    """
+    last = calendar.period_of(as_of)
+    finished = item[item["item_type"] == "finished"].sort_values("item_id").reset_index(drop=True)
+    known = sales_history[(sales_history["period"] <= last) & sales_history["item_id"].isin(finished["item_id"])]
+    demand = _item_demand(finished, known, last, calendar)
+    money = _year_money(finished, known, price, last, calendar)
+    frame = pd.DataFrame({
+        "item_id": finished["item_id"],
+        "family": finished["family"],
+        "abc": abc_class(money["revenue_amt"]),
+        "xyz": "Z",
+        "demand_pattern": "none",
+        "lifecycle": _lifecycle(finished, demand, as_of, calendar),
+        **money,
+    })
+    frame["variation_ratio"], frame["demand_interval"], size_variation = _variability(demand, calendar)
+    known_variation = frame["variation_ratio"].notna()
+    frame.loc[known_variation, "xyz"] = _VARIATIONS[np.searchsorted(XYZ_LIMITS, frame.loc[known_variation, "variation_ratio"])]
+    frame["demand_pattern"] = demand_pattern(frame["demand_interval"], size_variation)
+    return tables.validate("item_class", frame[list(tables.table("item_class").columns)])
+
+
+def abc_class(value: pd.Series) -> pd.Series:
+    """A, B or C by cumulative value, largest first; nothing sold is C.
+
+    Examples
+    --------
+    >>> abc_class(pd.Series([700.0, 150.0, 100.0, 50.0, 0.0])).tolist()
+    ['A', 'A', 'B', 'C', 'C']
+    """
+    worth = value.clip(lower=0)
+    ranked = worth.sort_values(ascending=False, kind="stable")
+    total = ranked.sum()
+    if total <= 0:
+        return pd.Series("C", index=value.index, dtype=object)
+    before = (ranked.cumsum() - ranked) / total
+    classes = pd.Series(_CLASSES[np.searchsorted(ABC_LIMITS, before + 1e-12, side="left")], index=ranked.index)
+    return classes.where(ranked > 0, "C").reindex(value.index)
+
+
+def demand_pattern(interval: pd.Series, size_variation: pd.Series) -> pd.Series:
+    """Smooth, erratic, intermittent or lumpy by demand interval and squared variation of size; none without demand.
+
+    Examples
+    --------
+    >>> demand_pattern(pd.Series([1.0, 1.0, 2.0, 2.0, np.nan]), pd.Series([0.1, 0.6, 0.1, 0.6, np.nan])).tolist()
+    ['smooth', 'erratic', 'intermittent', 'lumpy', 'none']
+    """
+    rare, uneven = interval > INTERVAL_LIMIT, size_variation > SIZE_LIMIT
+    words = np.select([interval.isna(), rare & uneven, rare, uneven], ["none", "lumpy", "intermittent", "erratic"], "smooth")
+    return pd.Series(words, index=interval.index, dtype=object)
+
+
+def _item_demand(finished: pd.DataFrame, known: pd.DataFrame, last: pd.Timestamp, calendar: Calendar) -> np.ndarray:
+    """Items × periods in the order of `finished`; NaN before the first sale and for items never sold."""
+    panel = demand_panel(known, last, calendar)
+    if panel.keys.empty:
+        return np.full((len(finished), 1), np.nan)
+    number = pd.Index(finished["item_id"]).get_indexer(panel.keys["item_id"])
+    total = pooled(panel.demand, number)
+    missing = np.full((len(finished) - len(total), total.shape[1]), np.nan)
+    return np.vstack([total, missing])
+
+
+def _year_money(finished: pd.DataFrame, known: pd.DataFrame, price: pd.DataFrame, last: pd.Timestamp, calendar: Calendar) -> dict[str, pd.Series]:
+    """Revenue, margin and volume of the last year by item; nothing sold is zero money."""
+    year = known[known["period"] > calendar.add(last, -calendar.buckets_per_year)]
+    mean_price = price.groupby("item_id")["price_amt"].mean()
+    invoiced = year["net_sales_amt"].fillna(year["ordered_qty"] * year["item_id"].map(mean_price))
+    revenue, volume = (series.groupby(year["item_id"]).sum().reindex(finished["item_id"], fill_value=0.0).reset_index(drop=True)
+                       for series in (invoiced, year["ordered_qty"]))
+    return {"revenue_amt": revenue, "margin_amt": revenue - volume * finished["standard_cost_amt"], "demand_qty": volume}
+
+
+def _lifecycle(finished: pd.DataFrame, demand: np.ndarray, as_of: pd.Timestamp, calendar: Calendar) -> np.ndarray:
+    """Ended, phase-out, launch or mature; dates first, sales where dates are empty."""
+    age = (~np.isnan(demand)).sum(axis=1)
+    by_sales_ended = (route(demand) == ENDED) & (age > 0)
+    launched = finished["launch_date"].fillna(pd.Timestamp.min)
+    a_year_ago = calendar.first_day(calendar.add(calendar.period_of(as_of), -SHORT_PERIODS))
+    # An item that is on file from the first period on may be much older than the history; its date decides.
+    is_young = np.where(finished["launch_date"].notna(), launched > a_year_ago, (age < SHORT_PERIODS) & (age < demand.shape[1]) & (age > 0))
+    ended = (finished["phase_out_date"] <= as_of) | by_sales_ended
+    never = (age == 0) & ~is_young
+    return np.select([ended | never, finished["phase_out_date"] > as_of, is_young], ["ended", "phase_out", "launch"], "mature")
+
+
+def _variability(demand: np.ndarray, calendar: Calendar) -> tuple[np.ndarray, np.ndarray, pd.Series]:
+    """Variation of demand without season, mean interval between demands, squared variation of demand size."""
+    steady = deseasonalised(demand, calendar.buckets_per_year)
+    sold = np.nan_to_num(demand) > 0
+    length, count = (~np.isnan(demand)).sum(axis=1), sold.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variation = _deviation(steady, ~np.isnan(steady)) / (np.nansum(steady, axis=1) / length)
+        interval = np.where(count > 0, length / count, np.nan)
+        size = np.where(sold, demand, 0).sum(axis=1) / count
+        size_variation = (_deviation(demand, sold) / size) ** 2
+    return np.where(length > 1, variation, np.nan), interval, pd.Series(size_variation)
+
+
+def _deviation(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    count = valid.sum(axis=1)
+    held = np.where(valid, values, 0.0)
+    mean = held.sum(axis=1) / np.maximum(count, 1)
+    return np.sqrt(np.where(valid, (held - mean[:, None]) ** 2, 0).sum(axis=1) / np.maximum(count - 1, 1))
+
+
+# ------------------------------------------------------------------ launches
+
+
+def launch_forecast(item: pd.DataFrame, sales_history: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar,
+                    coverage: float = 0.8) -> pd.DataFrame:
+    """Forecast items too young for a model by the launch curve of the item they are like.
+
+    forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
+    and its last half year beyond; scale = (own sales so far + 3 average periods) / (curve so far + 3 average
+    periods). Without a like item the curve is the mean of all launches of the family, else of the company.
+    Markets share by own sales so far and by the sales of the item copied.
+
+    Parameters
+    ----------
+    item, sales_history : DataFrame
+        Input tables; history up to the period before `periods[0]` is read.
+    periods : DatetimeIndex
+        Periods to forecast.
+    coverage : float
+        Share of past launches that the range would have held.
+
+    Returns
+    -------
+    DataFrame
+        `launch_forecast` of finished items with fewer than six periods of sales that are on sale, or are launched, inside
+        the horizon.
+    """
+    last = calendar.add(periods[0], -1)
+    known = sales_history[sales_history["period"] <= last]
+    launches = _Launches.read(item, known, last, calendar)
+    parts = [launches.forecast(row, periods, coverage) for row in _young_items(item, launches, periods, calendar)]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return tables.table("launch_forecast").empty()
+    return tables.validate("launch_forecast", pd.concat(parts, ignore_index=True).sort_values([*KEYS, "period"]).reset_index(drop=True))
+
+
+_PRIOR_PERIODS = 3
+_LEAST_LAUNCHES = 5
+_WIDE_RANGE = (0.5, 1.6)
+
+
+@dataclass(frozen=True)
+class _Launches:
+    """Sales of every item by age, without season, and who is whose neighbour."""
+
+    item: pd.DataFrame
+    demand: dict[str, np.ndarray]
+    started: dict[str, pd.Timestamp]
+    is_seen: dict[str, bool]
+    market_share: pd.DataFrame
+    season: dict[str, np.ndarray]
+    calendar: Calendar
+
+    @classmethod
+    def read(cls, item: pd.DataFrame, known: pd.DataFrame, last: pd.Timestamp, calendar: Calendar) -> _Launches:
+        """Sales per item from its first period on; a launch is seen when it lies inside the history."""
+        panel = demand_panel(known, last, calendar)
+        number, names = pd.factorize(panel.keys["item_id"], sort=True)
+        total = pooled(panel.demand, number) if len(names) else np.zeros((0, 0))
+        family = item.set_index("item_id")["family"].reindex(names)
+        group = pd.factorize(family.where(family.notna(), ""), sort=True)[0]
+        family_total = pooled(total, group) if len(names) else total
+        with_season = season_factors(family_total, panel.periods, calendar)
+        demand, started, is_seen = {}, {}, {}
+        for row, name in enumerate(names):
+            first = int((~np.isnan(total[row])).argmax())
+            factor = with_season[group[row]][[_season_slot(p, calendar) for p in panel.periods[first:]]]
+            demand[name], started[name], is_seen[name] = total[row, first:] / factor, panel.periods[first], first > 0
+        season = {label: with_season[group[row]] for row, label in enumerate(family.where(family.notna(), ""))}
+        year = known[known["period"] > calendar.add(last, -calendar.buckets_per_year)]
+        share = year.groupby(KEYS, as_index=False)["ordered_qty"].sum()
+        return cls(item.set_index("item_id"), demand, started, is_seen, share, season, calendar)
+
+    def forecast(self, row: dict, periods: pd.DatetimeIndex, coverage: float) -> pd.DataFrame:
+        """Rows of `launch_forecast` for one young item; none when nothing like it was ever sold."""
+        name = row["item_id"]
+        curve, words, like = self._curve(row, len(periods))
+        share = self._shares(name, like, row)
+        if curve is None or share.empty:
+            return tables.table("launch_forecast").empty()
+        own = self.demand.get(name, np.zeros(0))
+        typical = curve.mean() * _PRIOR_PERIODS
+        scale = (own.sum() + typical) / (curve[:len(own)].sum() + typical) if typical > 0 else 1.0
+        age = np.array([self._age(row, period) for period in periods])
+        factor = self._season_of(row["family"], periods)
+        quantity = np.where(age >= 0, scale * curve[np.clip(age, 0, len(curve) - 1)], 0) * factor
+        low, high = self._range(coverage)
+        frame = share.assign(key=1).merge(pd.DataFrame({"period": periods, "total": quantity, "key": 1}), on="key", validate="many_to_many")
+        frame["forecast_qty"] = frame["total"] * frame["share"]
+        frame["low_qty"], frame["high_qty"] = frame["forecast_qty"] * low, frame["forecast_qty"] * high
+        frame["method"] = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        return frame.assign(item_id=name, like_item_id=like)[list(tables.table("launch_forecast").columns)]
+
+    def _age(self, row: dict, period: pd.Timestamp) -> int:
+        """Periods since the launch: first sale, else launch date."""
+        start = self.started.get(row["item_id"])
+        if start is None:
+            start = self.calendar.period_of(row["launch_date"])
+        return self.calendar.distance(start, period)
+
+    def _curve(self, row: dict, ahead: int) -> tuple[np.ndarray | None, str, str | None]:
+        """Sales by age of the like item, else the mean launch of the family, else of all items."""
+        like = row["like_item_id"]
+        if isinstance(like, str) and len(self.demand.get(like, ())):
+            words = f"launch curve of {like}" if self.is_seen[like] else f"sales of {like} (its launch lies before the history)"
+            return _extended(self.demand[like], ahead + YOUNG_PERIODS), words, like
+        family = self.item["family"]
+        for words, members in (("mean launch curve of the family", family.index[family == row["family"]]), ("mean launch curve of all items", family.index)):
+            curves = [_extended(self.demand[m], ahead + YOUNG_PERIODS) for m in members
+                      if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= YOUNG_PERIODS]
+            if curves:
+                return np.mean(curves, axis=0), f"{words} ({len(curves)} launches)", None
+        return None, "", None
+
+    def _shares(self, name: str, like: str | None, row: dict) -> pd.DataFrame:
+        """market_id, share: own sales and those of the item copied (else the family) count alike."""
+        family = self.item.index[self.item["family"] == row["family"]]
+        sold = self.market_share
+        parts = []
+        for members in ([name], [like] if like else list(family)):
+            part = sold[sold["item_id"].isin(members)].groupby("market_id")["ordered_qty"].sum().clip(lower=0)
+            if part.sum() > 0:
+                parts.append(part / part.sum())
+        if not parts:
+            return pd.DataFrame(columns=["market_id", "share"])
+        # A market that one of the two never sold to takes no share from it.
+        share = pd.concat(parts, axis=1).fillna(0.0).mean(axis=1)
+        return share.rename("share").rename_axis("market_id").reset_index()
+
+    def _season_of(self, family: object, periods: pd.DatetimeIndex) -> np.ndarray:
+        factor = self.season.get(family if isinstance(family, str) else "", np.ones(self.calendar.buckets_per_year + 1))
+        return factor[[_season_slot(p, self.calendar) for p in periods]]
+
+    def _range(self, coverage: float) -> tuple[float, float]:
+        """How far past launches strayed from the mean launch after their first periods, as ratios."""
+        seen = [d for name, d in self.demand.items() if self.is_seen[name] and len(d) >= 2 * YOUNG_PERIODS and d.sum() > 0]
+        if len(seen) < _LEAST_LAUNCHES:
+            return _WIDE_RANGE
+        growth = np.array([d[YOUNG_PERIODS:2 * YOUNG_PERIODS].sum() / max(d[:YOUNG_PERIODS].sum(), 1e-9) for d in seen])
+        ratio = growth / max(np.median(growth), 1e-9)
+        low, high = np.quantile(ratio, [(1 - coverage) / 2, (1 + coverage) / 2])
+        return min(float(low), 1.0), max(float(high), 1.0)
+
+
+def season_factors(demand: np.ndarray, periods: pd.DatetimeIndex, calendar: Calendar) -> np.ndarray:
+    """Factor of each season slot (month or week of the year) per series; 1 everywhere with less than two years."""
+    steady = deseasonalised(demand, calendar.buckets_per_year, periods)
+    factors = np.ones((len(demand), calendar.buckets_per_year + 1))
+    slots = np.array([_season_slot(period, calendar) for period in periods], dtype=int)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = demand / steady
+    for slot in np.unique(slots):
+        known = np.where(np.isfinite(ratio[:, slots == slot]), ratio[:, slots == slot], np.nan)
+        has = ~np.isnan(known).all(axis=1)
+        factors[has, slot] = np.nanmean(known[has], axis=1)
+    return factors
+
+
+def _season_slot(period: pd.Timestamp, calendar: Calendar) -> int:
+    return period.month - 1 if calendar.bucket == "month" else min(period.isocalendar().week, 53) - 1
+
+
+def _extended(curve: np.ndarray, length: int) -> np.ndarray:
+    """A curve carried on by the mean of its last half year."""
+    tail = curve[-YOUNG_PERIODS:].mean()
+    return np.r_[curve, np.full(max(length - len(curve), 0), tail)][:length]
+
+
+def _young_items(item: pd.DataFrame, launches: _Launches, periods: pd.DatetimeIndex, calendar: Calendar) -> list[dict]:
+    end = calendar.first_day(calendar.add(periods[-1], 1))
+    rows = item[(item["item_type"] == "finished") & ~(item["phase_out_date"] < calendar.first_day(periods[0]))].sort_values("item_id")
+    young = []
+    for row in rows.to_dict("records"):
+        age = len(launches.demand.get(row["item_id"], ()))
+        is_coming = pd.notna(row["launch_date"]) and row["launch_date"] < end
+        # An item that never sold is a launch only when its date says so, and not long ago.
+        is_fresh = is_coming and calendar.distance(calendar.period_of(row["launch_date"]), periods[0]) <= YOUNG_PERIODS
+        if (0 < age < YOUNG_PERIODS and launches.is_seen[row["item_id"]]) or (age == 0 and is_fresh):
+            young.append(row)
+    return young
+
+
+# ------------------------------------------------------------------ Bass diffusion
 
 
 @dataclass(frozen=True)
@@ -22,44 +351,231 @@ class BassModel:
     estimator: str
 
 
-def classify_items(item: pd.DataFrame, sales_history: pd.DataFrame, price: pd.DataFrame, settings: Settings,
-                   as_of: pd.Timestamp, calendar: Calendar) -> pd.DataFrame:
-    """ABC, XYZ, demand pattern and stage of life of every finished item → `item_class`."""
-    raise NotImplementedError
+def bass_curve(innovation: float, imitation: float, market_qty: float, periods: int) -> np.ndarray:
+    """Units adopted in each period 1 … `periods` by Bass diffusion.
+
+    N(t) = m · (1 − e^−(p+q)t) / (1 + q/p · e^−(p+q)t), sales(t) = N(t) − N(t−1) (Bass 1969).
+
+    Examples
+    --------
+    >>> bass_curve(0.03, 0.38, 100_000, 3).round().tolist()
+    [3576.0, 4930.0, 6544.0]
+    """
+    return np.diff(bass_cumulative(innovation, imitation, market_qty, np.arange(periods + 1)))
 
 
-def launch_forecast(item: pd.DataFrame, sales_history: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
-    """Demand of items too young for a statistical model, by like-item launch curve → `launch_forecast`."""
-    raise NotImplementedError
+def bass_cumulative(innovation: float, imitation: float, market_qty: float, time: np.ndarray | float) -> np.ndarray:
+    """Units adopted up to a time (in periods since launch).
+
+    Raises
+    ------
+    SopError
+        When innovation or market is not above 0, or imitation is below 0.
+    """
+    if innovation <= 0 or imitation < 0 or market_qty <= 0:
+        raise SopError(f"Bass diffusion needs p > 0, q ≥ 0, m > 0; got p={innovation}, q={imitation}, m={market_qty}")
+    decay = np.exp(-(innovation + imitation) * np.asarray(time, dtype=float))
+    return market_qty * (1 - decay) / (1 + imitation / innovation * decay)
+
+
+def bass_peak(innovation: float, imitation: float, market_qty: float) -> tuple[float, float]:
+    """When adoption peaks (periods after launch) and at which rate (units a period).
+
+    t* = ln(q/p) / (p+q), rate m (p+q)² / (4q); where q ≤ p adoption only falls: the peak is the launch, at rate m·p.
+
+    Examples
+    --------
+    >>> time, rate = bass_peak(0.03, 0.38, 100_000)
+    >>> round(time, 2), round(rate), round(float(bass_cumulative(0.03, 0.38, 1, time)), 4)
+    (6.19, 11059, 0.4605)
+    """
+    bass_cumulative(innovation, imitation, market_qty, 0.0)
+    if imitation <= innovation:
+        return 0.0, market_qty * innovation
+    total = innovation + imitation
+    return float(np.log(imitation / innovation) / total), float(market_qty * total**2 / (4 * imitation))
+
+
+def fit_bass(sales: np.ndarray, estimator: Literal["sales", "cumulative"] = "sales", prior: BassModel | None = None,
+             prior_periods: float = 0.0) -> BassModel:
+    """Fit a Bass diffusion by least squares on sales per period or on the cumulative curve.
+
+    The two give different parameters on noisy data; the name of the one used goes with the result. A prior
+    (such as p .03, q .38 of the published averages) holds p, q and m near it, as if it were that many periods of data.
+
+    Parameters
+    ----------
+    sales : ndarray
+        Units per period since launch, at least three periods, not all zero.
+    estimator : {"sales", "cumulative"}
+        What the squared errors are taken of.
+    prior : BassModel, optional
+        Expected parameters.
+    prior_periods : float
+        Weight of the prior in periods.
+
+    Raises
+    ------
+    SopError
+        When there are fewer than three periods or nothing was sold, and no prior is given.
+
+    Examples
+    --------
+    >>> model = fit_bass(bass_curve(0.03, 0.38, 100_000, 12))
+    >>> round(model.innovation, 4), round(model.imitation, 4), round(model.market_qty), model.estimator
+    (0.03, 0.38, 100000, 'least squares on sales')
+    """
+    sales = np.asarray(sales, dtype=float)
+    if len(sales) < 3 or sales.sum() <= 0:
+        raise SopError(f"a Bass fit needs three periods with sales, got {len(sales)} periods with {sales.sum():g} sold; copy a like item instead")
+    start = prior or BassModel(0.03, 0.38, float(sales.sum()) * 2, "")
+    centre = np.log([start.innovation, start.imitation, start.market_qty])
+    seen = sales if estimator == "sales" else np.cumsum(sales)
+    size = np.abs(seen).mean()
+
+    def error(logs: np.ndarray) -> np.ndarray:
+        p, q, m = np.exp(np.clip(logs, -30, 40))
+        curve = bass_curve(p, q, m, len(sales)) if estimator == "sales" else bass_cumulative(p, q, m, np.arange(1, len(sales) + 1))
+        pull = np.sqrt(prior_periods / 3) * (logs - centre) if prior is not None else np.zeros(0)
+        return np.r_[(curve - seen) / size, pull]
+
+    p, q, m = np.exp(least_squares(error, centre, xtol=1e-14, ftol=1e-14, gtol=1e-14, max_nfev=2000).x)
+    named = f"least squares on {estimator}" + (" with prior" if prior is not None and prior_periods > 0 else "")
+    return BassModel(float(p), float(q), float(m), named)
+
+
+# ------------------------------------------------------------------ phase-out and stock
 
 
 def phase_out(item: pd.DataFrame, demand: pd.DataFrame, stock_on_hand: pd.DataFrame, as_of: pd.Timestamp, calendar: Calendar,
               lead_time_days: pd.Series | None = None) -> pd.DataFrame:
-    """Run-out date, last-buy date and quantity, successor and volume moved → `phase_out_plan`."""
-    raise NotImplementedError
+    """When each ending item runs out, what to buy or make one last time and until when, and what is left over.
+
+    Parameters
+    ----------
+    item : DataFrame
+        `item`; those with a phase-out date after `as_of` are planned.
+    demand : DataFrame
+        item_id, market_id, period, demand_qty before anything moves to the successor.
+    stock_on_hand : DataFrame
+        `stock_on_hand`.
+    lead_time_days : Series, optional
+        Longest lead time by item_id; none: the last-buy date is the phase-out date itself.
+
+    Returns
+    -------
+    DataFrame
+        `phase_out_plan`, sorted by phase-out date.
+    """
+    ending = item[item["phase_out_date"] > as_of].sort_values(["phase_out_date", "item_id"])
+    # An item that is not on the stock list has none.
+    stock = stock_on_hand.groupby("item_id")["on_hand_qty"].sum().reindex(ending["item_id"], fill_value=0.0).clip(lower=0)
+    lead = pd.Series(0.0, index=ending["item_id"]) if lead_time_days is None else lead_time_days.reindex(ending["item_id"], fill_value=0.0)
+    rows = [_phase_out_row(row, demand[demand["item_id"] == row["item_id"]], stock[row["item_id"]], lead[row["item_id"]], calendar)
+            for row in ending.to_dict("records")]
+    frame = pd.DataFrame(rows, columns=list(tables.table("phase_out_plan").columns))
+    return tables.validate("phase_out_plan", frame)
+
+
+def _phase_out_row(row: dict, demand: pd.DataFrame, stock: float, lead_days: float, calendar: Calendar) -> dict:
+    end = row["phase_out_date"]
+    by_period = demand.groupby("period")["demand_qty"].sum().sort_index()
+    until, after = by_period[by_period.index <= end], by_period[by_period.index > end]
+    left = max(stock - until.sum(), 0.0)
+    return {
+        "item_id": row["item_id"], "item_name": row["item_name"], "family": row["family"], "phase_out_date": end,
+        "successor_item_id": row["successor_item_id"], "on_hand_qty": stock, "remaining_demand_qty": until.sum(),
+        "run_out_date": _run_out(by_period, stock, calendar), "last_buy_qty": max(until.sum() - stock, 0.0),
+        "last_buy_date": end - pd.Timedelta(days=float(lead_days)), "left_over_qty": left,
+        "left_over_amt": left * row["standard_cost_amt"],
+        "moved_qty": after.sum() if isinstance(row["successor_item_id"], str) else 0.0,
+    }
+
+
+def _run_out(by_period: pd.Series, stock: float, calendar: Calendar) -> pd.Timestamp:
+    """Day on which the stock is used up, demand running evenly through a period; empty when it lasts beyond the plan."""
+    for period, quantity in by_period.items():
+        if quantity > stock:
+            start, end = calendar.first_day(period), calendar.first_day(calendar.add(period, 1))
+            return (start + (end - start) * (stock / quantity)).normalize()
+        stock -= quantity
+    return pd.NaT
 
 
 def excess_stock(item: pd.DataFrame, stock_on_hand: pd.DataFrame, demand: pd.DataFrame, item_class: pd.DataFrame, settings: Settings,
                  calendar: Calendar) -> pd.DataFrame:
-    """Stock beyond the demand of the cover limit, in money, worst first → `excess_stock`."""
-    raise NotImplementedError
+    """Stock of finished items beyond the demand of the cover limit, or with no demand at all, in money.
+
+    excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost.
+
+    Parameters
+    ----------
+    item, stock_on_hand : DataFrame
+        Input tables.
+    demand : DataFrame
+        item_id, market_id, period, demand_qty (consensus).
+    item_class : DataFrame
+        Gives the stage of life.
+
+    Returns
+    -------
+    DataFrame
+        `excess_stock` of items with an excess, dearest first.
+    """
+    months = settings.tolerances.excess_cover_months
+    buckets = int(round(months * calendar.buckets_per_year / 12))
+    described = item_class[["item_id", "lifecycle"]].merge(item, on="item_id", validate="one_to_one")
+    stock = stock_on_hand.groupby("item_id")["on_hand_qty"].sum()
+    inside = demand[demand["period"].isin(np.sort(demand["period"].unique())[:buckets])]
+    frame = described[["item_id", "item_name", "family", "lifecycle", "standard_cost_amt", "phase_out_date"]].copy()
+    # No stock row is no stock; no demand row is no demand expected.
+    frame["on_hand_qty"] = frame["item_id"].map(stock).fillna(0.0)
+    frame["forward_demand_qty"] = frame["item_id"].map(inside.groupby("item_id")["demand_qty"].sum()).fillna(0.0)
+    frame["excess_qty"] = (frame["on_hand_qty"] - frame["forward_demand_qty"]).clip(lower=0)
+    frame["excess_amt"] = frame["excess_qty"] * frame["standard_cost_amt"]
+    per_month = frame["forward_demand_qty"] / months
+    frame["cover_months"] = (frame["on_hand_qty"] / per_month).where(per_month > 0)
+    frame["reason"] = _excess_reason(frame, months)
+    frame = frame[(frame["excess_qty"] > 0) & frame["excess_amt"].notna()]
+    frame = frame.sort_values(["excess_amt", "item_id"], ascending=[False, True])
+    return tables.validate("excess_stock", frame[list(tables.table("excess_stock").columns)].reset_index(drop=True))
 
 
-def portfolio(item: pd.DataFrame, item_class: pd.DataFrame, excess_stock: pd.DataFrame) -> pd.DataFrame:
-    """One row per item for the bubble and tail views: volume, revenue, margin, rank, cumulative share, stock money."""
-    raise NotImplementedError
+def _excess_reason(frame: pd.DataFrame, months: float) -> pd.Series:
+    ended = frame["lifecycle"] == "ended"
+    date = frame["phase_out_date"].dt.strftime("%Y-%m-%d")
+    words = np.select(
+        [ended & date.notna(), ended, frame["forward_demand_qty"] <= 0, date.notna()],
+        ["model ended on " + date.fillna(""), "nothing sold for a long time", "no demand in the plan",
+         "more than sells until the phase-out on " + date.fillna("")],
+        f"more than {months:g} months of demand")
+    return pd.Series(words, index=frame.index, dtype=object)
 
 
-def bass_curve(innovation: float, imitation: float, market_qty: float, periods: int) -> np.ndarray:
-    """Units adopted in each period by Bass diffusion."""
-    raise NotImplementedError
+def portfolio(item: pd.DataFrame, item_class: pd.DataFrame, stock_on_hand: pd.DataFrame, tail_ratio: float = 0.99) -> pd.DataFrame:
+    """Every item by rank of revenue with its margin, share and the money its stock holds; the tail is named.
 
+    Parameters
+    ----------
+    tail_ratio : float
+        Items beyond this share of cumulative revenue are the tail.
 
-def bass_peak(innovation: float, imitation: float, market_qty: float) -> tuple[float, float]:
-    """When adoption peaks and at which rate."""
-    raise NotImplementedError
-
-
-def fit_bass(sales: np.ndarray, estimator: Literal["sales", "cumulative"] = "sales") -> BassModel:
-    """Fit a Bass diffusion by least squares on sales per period or on the cumulative curve."""
-    raise NotImplementedError
+    Returns
+    -------
+    DataFrame
+        item_id, item_name, family, lifecycle, abc, xyz, rank, demand_qty, revenue_amt, margin_amt, margin_ratio,
+        cumulative_revenue_ratio, stock_amt, is_tail.
+    """
+    frame = item_class.merge(item[["item_id", "item_name", "standard_cost_amt"]], on="item_id", validate="one_to_one")
+    frame = frame.sort_values(["revenue_amt", "item_id"], ascending=[False, True]).reset_index(drop=True)
+    frame["rank"] = np.arange(1, len(frame) + 1)
+    total = frame["revenue_amt"].sum()
+    cumulative = frame["revenue_amt"].cumsum()
+    frame["cumulative_revenue_ratio"] = cumulative / total if total > 0 else np.nan
+    frame["margin_ratio"] = (frame["margin_amt"] / frame["revenue_amt"]).where(frame["revenue_amt"] > 0)
+    stock = stock_on_hand.groupby("item_id")["on_hand_qty"].sum().clip(lower=0)
+    # An item without a stock row holds no money.
+    frame["stock_amt"] = frame["item_id"].map(stock).fillna(0.0) * frame["standard_cost_amt"]
+    frame["is_tail"] = (cumulative - frame["revenue_amt"]) >= tail_ratio * total
+    return frame[["item_id", "item_name", "family", "lifecycle", "abc", "xyz", "rank", "demand_qty", "revenue_amt", "margin_amt",
+                  "margin_ratio", "cumulative_revenue_ratio", "stock_amt", "is_tail"]]

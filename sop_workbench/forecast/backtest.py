@@ -47,7 +47,7 @@ def rolling_origins(length: int, ahead: int, count: int) -> tuple[list[int], int
     >>> rolling_origins(31, 18, 3)
     ([21, 23, 25], 6)
     >>> rolling_origins(5, 18, 3)
-    ([], 1)
+    ([3, 4], 1)
     """
     test = max(1, min(ahead, LONGEST_TEST, length // _TEST_SHARE))
     step = max(1, test // 3)

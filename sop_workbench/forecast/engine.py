@@ -68,7 +68,7 @@ def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, setti
     event : DataFrame, optional
         `event`: past ones are taken out of the base, planned and approved ones put in.
     item, market : DataFrame, optional
-        Families and channels in which season is pooled; an item gets zero after its phase-out date.
+        Families and channels in which season is pooled; an item that ended before the horizon gets zero.
 
     Returns
     -------
@@ -160,13 +160,13 @@ def _range(forecast: np.ndarray, backtest: Backtest, level: np.ndarray, group: n
 
 
 def _ended_by_date(result: PanelForecast, keys: pd.DataFrame, periods: pd.DatetimeIndex, item: pd.DataFrame | None) -> PanelForecast:
-    """Zero from the first period that begins after the item's phase-out date."""
+    """Zero for items whose phase-out date lies before the horizon; a later one is handled where demand moves to successors."""
     if item is None:
         return result
     end = pd.to_datetime(keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
-    after = periods.to_numpy()[None, :] > end.to_numpy()[:, None]
-    return replace(result, forecast=np.where(after, 0.0, result.forecast), low=np.where(after, 0.0, result.low),
-                   high=np.where(after, 0.0, result.high))
+    ended = (end < periods[0]).to_numpy()[:, None]
+    return replace(result, forecast=np.where(ended, 0.0, result.forecast), low=np.where(ended, 0.0, result.low),
+                   high=np.where(ended, 0.0, result.high))
 
 
 def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: PanelForecast) -> pd.DataFrame:

@@ -73,10 +73,10 @@ def _given(value: object) -> bool:
 def _add_effect(effects: np.ndarray, touched: np.ndarray, inside: np.ndarray, after: np.ndarray, row: dict) -> None:
     uplift, pulled = row["uplift_ratio"], row["pull_forward_ratio"]
     if uplift == 0 and pulled == 0:
-        effects[np.ix_(touched, inside, [1])] = 1
+        effects[..., 1] += np.outer(touched, inside)
         return
-    effects[np.ix_(touched, inside, [0])] += uplift
+    stated = uplift * inside.astype(float)
     if pulled and inside.any():
-        last = np.flatnonzero(inside)[-1:]
-        effects[np.ix_(touched, last, [0])] += pulled * PULL_FORWARD_PERIODS
-        effects[np.ix_(touched, after, [0])] -= pulled
+        stated[np.flatnonzero(inside)[-1]] += pulled * PULL_FORWARD_PERIODS
+        stated[after] -= pulled
+    effects[..., 0] += np.outer(touched, stated)

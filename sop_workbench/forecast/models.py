@@ -16,7 +16,7 @@ from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
 _SEASON_PERIODS_RATIO = 2.0
-_INTERMITTENT_INTERVAL = 1.32
+INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 # How many average gaps without a sale make a series count as ended, and at least how many periods.
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
@@ -58,7 +58,7 @@ def route(demand: np.ndarray) -> np.ndarray:
     interval = length / np.maximum(sold.sum(axis=1), 1)
     silent = np.where(sold.any(axis=1), sold[:, ::-1].argmax(axis=1), length)
     ended = (silent >= np.maximum(_ENDED_PERIODS, _ENDED_GAPS * interval)) | ~sold.any(axis=1)
-    kinds = [ended, length < SHORT_PERIODS, interval > _INTERMITTENT_INTERVAL]
+    kinds = [ended, length < SHORT_PERIODS, interval > INTERMITTENT_INTERVAL]
     return np.select(kinds, [ENDED, SHORT, INTERMITTENT], REGULAR)
 
 

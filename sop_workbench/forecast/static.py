@@ -47,7 +47,7 @@ def static_forecast(demand: np.ndarray, season_length: int, ahead: int, line_dec
     ahead : int
         Periods to forecast.
     line_decimals, factor_decimals : int, optional
-        Round level and trend, or the factors, before forecasting, as one does by hand.
+        Round level and trend, or the factors (before and after averaging them), as one does by hand.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def static_forecast(demand: np.ndarray, season_length: int, ahead: int, line_dec
     smooth = centred_average(demand, season_length)
     known = ~np.isnan(smooth)
     trend, level = np.polyfit(t[known], smooth[known], 1)
-    ratio = demand / (level + trend * t)
-    factors = np.array([ratio[season::season_length].mean() for season in range(season_length)])
-    level, trend, factors = _rounded(level, line_decimals), _rounded(trend, line_decimals), _rounded(factors, factor_decimals)
+    level, trend = _rounded(np.array([level, trend]), line_decimals)
+    ratio = _rounded(demand / (level + trend * t), factor_decimals)
+    factors = _rounded(np.array([ratio[season::season_length].mean() for season in range(season_length)]), factor_decimals)
     future = np.arange(len(demand) + 1, len(demand) + ahead + 1)
     forecast = (level + trend * future) * factors[(future - 1) % season_length]
     return StaticForecast(smooth, float(level), float(trend), factors, forecast)
@@ -98,5 +98,5 @@ def centred_average(demand: np.ndarray, season_length: int) -> np.ndarray:
     return smooth
 
 
-def _rounded(value: np.ndarray | float, decimals: int | None) -> np.ndarray | float:
+def _rounded(value: np.ndarray, decimals: int | None) -> np.ndarray:
     return value if decimals is None else np.round(value, decimals)

@@ -202,3 +202,26 @@ def _ridge_step(residual: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: 
 def _negative_log_posterior(count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray) -> np.ndarray:
     return (count * np.log(variance) / 2 + squares / (2 * variance) + (theta[:, :2] ** 2).sum(axis=1) / (2 * _LEVEL_PRIOR**2)
             + np.abs(theta[:, 2:]).sum(axis=1) / _CHANGEPOINT_PRIOR + (standardised**2).sum(axis=1) / 2 + variance / (2 * _NOISE_PRIOR**2))
+
+
+def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeIndex | None = None) -> np.ndarray:
+    """Demand without its yearly season, series × periods; as it is where there are less than two years.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+        NaN where nothing is known.
+    season_length : int
+        Periods in a year.
+    dates : DatetimeIndex, optional
+        Of the periods; without them any evenly spaced year does, as the season is estimated from the same data.
+    """
+    if dates is None:
+        days = np.arange(demand.shape[1]) * 365.25 / season_length
+        dates = pd.Timestamp("2000-01-01") + pd.to_timedelta(days.round(), unit="D")
+    enough = (~np.isnan(demand)).sum(axis=1) >= 2 * season_length
+    if not enough.any():
+        return demand.copy()
+    none = np.zeros((len(demand), demand.shape[1], 0))
+    fitted = fit_structure(demand, dates, none, np.zeros(0), np.zeros(0), None, np.where(enough, SEASON_PRIOR, 0.0))
+    return demand / fitted.factor(dates, none)

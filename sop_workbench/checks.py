@@ -976,7 +976,8 @@ def _found(
     """One finding on the given rows, showing their keys and one column; nothing when there are no rows."""
     if rows.empty:
         return []
-    keys = tables.key_text(rows, tables.table(table).key if key is None else key)
+    shown = tables.table(table).key if key is None else key
+    keys = tables.key_text(rows, shown) if shown else ""
     value = "" if column is None else ", ".join(_word(v) for v in rows[column].head(_VALUES_SHOWN))
     return [tables.finding("", severity, table, keys, len(rows) if count is None else count, value, remedy)]
 

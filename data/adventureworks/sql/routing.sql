@@ -7,5 +7,5 @@ select r.ProductID as item_id,
 from WorkOrderRouting r
 join WorkOrder w on w.WorkOrderID = r.WorkOrderID
 join Product p on p.ProductID = r.ProductID and p.SellStartDate < :as_of + 1
-where r.ActualEndDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
+where r.ActualStartDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
 group by r.ProductID, r.LocationID

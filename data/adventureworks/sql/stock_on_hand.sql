@@ -1,7 +1,7 @@
 -- Sold items that are no component: the warehouse's balance of the as-of date. Its calendar runs 153 days before the orders';
 -- Microsoft's own files move the orders (first on 2011-05-31) further, the warehouse not. Balances below zero count as none.
 -- Components: the warehouse never books their use and the only stock count is later, so bought ones start with two months' use
--- of the last three months' work orders (assumption) and made ones with nothing beyond open work orders.
+-- and sale of the last three months (assumption) and made ones with nothing beyond open work orders.
 with shift as (
     select 153 + date_diff('day', date '2011-05-31', cast(min(OrderDate) as date)) as days from SalesOrderHeader
 ), bom as (
@@ -17,12 +17,17 @@ with shift as (
       and p.SellStartDate < :as_of + 1 and p.ProductID not in (select part from bom)
     group by p.ProductID
 ), used as (
-    select b.part as ProductID, ceil(2 * sum(w.OrderQty * b.quantity) / 3.0) as quantity
-    from WorkOrder w
-    join bom b on b.parent = w.ProductID
-    join Product p on p.ProductID = b.part and not cast(p.MakeFlag as boolean) and p.SellStartDate < :as_of + 1
+    select b.part as ProductID, w.OrderQty * b.quantity as quantity
+    from WorkOrder w join bom b on b.parent = w.ProductID
     where w.StartDate < :as_of + 1 and w.StartDate > :as_of - interval 3 month
-    group by b.part
+    union all
+    select d.ProductID, d.OrderQty
+    from SalesOrderHeader h join SalesOrderDetail d on d.SalesOrderID = h.SalesOrderID
+    where h.OrderDate < :as_of + 1 and h.OrderDate > :as_of - interval 3 month and d.ProductID in (select part from bom)
+), assumed as (
+    select u.ProductID, ceil(2 * sum(u.quantity) / 3.0) as quantity
+    from used u join Product p on p.ProductID = u.ProductID and not cast(p.MakeFlag as boolean) and p.SellStartDate < :as_of + 1
+    group by u.ProductID
 )
 select ProductID as item_id, 'plant' as location_id, quantity as on_hand_qty, :as_of as as_of_date
-from (select * from warehouse union all select * from used)
+from (select * from warehouse union all select * from assumed)

@@ -32,8 +32,6 @@ REPORT_FILE = "report.html"
 WORKBOOK_FILE = "plan.xlsx"
 EXECUTIVE = "06_executive_sop"
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "remove-cell", "papermill-error-cell-tag"}
-_SHOWN_TYPES = ["image/svg+xml", "text/html", "text/markdown", "image/png", "image/jpeg", "text/plain"]
-_QUANTITY, _MONEY, _SHARE = "#,##0", "#,##0", "0.0%"
 _LONGEST_COLUMN = 60
 
 
@@ -102,7 +100,6 @@ def _section(path: Path) -> tuple[str, str, str]:
     exporter = HTMLExporter(
         template_name="basic", exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
-    exporter.display_data_priority = _SHOWN_TYPES
     body, _ = exporter.from_notebook_node(notebook)
     return path.stem, heading, _demoted(body)
 

@@ -372,6 +372,17 @@ def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item:
     )
 
 
+def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
+    """How each ending item is sold out: run-out, last buy, what is left and who takes over."""
+    _needs(phase_out_plan, "phase_out_plan")
+    rows = phase_out_plan.sort_values(["phase_out_date", "item_id"])
+    columns = ["item_name", "item_id", "phase_out_date", "successor_item_id", "on_hand_qty", "remaining_demand_qty", "run_out_date"]
+    columns += ["last_buy_qty", "last_buy_date", "left_over_qty", "left_over_amt", "moved_qty"]
+    left = rows["left_over_amt"].sum()
+    title = f"{_plural(len(rows), 'item is', 'items are')} ending; {short(left, MONEY)} of stock would be left over"
+    return _view(rows[columns], title, "Left over = stock − demand until the last day of sale, at standard cost.", "No item is ending.")
+
+
 def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
     """Items with more stock than demand will take, most money first."""
     _needs(excess_stock, "excess_stock")
@@ -730,6 +741,12 @@ def bottlenecks(binding_limit: pd.DataFrame, top: int = 12) -> pd.DataFrame:
         "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
         "No limit stops this plan: all demand is served without one binding.",
     )
+
+
+def bottleneck_sentences(binding_limit: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """The same limits in words."""
+    ranked = bottlenecks(binding_limit, top)
+    return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
 def purchases(purchase_plan: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,452 @@
+"""A small invented company in every table of the declaration, for tests of views, charts and reports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sop_workbench import finance, tables
+from sop_workbench.settings import Settings
+
+SETTINGS = Settings(company="Nordlicht Räder", currency="EUR", brand_colour="#0b5394")
+FAMILIES = ("City bikes", "Mountain bikes", "Helmets")
+REGIONS = ("North", "South")
+PERIODS = pd.date_range("2026-10-01", periods=12, freq="MS")
+PAST = pd.date_range("2023-10-01", periods=36, freq="MS")
+
+
+def _rows(name: str, rows: list[dict]) -> pd.DataFrame:
+    return tables.validate(name, pd.DataFrame(rows, columns=list(tables.table(name).columns)))
+
+
+def _grid(**axes) -> pd.DataFrame:
+    return pd.MultiIndex.from_product(axes.values(), names=axes.keys()).to_frame(index=False)
+
+
+def all_frames() -> dict[str, pd.DataFrame]:
+    """Every table the notebooks show, coherent with each other."""
+    rng = np.random.default_rng(7)
+    frames = {name: tables.table(name).empty() for name in tables.all_tables()}
+    frames |= _master()
+    frames |= _demand(frames, rng)
+    frames |= _supply(frames, rng)
+    frames |= _money(frames)
+    frames |= _process(frames, rng)
+    return {name: tables.validate(name, frame) if len(frame) else frame for name, frame in frames.items()}
+
+
+def _master() -> dict[str, pd.DataFrame]:
+    item = [
+        {
+            "item_id": f"I{n:02d}",
+            "item_name": f"{FAMILIES[n % 3][:-1]} {n:02d}",
+            "item_type": "finished",
+            "family": FAMILIES[n % 3],
+            "category": "Bikes" if n % 3 < 2 else "Wear",
+            "standard_cost_amt": 100.0 + 20 * n,
+            "launch_date": pd.Timestamp("2026-06-01") if n == 8 else None,
+            "phase_out_date": pd.Timestamp("2027-03-31") if n == 7 else None,
+            "successor_item_id": "I08" if n == 7 else None,
+            "like_item_id": "I02" if n == 8 else None,
+        }
+        for n in range(9)
+    ]
+    market = [
+        {"market_id": f"M{n}", "market_name": f"{r} {c}", "region": r, "channel": c, "priority": n + 1}
+        for n, (r, c) in enumerate((r, c) for r in REGIONS for c in ("dealers", "web"))
+    ]
+    resource = [
+        {"resource_id": f"R{n}", "resource_name": name, "location_id": "P1"}
+        for n, name in enumerate(("Frame welding", "Final assembly", "Paint"))
+    ]
+    return {"item": _rows("item", item), "market": _rows("market", market), "resource": _rows("resource", resource)}
+
+
+def _demand(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    history = _grid(item_id=frames["item"]["item_id"], market_id=frames["market"]["market_id"], period=PAST)
+    month = history["period"].dt.month
+    level = 40 + 12 * history["item_id"].str[1:].astype(int)
+    history["ordered_qty"] = (level * (1 + 0.3 * np.sin(month / 12 * 2 * np.pi)) * rng.uniform(0.85, 1.15, len(history))).round()
+    history = history.assign(
+        shipped_qty=history["ordered_qty"], on_time_qty=history["ordered_qty"] * 0.96, net_sales_amt=history["ordered_qty"] * 300
+    )
+    ahead = _grid(item_id=frames["item"]["item_id"], market_id=frames["market"]["market_id"], period=PERIODS)
+    level = 44 + 12 * ahead["item_id"].str[1:].astype(int)
+    ahead["demand_qty"] = level * (1 + 0.3 * np.sin(ahead["period"].dt.month / 12 * 2 * np.pi))
+    consensus = ahead.assign(
+        low_qty=ahead["demand_qty"] * 0.7, high_qty=ahead["demand_qty"] * 1.3, price_amt=300.0, revenue_amt=ahead["demand_qty"] * 300
+    )
+    forecast = consensus.assign(forecast_qty=ahead["demand_qty"], model="mean of 3")[list(tables.table("statistical_forecast").columns)]
+    streams = pd.concat(
+        [
+            ahead.assign(stream=name, demand_qty=ahead["demand_qty"] * factor)
+            for name, factor in (("statistical", 1.0), ("sales", 1.12), ("marketing", 0.95))
+        ]
+    )
+    young = forecast[forecast["item_id"] == "I08"].assign(method="like item", like_item_id="I02")
+    errors = [
+        {"model": m, "level": level, "member": "all", "wape_ratio": w, "bias_ratio": b, "actual_qty": 9000.0}
+        for level in ("total", "item_id × market_id")
+        for m, w, b in (("Theta", 0.21, -0.02), ("Mean", 0.19, 0.01), ("Naive", 0.31, 0.04), ("Prophet", 0.27, 0.09))
+    ]
+    stairs = [
+        {"stair": s, "sequence": i, "wape_ratio": w, "bias_ratio": b, "gain_over_previous_ratio": g, "gain_over_naive_ratio": n}
+        for i, (s, w, b, g, n) in enumerate(
+            (
+                ("naive", 0.31, 0.02, np.nan, 0.0),
+                ("statistical", 0.21, 0.0, 0.10, 0.10),
+                ("sales", 0.24, 0.08, -0.03, 0.07),
+                ("consensus", 0.19, 0.01, 0.05, 0.12),
+            )
+        )
+    ]
+    weights = [
+        {"stream": s, "wape_ratio": w, "bias_ratio": b, "weight_ratio": r, "evidence": "6 locked cycles"}
+        for s, w, b, r in (("statistical", 0.21, 0.0, 0.55), ("sales", 0.26, 0.12, 0.3), ("marketing", 0.33, -0.05, 0.15))
+    ]
+    corrections = [
+        {
+            "item_id": "I01",
+            "market_id": "M0",
+            "period": PAST[20],
+            "kind": "stockout",
+            "raw_qty": 3.0,
+            "suggested_qty": 55.0,
+            "evidence": "no stock on 22 of 30 days",
+            "status": "proposed",
+        },
+        {
+            "item_id": "I03",
+            "market_id": "M1",
+            "period": PAST[30],
+            "kind": "outlier",
+            "raw_qty": 600.0,
+            "suggested_qty": 80.0,
+            "evidence": "7 deviations above the season",
+            "status": "proposed",
+        },
+    ]
+    issues = [
+        {
+            "rule": "negative_price",
+            "severity": "blocks",
+            "table": "price",
+            "keys": "item_id=I01",
+            "count": 2,
+            "value": "-3.0",
+            "remedy": "enter a price of 0 or more",
+        },
+        {
+            "rule": "price_missing",
+            "severity": "warns",
+            "table": "price",
+            "keys": "item_id=I05 market_id=M2",
+            "count": 14,
+            "value": "",
+            "remedy": "enter a price",
+        },
+        {
+            "rule": "period_gap",
+            "severity": "info",
+            "table": "sales_history",
+            "keys": "item_id=I04",
+            "count": 3,
+            "value": "2025-02",
+            "remedy": "say whether nothing was ordered",
+        },
+    ]
+    overrides = [
+        {
+            "record_id": "1",
+            "by": "A. Sommer",
+            "at": pd.Timestamp("2026-09-20"),
+            "why": "tender won",
+            "item_id": "I02",
+            "family": "",
+            "market_id": "M1",
+            "region": "",
+            "period": PERIODS[2],
+            "kind": "add",
+            "value": 120.0,
+        }
+    ]
+    return {
+        "sales_history": history,
+        "consensus_demand": consensus,
+        "statistical_forecast": forecast,
+        "demand_stream": streams,
+        "launch_forecast": young,
+        "forecast_error": _rows("forecast_error", errors),
+        "forecast_value_added": _rows("forecast_value_added", stairs),
+        "stream_weight": _rows("stream_weight", weights),
+        "history_correction": _rows("history_correction", corrections),
+        "issue": _rows("issue", issues),
+        "demand_adjustment": _rows("demand_adjustment", overrides),
+    }
+
+
+def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    consensus = frames["consensus_demand"]
+    short = np.where(consensus["period"].isin(PERIODS[5:8]) & (consensus["market_id"] == "M3"), 0.6, 1.0)
+    unmet = consensus[["item_id", "market_id", "period", "demand_qty", "price_amt"]].assign(
+        served_qty=consensus["demand_qty"] * short, backlog_qty=0.0
+    )
+    unmet["lost_qty"] = unmet["demand_qty"] - unmet["served_qty"]
+    unmet["lost_revenue_amt"] = unmet["lost_qty"] * unmet["price_amt"]
+    load = _grid(resource_id=frames["resource"]["resource_id"], period=PERIODS)
+    load["regular_hours"], load["overtime_hours"] = 1000.0, 100.0
+    load["load_hours"] = 700 + 150 * load["resource_id"].str[1:].astype(int) + 260 * load["period"].isin(PERIODS[5:8])
+    load["utilisation_ratio"] = load["load_hours"] / load["regular_hours"]
+    load = load.assign(demonstrated_hours=950.0, is_overloaded=load["load_hours"] > 1100)
+    used = load.assign(
+        used_hours=load["load_hours"].clip(upper=1000), overtime_used_hours=(load["load_hours"] - 1000).clip(0, 100), hour_price_amt=0.0
+    )
+    stock = _grid(item_id=frames["item"]["item_id"], location_id=["W1"], period=PERIODS)
+    stock = stock.merge(frames["item"][["item_id", "standard_cost_amt"]], on="item_id")
+    for column in tables.table("inventory_projection").columns:
+        if column.endswith("_qty"):
+            stock[column] = 0.0
+    stock["closing_qty"] = rng.uniform(60, 160, len(stock)).round()
+    stock = stock.assign(target_qty=110.0, safety_stock_qty=60.0, value_amt=stock["closing_qty"] * stock["standard_cost_amt"])
+    made = _grid(item_id=frames["item"]["item_id"], location_id=["P1"], period=PERIODS).assign(production_qty=200.0, subcontract_qty=0.0)
+    bought = _grid(item_id=["I00", "I03"], supplier_id=["S1", "S2"], location_id=["P1"], period=PERIODS[:6])
+    bought = bought.assign(receipt_period=bought["period"] + pd.DateOffset(months=1), purchase_qty=500.0, purchase_cost_amt=12_500.0)
+    limits = [
+        {
+            "limit": "capacity",
+            "member": "Final assembly",
+            "period": p,
+            "unit": "hours",
+            "limit_qty": 1100.0,
+            "price_amt": 85.0,
+            "money_amt": 93_500.0,
+            "sentence": f"One more hour of Final assembly in {p:%b %Y} is worth 85 EUR.",
+        }
+        for p in PERIODS[5:8]
+    ]
+    return {
+        "unmet_demand": unmet,
+        "capacity_load": load,
+        "resource_plan": used,
+        "inventory_projection": stock,
+        "supply_plan": made,
+        "purchase_plan": bought,
+        "binding_limit": _rows("binding_limit", limits),
+    }
+
+
+def _money(frames: dict) -> dict[str, pd.DataFrame]:
+    unmet = (
+        frames["unmet_demand"]
+        .merge(frames["item"][["item_id", "family", "standard_cost_amt"]], on="item_id")
+        .merge(frames["market"][["market_id", "region"]], on="market_id")
+    )
+    unmet = unmet.assign(
+        demand_amt=unmet["demand_qty"] * unmet["price_amt"],
+        revenue_amt=unmet["served_qty"] * unmet["price_amt"],
+        cogs_amt=unmet["served_qty"] * unmet["standard_cost_amt"],
+    )
+    money = unmet.groupby(["family", "region", "period"], as_index=False)[["demand_amt", "revenue_amt", "cogs_amt"]].sum()
+    for column in tables.table("financial_projection").columns:
+        if column not in money:
+            money[column] = 0.0
+    money["purchase_cost_amt"], money["labour_cost_amt"], money["overtime_cost_amt"] = (
+        money["cogs_amt"] * 0.6,
+        money["cogs_amt"] * 0.3,
+        4000.0,
+    )
+    money["profit_amt"] = money["revenue_amt"] - money["purchase_cost_amt"] - money["labour_cost_amt"] - money["overtime_cost_amt"]
+    money = money.assign(gross_margin_amt=money["revenue_amt"] - money["cogs_amt"], inventory_amt=money["cogs_amt"] * 1.5)
+    budget = money[["family", "region", "period"]].assign(
+        volume_qty=1000.0, revenue_amt=money["demand_amt"] * np.where(money["family"] == "Helmets", 0.95, 1.08), margin_amt=np.nan
+    )
+    cash = pd.DataFrame(
+        {
+            "period": PERIODS,
+            "collected_amt": 900_000.0,
+            "paid_amt": 850_000.0,
+            "operating_cash_amt": 50_000.0,
+            "opening_cash_amt": 0.0,
+            "closing_cash_amt": np.linspace(100_000, -60_000, 12),
+            "receivable_amt": 1e6,
+            "payable_amt": 6e5,
+            "is_low_point": [False] * 11 + [True],
+            "basis": "Opening balance from the settings.",
+        }
+    )
+    gap = finance.budget_gap(money[list(tables.table("financial_projection").columns)], tables.validate("budget", budget))
+    return {"financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
+
+
+def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    classes = [
+        {
+            "item_id": i,
+            "family": f,
+            "abc": "AAABBBCCC"[n],
+            "xyz": "XYZXYZXXY"[n],
+            "demand_pattern": "smooth",
+            "lifecycle": "phase_out" if n == 7 else "launch" if n == 8 else "mature",
+            "revenue_amt": 900_000.0 / (n + 1),
+            "margin_amt": 300_000.0 / (n + 1) - 40_000,
+            "demand_qty": 900.0 + 100 * n,
+            "variation_ratio": 0.3,
+            "demand_interval": 1.0,
+        }
+        for n, (i, f) in enumerate(zip(frames["item"]["item_id"], frames["item"]["family"], strict=True))
+    ]
+    excess = [
+        {
+            "item_id": "I07",
+            "item_name": "Mountain bike 07",
+            "family": "Mountain bikes",
+            "lifecycle": "phase_out",
+            "on_hand_qty": 800.0,
+            "forward_demand_qty": 300.0,
+            "excess_qty": 500.0,
+            "excess_amt": 120_000.0,
+            "cover_months": 16.0,
+            "reason": "beyond 6 months of demand",
+        }
+    ]
+    ending = [
+        {
+            "item_id": "I07",
+            "item_name": "Mountain bike 07",
+            "family": "Mountain bikes",
+            "phase_out_date": pd.Timestamp("2027-03-31"),
+            "successor_item_id": "I08",
+            "on_hand_qty": 800.0,
+            "remaining_demand_qty": 300.0,
+            "run_out_date": pd.NaT,
+            "last_buy_qty": 0.0,
+            "last_buy_date": pd.Timestamp("2027-01-31"),
+            "left_over_qty": 500.0,
+            "left_over_amt": 120_000.0,
+            "moved_qty": 250.0,
+        }
+    ]
+    measures = (
+        ("Revenue", "reporting currency", 8e6),
+        ("Profit of the plan", "reporting currency", 1.2e6),
+        ("Overtime cost", "reporting currency", 9e4),
+        ("Fill rate", "ratio", 0.96),
+    )
+    scenarios = [
+        {
+            "scenario": s,
+            "measure": m,
+            "sequence": q,
+            "unit": u,
+            "value": v * f,
+            "delta": v * f - v,
+            "levers": "" if s == "base" else f"capacity × {f}",
+            "is_feasible": True,
+        }
+        for s, f in (("base", 1.0), ("second shift", 1.04), ("supplier fails", 0.93))
+        for q, (m, u, v) in enumerate(measures)
+    ]
+    kpis = [
+        {
+            "kpi": k,
+            "level": "total",
+            "member": "all",
+            "period": PERIODS[0],
+            "value": v,
+            "unit": u,
+            "target": t,
+            "status": s,
+            "formula": f,
+            "reason": "as told",
+        }
+        for k, v, u, t, s, f in (
+            ("fill_rate", 0.93, "ratio", 0.95, "amber", "on-time quantity / ordered quantity"),
+            ("gross_margin", 0.41, "ratio", np.nan, "none", "(revenue − COGS) / revenue"),
+            ("wape", 0.42, "ratio", 0.35, "red", "Σ|A−F| / ΣA"),
+            ("days_of_inventory", 64.2, "days", np.nan, "none", "365 / turns"),
+            ("utilisation", 0.9, "ratio", 0.95, "green", "load / capacity"),
+        )
+    ]
+    opened = [
+        {
+            "sequence": 1,
+            "question": "Add a second shift in final assembly from March to May?",
+            "options": "second shift: +0.3M; overtime only: +0.1M; nothing: 0",
+            "recommendation": "second shift",
+            "money_amt": 320_000.0,
+            "level": "general manager",
+        }
+    ]
+    plans = _grid(
+        stream=["consensus", "sales"],
+        lock=pd.date_range("2026-06-01", periods=4, freq="MS"),
+        item_id=frames["item"]["item_id"],
+        market_id=["M0"],
+        period=PAST[-3:],
+    )
+    plans = plans[plans["period"] >= plans["lock"]]
+    deviation = plans.merge(frames["item"][["item_id", "family"]], on="item_id").assign(
+        plan_cycle_id=plans["lock"].dt.strftime("%Y-%m").to_numpy(), plan_qty=100.0, lag=1
+    )
+    deviation["lag"] = (deviation["period"].dt.month - deviation["lock"].dt.month).astype("int64")
+    deviation["actual_qty"] = rng.uniform(70, 125, len(deviation)).round()
+    deviation["deviation_qty"] = deviation["actual_qty"] - deviation["plan_qty"]
+    waterfall = deviation.groupby(["stream", "plan_cycle_id", "period", "lag"], as_index=False)["plan_qty"].sum()
+    actual = (
+        deviation.groupby(["stream", "period"], as_index=False)["actual_qty"]
+        .mean()
+        .rename(columns={"actual_qty": "plan_qty"})
+        .assign(plan_cycle_id="actual", lag=np.nan)
+    )
+    actual["plan_qty"] *= 9
+    lags = deviation.groupby(["stream", "lag"], as_index=False)["actual_qty"].sum().assign(wape_ratio=0.2, bias_ratio=0.03)
+    lags["wape_ratio"] += 0.02 * lags["lag"]
+    causes = [
+        {"measure": "revenue_amt", "level": "family", "member": f, "deviation_amt": a, "share_ratio": a / -90_000}
+        for f, a in zip(FAMILIES, (-70_000.0, -40_000.0, 20_000.0), strict=True)
+    ]
+    grid = _grid(family=FAMILIES, period=[*PAST[-3:], *PERIODS[:6]]).assign(
+        plan_cycle_id="2026-06", sales_plan_qty=1000.0, production_plan_qty=980.0, inventory_plan_qty=400.0
+    )
+    for column in tables.table("family_grid").columns:
+        if column not in grid:
+            grid[column] = np.where(grid["period"].isin(PAST), 10.0, np.nan)
+    alerts = [
+        {
+            "alert": "stock below safety stock",
+            "level": "item_id",
+            "member": "I03",
+            "period": PERIODS[3],
+            "value": 20.0,
+            "tolerance": 60.0,
+            "sentence": "I03 falls below its safety stock in January 2027.",
+        }
+    ]
+    risks = [
+        {
+            "record_id": "1",
+            "by": "M. Frey",
+            "at": pd.Timestamp("2026-09-18"),
+            "why": "supplier letter",
+            "title": "Fork supplier late",
+            "kind": "risk",
+            "money_amt": -400_000.0,
+            "probability_ratio": 0.3,
+            "owner": "purchasing",
+        }
+    ]
+    return {
+        "item_class": _rows("item_class", classes),
+        "excess_stock": _rows("excess_stock", excess),
+        "phase_out_plan": _rows("phase_out_plan", ending),
+        "scenario_comparison": _rows("scenario_comparison", scenarios),
+        "kpi": _rows("kpi", kpis),
+        "open_decision": _rows("open_decision", opened),
+        "plan_deviation": deviation,
+        "plan_waterfall": pd.concat([waterfall, actual]),
+        "plan_error_by_lag": lags,
+        "root_cause": _rows("root_cause", causes),
+        "family_grid": grid,
+        "alert": _rows("alert", alerts),
+        "risk": _rows("risk", risks),
+    }

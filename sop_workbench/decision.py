@@ -1,15 +1,225 @@
-"""What this cycle has to decide: gaps, bottlenecks and shortages as questions with options and money."""
+"""What this cycle has to decide: gaps, bottlenecks, shortages, excess and risks as questions with options and money.
+
+Who decides follows from the money at stake, measured against the plan's revenue: within a tenth of the tolerance
+`budget_gap_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting.
+"""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from sop_workbench.settings import Settings
+from sop_workbench.tables import table, validate
+
+_BASE = "base"
+_BOTTLENECKS_SHOWN = 5
+_FAMILIES_SHOWN = 4
+_RISKS_SHOWN = 2
+_NAMES_SHOWN = 3
+_STEP_SHARE = 0.1
+_MORE = 0.10
+_EASE = {
+    "capacity": "an extra shift, overtime, work moved to another line or a subcontractor",
+    "overtime": "an extra shift, work moved to another line or a subcontractor",
+    "supplier": "a larger contract or a second source",
+    "storage": "rented space or a smaller pre-build",
+    "lane": "a second carrier or another warehouse",
+    "subcontracting": "a larger contract with the subcontractor",
+}
+_CAPACITY_LIMITS = {"capacity": "hours", "overtime": "overtime hours", "crew": "crew hours", "crew overtime": "crew overtime"}
 
 
 def open_decisions(
     budget_gap: pd.DataFrame, binding_limit: pd.DataFrame, unmet_demand: pd.DataFrame, excess_stock: pd.DataFrame,
     scenario_comparison: pd.DataFrame, alerts: pd.DataFrame, settings: Settings,
 ) -> pd.DataFrame:
-    """Decisions of the cycle, by money at stake; returns `open_decision`."""
-    raise NotImplementedError
+    """List the decisions of the cycle by money at stake, each with options, a recommendation and who decides.
+
+    Money at stake: of a family below budget its gap; of a bottleneck what ten per cent more of it would earn at most (price
+    of one more unit × a tenth of the limit, over the periods it binds); of unserved demand its revenue; of excess its stock at
+    standard cost; of a risk the profit its scenario loses. A family off plan twice running has no money of its own and comes last.
+
+    Parameters
+    ----------
+    budget_gap, binding_limit, unmet_demand, excess_stock, scenario_comparison, alerts : DataFrame
+        Result tables of the cycle; an empty one gives no decision of its kind.
+    settings : Settings
+        Tolerances, currency and the owners of the steps.
+
+    Returns
+    -------
+    DataFrame
+        The `open_decision` table, largest money first.
+    """
+    profits = _scenario_profits(scenario_comparison)
+    found = [
+        *_family_gaps(budget_gap, settings),
+        *_bottlenecks(binding_limit, profits, settings),
+        *_shortage(unmet_demand, scenario_comparison, settings),
+        *_excess(excess_stock, settings),
+        *_risks(profits, settings),
+        *_change_requests(alerts),
+    ]
+    if not found:
+        return table("open_decision").empty()
+    revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
+    rows = pd.DataFrame(found).sort_values(["money_amt", "question"], ascending=[False, True], na_position="last", ignore_index=True)
+    rows["level"] = [_who(row["money_amt"], revenue, row["step"], settings) for row in rows.to_dict("records")]
+    return validate("open_decision", rows.drop(columns="step").assign(sequence=range(1, len(rows) + 1)))
+
+
+def _family_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
+    """Families further below budget than the tolerance."""
+    sums = budget_gap.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
+    below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]].nsmallest(_FAMILIES_SHOWN, "gap_amt")
+    decisions = []
+    for family, row in below.iterrows():
+        gap, share = _money(-row["gap_amt"], settings), -row["gap_amt"] / row["budget_revenue_amt"] if row["budget_revenue_amt"] else 1.0
+        side = "below" if row["demand_gap_amt"] < 0 else "above"
+        demand = f"demand is {_money(abs(row['demand_gap_amt']), settings)} {side} budget"
+        supply = f"supply cannot serve {_money(-row['supply_gap_amt'], settings)}"
+        is_demand = row["demand_gap_amt"] < row["supply_gap_amt"]
+        decisions.append({
+            "question": f"{family} stands {gap} ({share:.0%}) below budget: close the gap or lower the estimate?",
+            "options": f"demand actions ({demand}); release supply ({supply}); lower the estimate by {gap}",
+            "recommendation": f"{demand} and {supply}: " + ("ask sales for actions with dates, lower the estimate by what they do not cover"
+                                                            if is_demand else "decide on the bottlenecks first, then on the estimate"),
+            "money_amt": -row["gap_amt"], "step": "04_financial_review",
+        })
+    return decisions
+
+
+def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: Settings) -> list[dict]:
+    """The limits whose easing would earn most."""
+    rows = binding_limit[binding_limit["money_amt"] > 0]
+    groups = rows.groupby(["limit", "member"]).agg(
+        money=("money_amt", "sum"), best=("price_amt", "max"), start=("period", "min"), end=("period", "max"), count=("period", "nunique"))
+    decisions = []
+    for (limit, member), row in groups.nlargest(_BOTTLENECKS_SHOWN, "money").iterrows():
+        money = row["money"] * _MORE
+        what = _CAPACITY_LIMITS.get(limit, limit)
+        options = _levers_on(str(member), profits, settings)
+        fitting = options[options["delta"] > 0]
+        text = "; ".join(options["text"]) or f"no scenario eases it yet; think of {_EASE.get(str(limit), 'easing the limit')}"
+        advice = (f"{fitting['scenario'].iloc[0]} earns most ({fitting['text'].iloc[0]})" if len(fitting) else
+                  f"run a scenario that eases it; ten per cent more earns up to {_money(money, settings)}")
+        decisions.append({
+            "question": f"{member} is out of {what} in {row['count']} periods ({_span(row['start'], row['end'])}), one more is worth up to "
+                        f"{row['best']:,.0f} {settings.currency}: ease it?",
+            "options": text, "recommendation": advice, "money_amt": money, "step": "03_supply_review",
+        })
+    return decisions
+
+
+def _levers_on(member: str, profits: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Scenarios with a lever that names the limit's member, best first."""
+    words = [word for word in member.replace("→", " ").split() if word not in ("at", "from", "to", "in")]
+    is_named = profits["levers"].map(lambda text: any(word in text for word in words))
+    named = profits[is_named].sort_values(["delta", "scenario"], ascending=[False, True])
+    return named.assign(text=[f"{s}: profit {_signed(d, settings)}" for s, d in zip(named["scenario"], named["delta"], strict=True)])
+
+
+def _shortage(unmet_demand: pd.DataFrame, scenario_comparison: pd.DataFrame, settings: Settings) -> list[dict]:
+    """Demand that the plan does not serve."""
+    lost = unmet_demand["lost_revenue_amt"].sum()
+    if not lost > 0:
+        return []
+    items = unmet_demand.groupby("item_id")["lost_revenue_amt"].sum().nlargest(_NAMES_SHOWN)
+    markets = unmet_demand.groupby("market_id")["lost_revenue_amt"].sum().nlargest(_NAMES_SHOWN)
+    helps = scenario_comparison[(scenario_comparison["measure"] == "lost revenue") & (scenario_comparison["delta"] < 0)]
+    helps = helps.sort_values(["delta", "scenario"])
+    options = [f"{s}: {_money(-d, settings)} less is lost" for s, d in zip(helps["scenario"], helps["delta"], strict=True)]
+    return [{
+        "question": f"{_money(lost, settings)} of demand cannot be served, most of it {_names(items)}: who goes short?",
+        "options": "; ".join([*options, f"accept the plan's allocation: {_names(markets)} lose most"]),
+        "recommendation": f"{helps['scenario'].iloc[0]} saves most of it; tell the markets that stay short" if len(helps) else
+                          "no scenario serves more: confirm the allocation and tell the markets concerned",
+        "money_amt": lost, "step": "03_supply_review",
+    }]
+
+
+def _excess(excess_stock: pd.DataFrame, settings: Settings) -> list[dict]:
+    """Stock beyond the cover limit, by stage of life: ended items are another decision than slow ones."""
+    decisions = []
+    rows = excess_stock[excess_stock["excess_amt"] > 0]
+    for stage, part in rows.groupby("lifecycle"):
+        is_over = stage in ("ended", "phase_out")
+        money, largest = part["excess_amt"].sum(), part.nlargest(_NAMES_SHOWN, "excess_amt").set_index("item_name")["excess_amt"]
+        kind = {"ended": "items no longer sold", "phase_out": "items being phased out"}.get(str(stage), f"{stage} items")
+        decisions.append({
+            "question": f"{_money(money, settings)} lie in excess stock of {len(part)} {kind} ({_names(largest)}): what becomes of it?",
+            "options": "sell off at a discount; offer to service and spare parts; write off" if is_over else
+                       "stop replenishment until cover is back at the limit; move it to markets that are short; promote it",
+            "recommendation": "set a sell-off price and a date for the write-off of the rest" if is_over else
+                              "stop replenishment first: it costs nothing",
+            "money_amt": money, "step": "01_product_review",
+        })
+    return decisions
+
+
+def _risks(profits: pd.DataFrame, settings: Settings) -> list[dict]:
+    """Scenarios that lose most against base: worth preparing for."""
+    worst = profits[profits["delta"] < 0].nsmallest(_RISKS_SHOWN, "delta")
+    decisions = [{
+        "question": f"{row.scenario} would cost {_money(-row.delta, settings)} of profit ({row.levers}): prepare for it?",
+        "options": "prepare a response now; enter it in the risk register with a trigger; accept it",
+        "recommendation": "name an owner and the trigger at which the response starts",
+        "money_amt": -row.delta, "step": "05_pre_sop",
+    } for row in worst.itertuples()]
+    impossible = profits[~profits["is_feasible"]]
+    return decisions + [{
+        "question": f"{row.scenario} has no feasible plan ({row.levers}): which limit may give way?",
+        "options": "relax one of the limits named in its issue list; give the scenario up",
+        "recommendation": "read the clashing limits before anything is promised", "money_amt": float("nan"), "step": "05_pre_sop",
+    } for row in impossible.itertuples()]
+
+
+def _change_requests(alerts: pd.DataFrame) -> list[dict]:
+    """Families off plan twice running: their plan has to change."""
+    twice = alerts[alerts["sentence"].str.contains("change request")] if len(alerts) else alerts
+    return [{
+        "question": f"{row.member} is off plan twice running: change its plan?",
+        "options": "take the new level into the next cycle; keep the plan and name what will bring it back",
+        "recommendation": row.sentence, "money_amt": float("nan"), "step": "02_demand_review",
+    } for row in twice.itertuples()]
+
+
+def _scenario_profits(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
+    """Profit of every scenario against base: scenario, delta, levers, is_feasible."""
+    rows = scenario_comparison[(scenario_comparison["measure"] == "profit") & (scenario_comparison["scenario"] != _BASE)]
+    return rows[["scenario", "delta", "levers", "is_feasible"]].sort_values("scenario", ignore_index=True)
+
+
+def _who(money: float, revenue: float, step: str, settings: Settings) -> str:
+    limit = settings.tolerances.budget_gap_ratio * revenue
+    if money > limit:
+        return "Executive S&OP"
+    if money > _STEP_SHARE * limit:
+        return "Management review (pre-S&OP)"
+    return settings.steps[step].owner if step in settings.steps else f"Owner of {step[3:].replace('_', ' ')}"
+
+
+def _money(amount: float, settings: Settings) -> str:
+    """Money as people say it.
+
+    Examples
+    --------
+    >>> _money(1_234_567, Settings(company="Demo")), _money(950, Settings(company="Demo"))
+    ('1.23 M EUR', '950 EUR')
+    """
+    size, letter = next(((size, letter) for size, letter in ((1e6, " M"), (1e3, " k")) if abs(amount) >= size), (1.0, ""))
+    scaled = amount / size
+    digits = 0 if abs(scaled) >= 99.95 or not letter else 1 if abs(scaled) >= 9.995 else 2
+    return f"{scaled:,.{digits}f}{letter} {settings.currency}"
+
+
+def _signed(amount: float, settings: Settings) -> str:
+    return ("+" if amount >= 0 else "−") + _money(abs(amount), settings)
+
+
+def _names(amounts: pd.Series) -> str:
+    return ", ".join(str(name) for name in amounts.index)
+
+
+def _span(start: pd.Timestamp, end: pd.Timestamp) -> str:
+    return f"{start:%b %Y}" if start == end else f"{start:%b %Y} to {end:%b %Y}"

@@ -5,7 +5,7 @@ without one is read whole from the file (or database table) of its own name.
 
 **What a query sees.** Over files, every CSV, TSV, TXT, Parquet, XLSX or XLSM file of `sources.folder` (and of its
 direct sub-folders) is a view named by the file's stem; a workbook of several sheets gives one view
-`<stem>_<sheet>` for each. Files that no query names are not read.
+`<stem>_<sheet>` for each (just `<stem>` for a sheet of the file's own name, as in the templates). Files that no query names are not read.
 
 **Parameters**, on both engines, bound only where a query mentions them:
 
@@ -146,11 +146,10 @@ def load_inputs(settings: Settings, workspace: Path | str, as_of: pd.Timestamp) 
 def load_documents(settings: Settings, workspace: Path | str, as_of: pd.Timestamp) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Load the booked documents (orders, receipts …) that the company's sources have; the others are left out.
 
-    Same parameters, findings and order of rows as :func:`load_inputs`.
+    Same parameters, findings and order of rows as :func:`load_inputs`, but nothing is converted: the
+    checks judge documents as they were booked.
     """
-    loaded, issues = _load(["item", *tables.names("document")], settings, Path(workspace), as_of)
-    del loaded["item"]  # read for its base units only; its findings belong to the inputs
-    return loaded, issues[issues["table"] != "item"].reset_index(drop=True)
+    return _load(tables.names("document"), settings, Path(workspace), as_of)
 
 
 # ------------------------------------------------------------------ one table after the other
@@ -198,7 +197,7 @@ def _finished(declared: tables.Table, raw: pd.DataFrame, settings: Settings, ite
     if frame.empty and not declared.is_optional and declared.group == "input":
         severity = "warns" if declared.name in _MAY_BE_EMPTY else "blocks"
         findings.append(tables.finding("empty_table", severity, declared.name, "", 0, "", f"deliver rows for {declared.name}, or check its query"))
-    for step in (_in_base_units, _in_reporting_currency, _in_buckets):
+    for step in () if declared.group == "document" else (_in_base_units, _in_reporting_currency, _in_buckets):
         frame, more = step(declared, frame, settings, item)
         findings += more
     return _sorted(declared, frame), findings
@@ -480,7 +479,9 @@ def _view_names(path: Path) -> list[tuple[str, str | None]]:
         sheets = _workbook(path).sheetnames
     except Exception:  # openpyxl raises whatever the broken archive or XML raises; told when the file is used
         return [(path.stem, None)]
-    return [(path.stem, sheets[0])] if len(sheets) == 1 else [(f"{path.stem}_{sheet}", sheet) for sheet in sheets]
+    if len(sheets) == 1:
+        return [(path.stem, sheets[0])]
+    return [(path.stem if sheet.casefold() == path.stem.casefold() else f"{path.stem}_{sheet}", sheet) for sheet in sheets]
 
 
 def _workbook(path: Path) -> openpyxl.Workbook:

@@ -208,19 +208,18 @@ def _copy_company(source: Path, target: Path) -> None:
 
 
 def _write_blank(target: Path) -> None:
-    """`sop.yaml`, one CSV with its header row per input table, the same as Excel with units and meaning, and empty folders."""
+    """`sop.yaml`, empty folders, and one Excel template per input table: fill it in and put it into `extract/`."""
     from sop_workbench import tables
 
     (target / "sop.yaml").write_text(_BLANK_SETTINGS, encoding="utf-8")
     for name in ("sql", "scenarios", "extract", "templates"):
         (target / name).mkdir()
     for name in tables.names("input"):
-        declared = tables.table(name)
-        (target / "extract" / f"{name}.csv").write_text(",".join(declared.columns) + "\n", encoding="utf-8")
-        _write_template(target / "templates" / f"{name}.xlsx", declared)
+        _write_template(target / "templates" / f"{name}.xlsx", tables.table(name))
 
 
 def _write_template(path: Path, declared: tables.Table) -> None:
+    """A sheet with the header row, and one with type, unit and meaning of each column."""
     import pandas as pd
 
     meaning = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Read a company's own data into the input tables: SQL over files by DuckDB, or over its database by SQLAlchemy.
+r"""Read a company's own data into the input tables: SQL over files by DuckDB, or over its database by SQLAlchemy.
 
 One `<sql folder>/<table>.sql` per table says how the company's extract becomes the table. A table
 without one is read whole from the file (or database table) of its own name.
@@ -24,7 +24,7 @@ One wrong value therefore never disappears: it reaches the table as text and is 
 
 **Files without header, or in another form**: `<sql folder>/columns.yaml`, file stem → :class:`FileFormat`::
 
-    SalesOrderDetail: {delimiter: "\\t", quote: "", columns: [SalesOrderID, SalesOrderDetailID, OrderQty]}
+    SalesOrderDetail: {delimiter: "\t", quote: "", columns: [SalesOrderID, SalesOrderDetailID, OrderQty]}
 
 A file whose first line already holds these names is read by its own header, so one mapping serves both layouts.
 
@@ -76,7 +76,6 @@ _SAMPLE_ROWS = 10_000
 _BYTES_PER_CELL = 64  # measured peak while a table is read, conformed, checked and sorted
 _LARGEST_WORKBOOK = 64 << 20
 _UNUSUAL_DATES = (pd.Timestamp.min + pd.Timedelta(days=1), pd.Timestamp.max - pd.Timedelta(days=1))
-_MAY_BE_EMPTY = ("open_supply",)  # a company may truly have no open order
 _TOKEN = re.compile(
     r"""(?P<other>'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | ::)
         | :(?P<name>[A-Za-z_]\w*)""",
@@ -171,8 +170,7 @@ def _load(names: list[str], settings: Settings, workspace: Path, as_of: pd.Times
     except _Refused as whole:
         refused += whole.findings
         loaded = {name: tables.table(name).empty() for name in names if tables.table(name).group == "input"}
-    chosen = [{**row, "severity": settings.check_severity.get(row["rule"], row["severity"])} for row in found]
-    return loaded, tables.issue_frame(_once(refused) + chosen)
+    return loaded, tables.issue_frame(_once(refused) + [_weighed(row, settings) for row in found])
 
 
 def _read(source: _Files | _Database, declared: tables.Table, refused: list[dict]) -> pd.DataFrame | None:
@@ -194,9 +192,6 @@ def _finished(declared: tables.Table, raw: pd.DataFrame, settings: Settings, ite
     """A table conformed, converted and sorted, with what does not fit."""
     frame, issues = tables.conform(declared.name, raw)
     findings = issues.to_dict("records")
-    if frame.empty and not declared.is_optional and declared.group == "input":
-        severity = "warns" if declared.name in _MAY_BE_EMPTY else "blocks"
-        findings.append(tables.finding("empty_table", severity, declared.name, "", 0, "", f"deliver rows for {declared.name}, or check its query"))
     for step in () if declared.group == "document" else (_in_base_units, _in_reporting_currency, _in_buckets):
         frame, more = step(declared, frame, settings, item)
         findings += more
@@ -209,6 +204,12 @@ def _sorted(declared: tables.Table, frame: pd.DataFrame) -> pd.DataFrame:
     rest = [c for c in frame.columns if c not in key] if frame.duplicated(key).any() else []
     spelled = frame.assign(**{c: frame[c].astype(str) for c in rest if frame[c].dtype == object})
     return frame.loc[spelled.sort_values(key + rest, kind="stable").index].reset_index(drop=True)
+
+
+def _weighed(found: dict, settings: Settings) -> dict:
+    """A finding about values with the severity of the settings; an unreadable source always keeps its own."""
+    chosen = settings.check_severity
+    return {**found, "severity": chosen.get(f"{found['rule']}.{found['table']}", chosen.get(found["rule"], found["severity"]))}
 
 
 def _once(findings: list[dict]) -> list[dict]:
@@ -297,10 +298,8 @@ def _frame(batches: Iterable[pa.RecordBatch], table: str, limit_mb: int) -> pd.D
         rows += batch.num_rows
         needed_mb = rows * batch.num_columns * _BYTES_PER_CELL >> 20
         if needed_mb > limit_mb:
-            raise _Refused(
-                tables.finding("too_large", "blocks", table, "", rows, f"more than {rows:,} rows, {needed_mb:,} MB",
-                               f"aggregate in the query of {table} (one row per key), or raise sources.memory_limit_mb ({limit_mb:,})")
-            )
+            remedy = f"aggregate in the query of {table} (one row per key), or raise sources.memory_limit_mb ({limit_mb:,})"
+            raise _Refused(tables.finding("too_large", "blocks", table, "", rows, f"more than {rows:,} rows, {needed_mb:,} MB", remedy))
         kept.append(pa.Table.from_batches([batch]))
     merged = pa.concat_tables(kept, promote_options="permissive")
     plain = pa.table({name: _plain(merged.column(position)) for position, name in enumerate(merged.column_names)})
@@ -340,7 +339,7 @@ class _Files:
     views: dict[str, list[dict]] = field(default_factory=dict)
 
     def holds(self, name: str) -> bool:
-        """Is there a file (or sheet) of this name?"""
+        """Tell whether there is a file (or sheet) of this name."""
         return name.casefold() in self.places
 
     def absent(self, table: str) -> dict:
@@ -400,15 +399,14 @@ class _Files:
         places = self.places[name]
         if len(places) > 1:
             shown = ", ".join(str(path.relative_to(self.folder)) for path, _ in places)
-            raise _Refused(
-                tables.finding("ambiguous_file", "blocks", table, name, len(places), shown, "keep one file of this name in the source folder")
-            )
+            remedy = "keep one file of this name in the source folder"
+            raise _Refused(tables.finding("ambiguous_file", "blocks", table, name, len(places), shown, remedy))
         return places[0]
 
     def _make_csv_view(self, table: str, path: Path, view: str) -> None:
         text_file = _text_file(table, path, self.formats.get(path.stem.casefold(), FileFormat()), self.encoding, self.scratch)
         if not text_file.columns:
-            raise _Refused(tables.finding("empty_table", "blocks", table, "", 0, path.name, f"deliver rows in {path.name}, with a header line"))
+            raise _Refused(_empty_file(table, path))
         types = _column_types(self.connection, text_file)
         selected = ", ".join(f"{_converted(text_file, c, kind)} as {_identifier(c)}" for c, kind in types.items())
         self.connection.execute(f"create view {view} as select {selected} from {text_file.scan()}")
@@ -436,7 +434,8 @@ class _Files:
             places = self.places[name]
             if self.views[name] or not _mentions(sql, name) or places[0][0].suffix.lower() not in _TEXT_FILES:
                 continue
-            for column, kind in self.connection.execute(f"select column_name, column_type from (describe {_identifier(name)})").fetchall():
+            columns = self.connection.execute(f"select column_name, column_type from (describe {_identifier(name)})").fetchall()
+            for column, kind in columns:
                 if kind == "VARCHAR" and _mentions(sql, column):
                     findings += _text_among_numbers(self.connection, table, name, column, places[0][0])
         return findings
@@ -451,12 +450,11 @@ def _files(
         raise _Refused(tables.finding("missing_folder", "blocks", "sources", "", 0, str(folder), remedy))
     limit = settings.sources.memory_limit_mb
     with tempfile.TemporaryDirectory(prefix="sop-") as scratch:
-        connection = duckdb.connect(":memory:", config={"threads": settings.compute.workers, "memory_limit": f"{limit}MB", "temp_directory": scratch})
+        options = {"threads": settings.compute.workers, "memory_limit": f"{limit}MB", "temp_directory": scratch}
+        connection = duckdb.connect(":memory:", config=options)
         try:
             shift = settings.calendar_shift_days
-            connection.execute(
-                f"create macro period_of(d) as cast(date_trunc('{settings.bucket}', cast(d as date) + ({shift})) as date)"
-            )
+            connection.execute(f"create macro period_of(d) as cast(date_trunc('{settings.bucket}', cast(d as date) + ({shift})) as date)")
             yield _Files(connection, folder, Path(scratch), queries, parameters, formats, settings.sources.encoding, limit, _places(folder))
         finally:
             connection.close()
@@ -503,7 +501,7 @@ def _sheet(table: str, path: Path, sheet: str | None) -> pa.Table:
         remedy = "open it in Excel and save it again as .xlsx without a password, or as CSV"
         raise _Refused(tables.finding("unreadable_file", "blocks", table, path.name, 0, _reason(str(fault)), remedy)) from fault
     if not rows:
-        raise _Refused(tables.finding("empty_table", "blocks", table, "", 0, path.name, f"deliver rows in {path.name}, with a header row"))
+        raise _Refused(_empty_file(table, path))
     names = {position: str(name).strip() for position, name in enumerate(rows[0]) if name not in (None, "")}
     return pa.table({name: _array([row[position] for row in rows[1:]]) for position, name in names.items()})
 
@@ -573,7 +571,7 @@ def _text_file(table: str, path: Path, given: FileFormat, encoding: str, scratch
 
 
 def _has_header(path: Path, columns: Iterable[str]) -> bool:
-    """Does the first line already hold most of these names?"""
+    """Tell whether the first line already holds most of these names."""
     names = {c.casefold() for c in columns}
     words = [word.strip(' "').casefold() for word in re.split(r"[,;\t|]", _first_text_line(path))]
     return sum(word in names for word in words) * 2 > len(words)
@@ -594,7 +592,9 @@ def _header(table: str, path: Path, line: str, delimiter: str, quote: str) -> tu
     if len(delimiter) > 1:
         words = line.split(delimiter)
     else:
-        words = next(csv.reader([line], delimiter=delimiter, quotechar=quote or None, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE))
+        words = next(
+            csv.reader([line], delimiter=delimiter, quotechar=quote or None, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE)
+        )
     names = [word.strip() or f"column{position}" for position, word in enumerate(words, start=1)]
     double = sorted({name for name in names if [n.casefold() for n in names].count(name.casefold()) > 1})
     if double:
@@ -705,7 +705,9 @@ def _text_among_numbers(connection: duckdb.DuckDBPyConnection, table: str, view:
     key = [c for c in tables.table(table).key if c in found.columns] or [c for c in found.columns if c != "csv_row"][:1]
     lines = [f"{path.name} row {row['csv_row']} {tables.key_text(found.loc[[i]], key)}" for i, row in found.iterrows()]
     values = ", ".join(found[column].astype(str))
-    return [tables.finding("not_a_number", "blocks", table, "; ".join(lines), counts[1], values, f"write a number in {column} of {path.name}")]
+    return [
+        tables.finding("not_a_number", "blocks", table, "; ".join(lines), counts[1], values, f"write a number in {column} of {path.name}")
+    ]
 
 
 # ------------------------------------------------------------------ database
@@ -723,7 +725,7 @@ class _Database:
     names: dict[str, str]
 
     def holds(self, name: str) -> bool:
-        """Is there a table or view of this name in the default schema?"""
+        """Tell whether the default schema has a table or view of this name."""
         return name.casefold() in self.names
 
     def absent(self, table: str) -> dict:
@@ -741,7 +743,7 @@ class _Database:
         sql, used = _bound(text, self.parameters, ":")
         try:
             result = self.connection.execution_options(stream_results=True).execute(sa.text(sql), used)
-            names = [str(name) for name in result.keys()]
+            names = [str(name) for name in list(result.keys())]
             yield pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
             for part in result.partitions(_BATCH_ROWS):
                 yield pa.RecordBatch.from_arrays([_array(list(values)) for values in zip(*part, strict=True)], names)
@@ -804,9 +806,14 @@ def _query_finding(table: str, path: Path | None, fault: str | None, reason: str
     column = re.search(r'[Rr]eferenced column "(.+?)" not found|column "?(\S+?)"? does not exist|no such column: (\S+)', reason)
     if column:
         name = next(group for group in column.groups() if group)
-        return tables.finding("missing_column", "blocks", table, _place(path, fault), 0, name, f"add the column {name} to the source, or correct the query")
+        remedy = f"add the column {name} to the source, or correct the query"
+        return tables.finding("missing_column", "blocks", table, _place(path, fault), 0, name, remedy)
     where = path.name if path else f"the source of {table}"
     return tables.finding("query_failed", "blocks", table, _place(path, fault), 0, reason, f"correct {where}")
+
+
+def _empty_file(table: str, path: Path) -> dict:
+    return tables.finding("empty_file", "blocks", table, "", 0, path.name, f"deliver {path.name} with a header line and rows")
 
 
 def _file_finding(table: str, path: Path, fault: str) -> dict:
@@ -841,7 +848,9 @@ def _literal(value: Path | str) -> str:
 # ------------------------------------------------------------------ units, currency, calendar
 
 
-def _in_base_units(declared: tables.Table, frame: pd.DataFrame, settings: Settings, item: pd.DataFrame | None) -> tuple[pd.DataFrame, list[dict]]:
+def _in_base_units(
+    declared: tables.Table, frame: pd.DataFrame, settings: Settings, item: pd.DataFrame | None
+) -> tuple[pd.DataFrame, list[dict]]:
     """Quantities times the unit's factor, money per unit divided by it."""
     unit = next((c for c in ("unit", "purchase_unit") if c in frame.columns), None)
     owner = next((c for c in ("item_id", "component_item_id") if c in declared.columns), None)
@@ -912,7 +921,9 @@ def _in_reporting_currency(
     return changed, [_rows_finding("currency_without_rate", "blocks", declared, frame.loc[unknown], codes, remedy)]
 
 
-def _in_buckets(declared: tables.Table, frame: pd.DataFrame, settings: Settings, item: pd.DataFrame | None) -> tuple[pd.DataFrame, list[dict]]:
+def _in_buckets(
+    declared: tables.Table, frame: pd.DataFrame, settings: Settings, item: pd.DataFrame | None
+) -> tuple[pd.DataFrame, list[dict]]:
     """Findings about periods that are not the first day of a bucket; nothing is moved silently."""
     findings = []
     for column in [c.name for c in declared.columns.values() if c.type == "date" and re.search(r"(^|_)period$", c.name)]:

@@ -200,6 +200,19 @@ class Cycle:
     store: Store
 
     @property
+    def workspace(self) -> Workspace:
+        """The workspace the cycle belongs to.
+
+        Raises
+        ------
+        SettingsError
+            When the store was opened without a workspace.
+        """
+        if self.store.folder is None:
+            raise SettingsError(f"the store {self.store.url} was opened without a workspace; use open_workspace(folder)")
+        return Workspace(self.store.folder, self.settings, self.store)
+
+    @property
     def settings(self) -> Settings:
         """Settings of the workspace.
 
@@ -235,9 +248,7 @@ class Cycle:
     @property
     def folder(self) -> Path:
         """The binder `cycles/<id>` of the workspace; made when first asked for."""
-        if self.store.folder is None:
-            raise SettingsError(f"the store {self.store.url} was opened without a workspace; use open_workspace(folder)")
-        binder = self.store.folder / "cycles" / self.id
+        binder = self.workspace.folder / "cycles" / self.id
         binder.mkdir(parents=True, exist_ok=True)
         return binder
 
@@ -261,7 +272,7 @@ class Cycle:
         return _to_frame(declared, _arrow(delta, self._filters(declared, scenario)), [])
 
     def has(self, table: str, scenario: str = BASE) -> bool:
-        """Was the table written for this cycle and scenario (even if empty)?"""
+        """Tell whether the table was written for this cycle and scenario (even if empty)."""
         return self.version(table, scenario) is not None
 
     def version(self, table: str, scenario: str = BASE) -> int | None:
@@ -388,7 +399,7 @@ class Cycle:
 
     @property
     def is_locked(self) -> bool:
-        """Is the cycle approved and closed for writing?"""
+        """Tell whether the cycle is approved and closed for writing."""
         approvals = self.store.open_delta("approval")
         return approvals is not None and _is_odd(approvals.transaction_version(self.id))
 
@@ -504,7 +515,9 @@ class Cycle:
                 _wait(attempt)
         raise StoreConflictError(f"{name} of cycle {self.id} could not be written: the store is too busy. Run the step again")
 
-    def _sign(self, table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, by: str, why: str, after: pd.Timestamp | None = None) -> pd.DataFrame:
+    def _sign(
+        self, table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, by: str, why: str, after: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
         """The rows with number, who, when and why; `after` keeps the order where clocks differ."""
         frame = pd.DataFrame([rows] if isinstance(rows, Mapping) else rows).reset_index(drop=True)
         findings = [
@@ -565,7 +578,8 @@ def _to_arrow(
             columns[str(name)] = _column(frame[name], wanted)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as fault:
             remedy = f"rename the column, or bring its values into the type it has in the store ({wanted or 'one type'})"
-            findings.append(tables.finding("column_not_storable", "blocks", declared.name, str(name), len(frame), _first_line(fault), remedy))
+            reason = f"{name}: {_first_line(fault)}"
+            findings.append(tables.finding("column_not_storable", "blocks", declared.name, "", len(frame), reason, remedy))
     return (pa.table({}), findings) if findings else (pa.table(columns), [])
 
 

@@ -22,8 +22,6 @@ from sop_workbench.settings import Settings
 
 _VALUES_SHOWN = 5
 _SEVERITY_ORDER = {"blocks": 0, "warns": 1, "info": 2}
-_MANUFACTURING = ("resource", "capacity", "production", "routing", "bill_of_material")
-_MAY_BE_EMPTY = ("open_supply",)
 _DATED_SPANS = (
     ("item", "launch_date", "phase_out_date"),
     ("bill_of_material", "valid_from", "valid_to"),
@@ -93,21 +91,6 @@ def run_checks(
 
 
 # ---------------------------------------------------------------- planning inputs: structure
-def empty_required_table(data: Evidence) -> list[dict]:
-    """A table without which there is nothing to plan has no row; blocks.
-
-    A company that makes nothing has none of the manufacturing tables: that only warns. So does having no open orders.
-    """
-    makes_nothing = all(data[name].empty for name in _MANUFACTURING)
-    found = []
-    for name in tables.names("input"):
-        if data[name].empty and not tables.table(name).is_optional:
-            is_mild = name in _MAY_BE_EMPTY or (makes_nothing and name in _MANUFACTURING)
-            severity = "warns" if is_mild else "blocks"
-            found.append(tables.finding("", severity, name, "", 0, "", f"bring the rows of {name}: look at its source file or query"))
-    return found
-
-
 def unknown_reference(data: Evidence) -> list[dict]:
     """A row names an item, market, location or resource that its master table does not hold; blocks."""
     found = []
@@ -186,6 +169,13 @@ def overlapping_bom_rows(data: Evidence) -> list[dict]:
     return _found("warns", "bill_of_material", rows, "end the old row the day before the new one begins", column="quantity_per")
 
 
+def expired_bom_row(data: Evidence) -> list[dict]:
+    """A row of the bill of material ended before the plan begins; informs."""
+    bom = data["bill_of_material"]
+    rows = bom[bom["valid_to"] <= data.as_of]
+    return _found("info", "bill_of_material", rows, "nothing to do: it is left out of the plan", column="valid_to")
+
+
 def made_item_without_bom(data: Evidence) -> list[dict]:
     """An item is made of nothing: its material need is missing from the plan; warns."""
     made = data["production"]
@@ -210,14 +200,26 @@ def made_item_without_routing(data: Evidence) -> list[dict]:
     if data["routing"].empty:
         return []
     routed = data["routing"][pair].drop_duplicates()
-    rows = made.merge(routed, on=pair, how="left", indicator=True, validate="one_to_one").query("_merge == 'left_only'")
-    return _found("warns", "production", rows, "add its hours to routing")
+    return _found("warns", "production", _not_in(made, routed, pair), "add its hours to routing")
 
 
 def routing_without_hours(data: Evidence) -> list[dict]:
     """A routing row needs no hour per unit and none per lot; warns."""
     rows = data["routing"].query("hours_per_unit == 0 and hours_per_lot == 0")
     return _found("warns", "routing", rows, "enter the hours, or remove the row")
+
+
+def routing_hours_unlike_family(data: Evidence) -> list[dict]:
+    """An item needs more than five times the hours of its family on the same resource; warns.
+
+    The family's median counts where at least four of its items use the resource.
+    """
+    family = data["item"].drop_duplicates("item_id").set_index("item_id")["family"]
+    routing = data["routing"].assign(family=data["routing"]["item_id"].map(family))
+    peers = routing.groupby(["family", "resource_id"])["hours_per_unit"]
+    is_far = routing["hours_per_unit"] > 5 * peers.transform("median")
+    rows = routing[is_far & (peers.transform("size") >= 4)]
+    return _found("warns", "routing", rows, "look for a wrong decimal point or unit", column="hours_per_unit")
 
 
 def routed_resource_without_capacity(data: Evidence) -> list[dict]:
@@ -232,18 +234,22 @@ def routed_resource_without_capacity(data: Evidence) -> list[dict]:
 
 # ---------------------------------------------------------------- planning inputs: sources, prices, costs
 def sold_item_without_price(data: Evidence) -> list[dict]:
-    """An item sold in a market within a year has no price there when the plan begins; blocks."""
+    """An item has no price in a market when the plan begins: it blocks where it sold within a year, warns where it sold before."""
     pair = ["item_id", "market_id"]
     valid = data["price"][data["price"]["valid_from"] <= _plan_start(data)][pair].drop_duplicates()
-    sold = _sold_lately(data).merge(valid, on=pair, how="left", indicator=True, validate="one_to_one")
-    rows = sold.query("_merge == 'left_only'")
-    return _found("blocks", "price", rows, "add a price that is valid when the plan begins")
+    remedy = "add a price that is valid when the plan begins"
+    unpriced = _not_in(_sold_lately(data), valid, pair)
+    ever = _sold(data)
+    return _found("blocks", "price", unpriced, remedy) + _found(
+        "warns", "price", _not_in(_not_in(ever, valid, pair), unpriced, pair), remedy
+    )
 
 
-def sold_item_without_cost(data: Evidence) -> list[dict]:
-    """An item sold within a year has no standard cost: margin, stock money and excess would be wrong; warns."""
+def item_without_cost(data: Evidence) -> list[dict]:
+    """An item that is sold or used has no standard cost: margin, stock money and excess would be wrong; warns."""
     item = data["item"]
-    rows = item[item["item_id"].isin(_sold_lately(data)["item_id"]) & ~(item["standard_cost_amt"] > 0)]
+    used = {*_sold_lately(data)["item_id"], *_valid_bom(data)["component_item_id"]}
+    rows = item[item["item_id"].isin(used) & ~(item["standard_cost_amt"] > 0)]
     return _found("warns", "item", rows, "enter standard_cost_amt", column="standard_cost_amt")
 
 
@@ -284,13 +290,11 @@ def price_below_standard_cost(data: Evidence) -> list[dict]:
     return _found("warns", "price", rows, remedy, column="price_amt")
 
 
-def purchase_unit_mismatch(data: Evidence) -> list[dict]:
-    """A supplier sells in another unit than the item is stated in and no factor is set; warns."""
-    base = data["item"].drop_duplicates("item_id").set_index("item_id")["base_unit"]
+def supplier_without_lead_time(data: Evidence) -> list[dict]:
+    """A supplier would deliver on the day of the order, in a company whose suppliers mostly need time; warns."""
     bought = data["supplier_item"]
-    bought = bought.assign(base_unit=bought["item_id"].map(base)).dropna(subset=["purchase_unit", "base_unit"])
-    rows = bought[(bought["purchase_unit"] != bought["base_unit"]) & ~_has_factor(bought, data.settings)]
-    return _found("warns", "supplier_item", rows, "add the factor to `units` in sop.yaml", column="purchase_unit")
+    rows = bought[bought["lead_time_days"] == 0] if (bought["lead_time_days"] > 0).mean() > 0.5 else bought.head(0)
+    return _found("warns", "supplier_item", rows, "enter the days from order to receipt")
 
 
 def bom_cost_unlike_standard_cost(data: Evidence) -> list[dict]:
@@ -413,6 +417,14 @@ def open_supply_past_due(data: Evidence) -> list[dict]:
     supply = data["open_supply"]
     rows = supply[(supply["due_date"] <= data.as_of) & (supply["open_qty"] > 0)]
     return _found("warns", "open_supply", rows, "ask for a new date, or close the order", column="due_date")
+
+
+def open_purchase_twice(data: Evidence) -> list[dict]:
+    """Two open purchase orders for the same item, place, day and quantity: perhaps one entered twice; warns."""
+    key = ["item_id", "location_id", "due_date", "open_qty"]
+    supply = data["open_supply"].query("kind == 'purchase' and open_qty > 0")
+    rows = supply[supply.duplicated(key)]
+    return _found("warns", "open_supply", rows, "cancel one of them, or confirm both", column="open_qty")
 
 
 # ---------------------------------------------------------------- documents: demand
@@ -550,8 +562,7 @@ def lines_without_valid_cost(data: Evidence) -> list[dict]:
     lines = data["sales_order_line"]
     if data["standard_cost_record"].empty:
         return []
-    costed = pd.MultiIndex.from_frame(_lines_with_cost(data)[["order_id", "line_id"]])
-    rows = lines[~pd.MultiIndex.from_frame(lines[["order_id", "line_id"]]).isin(costed)]
+    rows = _not_in(lines, _lines_with_cost(data), ["order_id", "line_id"])
     return _found("warns", "sales_order_line", rows, "extend the cost history", column="item_id")
 
 
@@ -786,7 +797,7 @@ def purchase_lines_without_movement(data: Evidence) -> list[dict]:
         return []
     lines = data["purchase_order_line"]
     pair = ["order_id", "item_id"]
-    rows = lines[~pd.MultiIndex.from_frame(lines[pair]).isin(pd.MultiIndex.from_frame(moved[pair]))]
+    rows = _not_in(lines, moved, pair)
     return _found("warns", "purchase_order_line", rows, "book the receipt, or cancel the line", column="item_id")
 
 
@@ -866,7 +877,6 @@ def calendar_offset_between_systems(data: Evidence) -> list[dict]:
 
 
 RULES: tuple[Rule, ...] = (
-    empty_required_table,
     unknown_reference,
     unknown_lane_end,
     unknown_family_or_region,
@@ -874,19 +884,21 @@ RULES: tuple[Rule, ...] = (
     contradictory_lot_limits,
     bom_loop,
     overlapping_bom_rows,
+    expired_bom_row,
     made_item_without_bom,
     component_without_source,
     made_item_without_routing,
     routing_without_hours,
+    routing_hours_unlike_family,
     routed_resource_without_capacity,
     sold_item_without_price,
-    sold_item_without_cost,
+    item_without_cost,
     sold_item_without_source,
     sold_item_without_family,
     market_without_lane,
     negative_price,
     price_below_standard_cost,
-    purchase_unit_mismatch,
+    supplier_without_lead_time,
     bom_cost_unlike_standard_cost,
     history_after_as_of,
     history_stops_early,
@@ -902,6 +914,7 @@ RULES: tuple[Rule, ...] = (
     negative_stock,
     stock_older_than_as_of,
     open_supply_past_due,
+    open_purchase_twice,
     months_without_orders,
     months_with_two_batches,
     incomplete_edge_months,
@@ -1033,13 +1046,23 @@ def _walk(onward: pd.Series, item: int) -> list[int]:
     return loop[first:] + loop[:first]
 
 
-def _sold_lately(data: Evidence) -> pd.DataFrame:
-    """Item × market pairs sold within a year whose item is not phased out yet."""
+def _sold(data: Evidence, within: int | None = None) -> pd.DataFrame:
+    """Item × market pairs sold (within so many buckets) whose item is not phased out yet."""
     history = data["sales_history"]
-    since = data.calendar.add(data.last_period, -data.calendar.buckets_per_year)
     ended = data["item"].loc[data["item"]["phase_out_date"] <= data.as_of, "item_id"]
-    lately = history[(history["period"] > since) & (history["ordered_qty"] > 0) & ~history["item_id"].isin(ended)]
-    return lately[["item_id", "market_id"]].drop_duplicates().sort_values(["item_id", "market_id"])
+    rows = history[(history["ordered_qty"] > 0) & ~history["item_id"].isin(ended)]
+    if within is not None:
+        rows = rows[rows["period"] > data.calendar.add(data.last_period, -within)]
+    return rows[["item_id", "market_id"]].drop_duplicates().sort_values(["item_id", "market_id"])
+
+
+def _sold_lately(data: Evidence) -> pd.DataFrame:
+    return _sold(data, data.calendar.buckets_per_year)
+
+
+def _not_in(rows: pd.DataFrame, known: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Rows whose key `known` does not hold."""
+    return rows[~pd.MultiIndex.from_frame(rows[key]).isin(pd.MultiIndex.from_frame(known[key]))]
 
 
 def _sourced(data: Evidence) -> set[str]:

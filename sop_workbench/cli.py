@@ -101,7 +101,7 @@ def check(folder: Path, cycle_id: str | None) -> None:
     for severity, colour in _SEVERITIES.items():
         _print_issues(severity, colour, issues[issues["severity"] == severity])
     blocking = int((issues["severity"] == "blocks").sum())
-    click.echo(f"{len(issues)} findings, {blocking} of them block" if len(issues) else "no findings")
+    click.echo(f"{_counted(len(issues), 'finding')}, {blocking} of them blocking" if len(issues) else "no findings")
     if blocking:
         click.get_current_context().exit(1)
 
@@ -278,11 +278,15 @@ def _find_issues(settings: Settings, folder: Path, cycle_id: str) -> pd.DataFram
 def _print_issues(severity: str, colour: str, issues: pd.DataFrame) -> None:
     if issues.empty:
         return
-    click.secho(f"{severity.upper()}: {len(issues)} findings, {issues['count'].sum():,} rows", fg=colour, bold=True)
+    click.secho(f"{severity.upper()}: {_counted(len(issues), 'finding')}, {_counted(issues['count'].sum(), 'row')}", fg=colour, bold=True)
     for row in issues.to_dict("records"):
         where = "; ".join(part for part in (row["keys"] and f"at {row['keys']}", row["value"] and f"value {row['value']}") if part)
-        click.echo(f"  {row['table']}: {row['rule'].replace('_', ' ')}, {row['count']:,} rows" + (f", {where}" if where else ""))
+        click.echo(f"  {row['table']}: {row['rule'].replace('_', ' ')}, {_counted(row['count'], 'row')}" + (f", {where}" if where else ""))
         click.echo(f"    → {row['remedy']}")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_state(state: StepState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -34,11 +35,19 @@ def best_seconds(command: list[str], attempts: int = 5) -> float:
     return min(found)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A blank workspace, only looked at."""
+    folder = tmp_path_factory.mktemp("made") / "w"
+    result = sop("new", folder)
+    assert (result.exit_code, result.output) == (0, f"made {folder}; next: sop check --workspace {folder}\n")
+    return folder
+
+
 @pytest.fixture
-def blank(tmp_path: Path) -> Path:
-    result = sop("new", tmp_path / "w")
-    assert result.exit_code == 0, result.output
-    return tmp_path / "w"
+def blank(made: Path, tmp_path: Path) -> Path:
+    """A blank workspace to change."""
+    return shutil.copytree(made, tmp_path / "w")
 
 
 # ------------------------------------------------------------------ start
@@ -64,22 +73,22 @@ def test_every_command_says_what_it_does(command: str) -> None:
 # ------------------------------------------------------------------ new
 
 
-def test_a_blank_workspace_has_settings_and_a_template_per_input_table(blank: Path) -> None:
-    assert load_settings(blank).newest_cycle == "2026-10"
-    assert {path.stem for path in (blank / "templates").iterdir()} == set(tables.names("input"))
+def test_a_blank_workspace_has_settings_and_a_template_per_input_table(made: Path) -> None:
+    assert load_settings(made).newest_cycle == "2026-10"
+    assert {path.stem for path in (made / "templates").iterdir()} == set(tables.names("input"))
 
 
 @pytest.mark.parametrize("name", tables.names("input"))
-def test_a_template_tells_columns_units_and_meaning(blank: Path, name: str) -> None:
-    book = openpyxl.load_workbook(blank / "templates" / f"{name}.xlsx")
+def test_a_template_tells_columns_units_and_meaning(made: Path, name: str) -> None:
+    book = openpyxl.load_workbook(made / "templates" / f"{name}.xlsx")
     declared = tables.table(name)
     assert [cell.value for cell in book[name][1]] == list(declared.columns)
     rows = list(book["meaning"].iter_rows(min_row=2, values_only=True))
     assert [(row[0], row[2] or "", row[4]) for row in rows] == [(c.name, c.unit, c.meaning) for c in declared.columns.values()]
 
 
-def test_the_steps_of_a_blank_workspace_are_those_of_the_chain(blank: Path) -> None:
-    assert list(load_settings(blank).steps) == [step.name for step in chain_module.STEPS]
+def test_the_steps_of_a_blank_workspace_are_those_of_the_chain(made: Path) -> None:
+    assert list(load_settings(made).steps) == [step.name for step in chain_module.STEPS]
 
 
 def test_a_filled_template_is_read_as_it_is(blank: Path) -> None:
@@ -189,8 +198,8 @@ def _issues(*rows: tuple[str, str]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("rows", "code", "last"), [
     ([], 0, "no findings"),
-    ([("info", "item"), ("warns", "lane")], 0, "2 findings, 0 of them block"),
-    ([("info", "item"), ("blocks", "price"), ("warns", "lane")], 1, "3 findings, 1 of them block"),
+    ([("info", "item"), ("warns", "lane")], 0, "2 findings, 0 of them blocking"),
+    ([("info", "item"), ("blocks", "price"), ("warns", "lane")], 1, "3 findings, 1 of them blocking"),
 ])
 def test_findings_are_shown_worst_first(blank: Path, monkeypatch: pytest.MonkeyPatch, rows: list, code: int, last: str) -> None:
     monkeypatch.setattr(sources, "load_inputs", lambda *_: ({}, _issues()))

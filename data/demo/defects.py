@@ -79,6 +79,26 @@ def order_entered_twice(open_supply: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=open_supply.columns)
 
 
+def on_time_above_shipped(sales_history: pd.DataFrame) -> pd.DataFrame:
+    """More pans arrived on time than were shipped."""
+    row = (sales_history["item_id"] == "CW-104") & (sales_history["market_id"] == "N-ONL") & (sales_history["period"] == "2026-02-01")
+    sales_history.loc[row, "on_time_qty"] = sales_history.loc[row, "shipped_qty"] + 15
+    return sales_history
+
+
+def routing_without_hours(routing: pd.DataFrame) -> pd.DataFrame:
+    """The cart of the Deister is welded, but nobody has timed it."""
+    row = {"item_id": "CG-105", "location_id": "P1", "resource_id": "WELD1", "hours_per_unit": 0.0, "hours_per_lot": 0.0}
+    return pd.DataFrame([*routing.to_dict("records"), row], columns=routing.columns)
+
+
+def bill_row_valid_twice(bill_of_material: pd.DataFrame) -> pd.DataFrame:
+    """The label of the junior cooler was entered again without ending the old row."""
+    old = bill_of_material[(bill_of_material["parent_item_id"] == "CO-109") & (bill_of_material["component_item_id"] == "M-307")]
+    rows = [*bill_of_material.to_dict("records"), *old.assign(valid_from="2025-01-01").to_dict("records")]
+    return pd.DataFrame(rows, columns=bill_of_material.columns)
+
+
 DEFECTS: tuple[tuple[str, Defect], ...] = (
     ("price", price_missing),
     ("price", price_below_cost),
@@ -89,4 +109,7 @@ DEFECTS: tuple[tuple[str, Defect], ...] = (
     ("supplier_item", supplier_lead_time_zero),
     ("supplier_item", purchase_unit_without_factor),
     ("open_supply", order_entered_twice),
+    ("sales_history", on_time_above_shipped),
+    ("routing", routing_without_hours),
+    ("bill_of_material", bill_row_valid_twice),
 )

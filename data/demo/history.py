@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from company import HISTORY_MONTHS, MONTHS
 
-COVER_MONTHS = 0.85  # finished stock aimed for, in months of the coming month's demand
+COVER_MONTHS = 0.7  # finished stock aimed for, in months of the coming month's demand
 RECORDED_SHARE_WHEN_OUT = 0.3  # of what could not be served, this share is still ordered and so recorded
 
 # Promotions: id, family, item, market, region, first and last month, uplift, pull-forward, cost, known since.

@@ -10,7 +10,7 @@ from company import CAPACITY_MONTHS, FAMILY, HISTORY_MONTHS, MONTHS
 
 SAFETY_MONTHS = 0.35
 PRICE_RISE = 0.025  # every January
-TIGHT_SUPPLY = {"C-123": 0.93}  # monthly limit as a share of the mean need of the coming year
+TIGHT_SUPPLY = {"C-123": 0.88}  # monthly limit as a share of the mean need of the coming year
 SECOND_SOURCE = {"C-122": "SUP-15", "C-123": "SUP-15", "M-206": "SUP-15", "M-131": "SUP-16"}
 SECOND_SOURCE_SURCHARGE = 0.22
 PURCHASE_UNITS = {"M-108": "BAR"}
@@ -96,7 +96,7 @@ def capacity(need: pd.DataFrame, routing: pd.DataFrame) -> pd.DataFrame:
         load_per_day = load[year] / company.working_days(crew.location_id, MONTHS)[year]
         season = pd.Series(load_per_day / load_per_day.mean(), index=MONTHS[year].month)
         longer = 1 + crew.flexibility * (season.loc[CAPACITY_MONTHS.month].to_numpy() - 1)
-        hours_per_day = np.ceil(load_per_day.mean() / crew.mean_load * longer / 2) * 2
+        hours_per_day = np.ceil(load_per_day.mean() / crew.mean_load * longer * _crew_size(crew.resource_id) / 2) * 2
         regular = hours_per_day * company.working_days(crew.location_id, CAPACITY_MONTHS)
         rows.append(pd.DataFrame({"resource_id": crew.resource_id, "period": CAPACITY_MONTHS, "regular_hours": regular,
                                   "overtime_hours": np.floor(regular * crew.overtime_share),
@@ -121,7 +121,7 @@ def production(routing: pd.DataFrame, standard_cost: pd.Series) -> pd.DataFrame:
     rows["setup_cost_amt"] = np.where(is_finished, 90.0, 60.0)
     outside = rows["item_id"].isin(company.SUBCONTRACTED)
     rows["subcontract_cost_amt"] = (rows["item_id"].map(standard_cost) * 1.25).round(2).where(outside)
-    rows["subcontract_limit_qty"] = pd.Series(60.0, index=rows.index).where(outside)
+    rows["subcontract_limit_qty"] = pd.Series(25.0, index=rows.index).where(outside)
     rows["backlog_cost_amt"] = (rows["item_id"].map(standard_cost) * 0.05).round(2).where(is_finished)
     return rows
 
@@ -170,6 +170,14 @@ def service_target() -> pd.DataFrame:
     """Rows of `service_target`: by class, and one flagship item."""
     return pd.DataFrame([("A", 0.97, 0.98), ("B", 0.95, 0.97), ("C", 0.90, 0.93), ("GG-102", 0.98, 0.99)],
                         columns=["item_or_class", "service_level_ratio", "fill_ratio"])
+
+
+def _crew_size(resource_id: str) -> np.ndarray:
+    """Crew of a resource against its normal one in every month of the capacity table."""
+    size = np.ones(len(CAPACITY_MONTHS))
+    for begin, share in company.CREW_CHANGES.get(resource_id, ()):
+        size[CAPACITY_MONTHS >= pd.Timestamp(begin)] = share
+    return size
 
 
 def _lanes(items: pd.DataFrame, start: pd.Series | str, end: pd.Series | str, freight: pd.Series, days: int) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.errors import DataError
+from sop_workbench.inventory import holding_cost, lanes_for, reachable_places
 
 if TYPE_CHECKING:
     from sop_workbench.periods import Calendar
@@ -106,7 +107,8 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
     bom = known["bill_of_material"]
     present = _pairs(opening[opening["on_hand_qty"] > 0], scheduled)
     useful = _useful(known, demand, _pairs(target[target["safety_stock_qty"] > 0], stock_limit), bom)
-    reachable = _reachable(_pairs(present, _both(known["production"], useful), _both(known["supplier_item"], useful)), known["lane"], useful)
+    sources = _pairs(present, _both(known["production"], useful), _both(known["supplier_item"], useful))
+    reachable = reachable_places(sources, known["lane"])
     made = _with_lead(_both(known["production"], useful), calendar)
     components = _components(made, bom)
     places = _pairs(present, _both(reachable, useful), made, components, stock_limit)
@@ -148,8 +150,9 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
     dated = demand.assign(period=periods[demand["t"]])
     unstated = _periods_without_hours(inputs, periods)
+    stock = inputs["stock_on_hand"]
     checks = [
-        ("negative_stock", "stock_on_hand", inputs["stock_on_hand"].query("on_hand_qty < 0"), "on_hand_qty", "count the stock again and enter 0 or more"),
+        ("negative_stock", "stock_on_hand", stock[stock["on_hand_qty"] < 0], "on_hand_qty", "count the stock again and enter 0 or more"),
         ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
         ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
         ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
@@ -205,7 +208,7 @@ def _with_waiting_periods(demand: pd.DataFrame, opening_backlog: pd.DataFrame, h
 def _scheduled(open_supply: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
     """Receipts of open orders by period; what is past due comes in the first, what is due later than the horizon not at all."""
     if open_supply.empty:
-        return pd.DataFrame({"item_id": [], "location_id": [], "t": np.array([], dtype="int64"), "scheduled_qty": np.array([], dtype=float)})
+        return _no_quantities("scheduled_qty")
     due = calendar.periods_of(open_supply["due_date"])
     frame = open_supply.assign(t=np.searchsorted(periods.to_numpy(), due.to_numpy()), scheduled_qty=open_supply["open_qty"])
     frame = frame[frame["t"] < len(periods)]
@@ -215,35 +218,16 @@ def _scheduled(open_supply: pd.DataFrame, periods: pd.DatetimeIndex, calendar: C
 def _useful(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame, wanted: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
     """Pairs of item and location from which a market, a parent or a stock target can be served."""
     asked = demand[SALE].drop_duplicates().rename(columns={"market_id": "to_id"})
-    direct = _arcs(inputs["lane"], asked).rename(columns={"from_location_id": "location_id"})
+    direct = lanes_for(inputs["lane"], asked).rename(columns={"from_location_id": "location_id"})
     useful = _pairs(direct, wanted)
     while True:
-        upstream = _arcs(inputs["lane"], useful.rename(columns={"location_id": "to_id"})).rename(columns={"from_location_id": "location_id"})
+        ways = lanes_for(inputs["lane"], useful.rename(columns={"location_id": "to_id"}))
+        upstream = ways.rename(columns={"from_location_id": "location_id"})
         parts = _components(_both(inputs["production"], useful), bom)
         grown = _pairs(useful, upstream, parts)
         if len(grown) == len(useful):
             return useful
         useful = grown
-
-
-def _reachable(sources: pd.DataFrame, lane: pd.DataFrame, useful: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of item and location to which something can come, from a source or over useful lanes."""
-    arcs = _arcs(lane, useful.rename(columns={"location_id": "to_id"}))
-    reachable = sources
-    while True:
-        sent = arcs.merge(reachable, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")
-        grown = _pairs(reachable, sent[["item_id", "to_id"]].rename(columns={"to_id": "location_id"}))
-        if len(grown) == len(reachable):
-            return reachable
-        reachable = grown
-
-
-def _arcs(lane: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
-    """Lane of every wanted item and destination; a lane of the item's own goes before the lane for every item."""
-    own = lane.merge(wanted, on=["item_id", "to_id"], validate="m:1").assign(lane_item_id=lambda f: f["item_id"])
-    shared = lane.loc[lane["item_id"] == ""].drop(columns="item_id").merge(wanted, on="to_id", validate="m:m").assign(lane_item_id="")
-    arcs = pd.concat([own, shared], ignore_index=True)
-    return arcs.drop_duplicates(["item_id", "from_location_id", "to_id"], keep="first")
 
 
 def _components(made: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
@@ -254,7 +238,7 @@ def _components(made: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
 
 def _transfers(lane: pd.DataFrame, places: pd.DataFrame, reachable: pd.DataFrame, useful: pd.DataFrame) -> pd.DataFrame:
     """Ways between locations over which something useful can come."""
-    arcs = _arcs(lane, useful.rename(columns={"location_id": "to_id"}))
+    arcs = lanes_for(lane, useful.rename(columns={"location_id": "to_id"}))
     able = _both(reachable, places).rename(columns={"location_id": "from_location_id"})
     return _sorted(arcs.merge(able, on=["item_id", "from_location_id"], validate="m:1"), ["item_id", "from_location_id", "to_id"])
 
@@ -262,7 +246,7 @@ def _transfers(lane: pd.DataFrame, places: pd.DataFrame, reachable: pd.DataFrame
 def _deliveries(lane: pd.DataFrame, places: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
     """Ways from a location to a market that asks for the item."""
     asked = demand[SALE].drop_duplicates().rename(columns={"market_id": "to_id"})
-    arcs = _arcs(lane, asked).merge(places, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")
+    arcs = lanes_for(lane, asked).merge(places, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")
     arcs = arcs.drop(columns="location_id").rename(columns={"to_id": "market_id"})
     return _sorted(arcs, ["item_id", "from_location_id", "market_id"])
 
@@ -273,28 +257,22 @@ def _usage(made: pd.DataFrame, bom: pd.DataFrame, periods: pd.DatetimeIndex, cal
     lines["usage_qty"] = lines["quantity_per"] / (1.0 - lines["scrap_ratio"])
     days = pd.DataFrame({"t": range(len(periods)), "day": [calendar.first_day(period) for period in periods]})
     dated = lines.merge(days, how="cross")
-    valid = (dated["valid_from"] <= dated["day"]) & (dated["valid_to"].isna() | (dated["day"] <= dated["valid_to"])) & (dated["usage_qty"] > 0)
+    valid = (dated["valid_from"] <= dated["day"]) & (dated["valid_to"].isna() | (dated["day"] <= dated["valid_to"]))
+    valid &= dated["usage_qty"] > 0
     keys = ["component_item_id", "location_id", "t", "parent_item_id"]
     used = dated[valid].groupby(keys, as_index=False)["usage_qty"].sum()
     return used.rename(columns={"component_item_id": "item_id"})
 
 
-def _stocked(places: pd.DataFrame, opening: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar) -> pd.DataFrame:
+def _stocked(places: pd.DataFrame, opening: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings,
+             calendar: Calendar) -> pd.DataFrame:
     """What every unit at a place is worth and what holding it for a period costs."""
     stocked = places.merge(opening.rename(columns={"on_hand_qty": "opening_qty"}), on=PLACE, how="left", validate="1:1")
     # No row in stock_on_hand is a count of nothing there.
     stocked["opening_qty"] = stocked["opening_qty"].fillna(0.0)
-    item = inputs["item"].set_index("item_id")
-    cheapest = inputs["supplier_item"].groupby("item_id")["unit_cost_amt"].min()
-    # An item without standard cost is worth its cheapest purchase price; one that has neither carries no money.
-    value = stocked["item_id"].map(item["standard_cost_amt"])
-    stocked["value_amt"] = value.fillna(stocked["item_id"].map(cheapest)).fillna(0.0)
-    stocked["storage_qty"] = stocked["item_id"].map(item["storage_qty"]).fillna(1.0)
-    own = inputs["production"][[*PLACE, "holding_cost_amt"]]
-    stocked = stocked.merge(own, on=PLACE, how="left", validate="1:1")
-    rate = settings.finance.holding_cost_ratio_per_year / calendar.buckets_per_year
-    stocked["holding_cost_amt"] = stocked["holding_cost_amt"].fillna(rate * stocked["value_amt"])
-    return _sorted(stocked, PLACE)
+    stocked["storage_qty"] = stocked["item_id"].map(inputs["item"].set_index("item_id")["storage_qty"])
+    worth = holding_cost(stocked[PLACE], inputs, settings, calendar)
+    return _sorted(stocked.merge(worth, on=PLACE, validate="1:1"), PLACE)
 
 
 def _capacity(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:
@@ -306,13 +284,14 @@ def _capacity(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.
 def _frozen(frozen_plan: pd.DataFrame | None, made: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex) -> pd.DataFrame:
     """Production that an earlier plan fixed in the frozen zone and that still reaches stock within the horizon."""
     if frozen_plan is None:
-        return pd.DataFrame({"item_id": [], "location_id": [], "t": np.array([], dtype="int64"), "production_qty": np.array([], dtype=float)})
+        return _no_quantities("production_qty")
     plan = _in_horizon(frozen_plan, periods).merge(made[[*PLACE, "lead"]], on=PLACE, validate="m:1")
     plan = plan[(plan["t"] < settings.frozen_buckets) & (plan["t"] + plan["lead"] < len(periods))]
     return plan[[*PLACE, "t", "production_qty"]]
 
 
-def _notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame, present: pd.DataFrame) -> tuple[str, ...]:
+def _notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame,
+           present: pd.DataFrame) -> tuple[str, ...]:
     """One sentence for every demand and component that nothing can ever serve."""
     able = _pairs(reachable, present)
     served = delivery.merge(able, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")[SALE].drop_duplicates()
@@ -322,6 +301,12 @@ def _notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFram
               for row in cut_off.itertuples()),
             *(f"Component {row.item_id} has no source at {row.location_id}: nothing that needs it can be made there."
               for row in missing.itertuples()))
+
+
+def _no_quantities(column: str) -> pd.DataFrame:
+    """A frame by place and period without a row."""
+    text, number = np.array([], dtype=object), np.array([], dtype="int64")
+    return pd.DataFrame({"item_id": text, "location_id": text, "t": number, column: number.astype(float)})
 
 
 def _in_horizon(frame: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame:

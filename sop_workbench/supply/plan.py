@@ -128,7 +128,8 @@ def _load(model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> None:
 def _told(fault: NoPlanError, instance: Instance, settings: Settings) -> InfeasiblePlanError | UnboundedPlanError:
     """The same fault in planners' words."""
     if fault.is_unbounded:
-        names = ", ".join(sorted({f"{name} of {' '.join(map(str, key[:-1]))}" for name, key in fault.members})[:5])
-        return UnboundedPlanError(f"profit could grow without end through {names or 'an unlimited flow'}; state the missing cost, price or limit")
+        flows = ", ".join(sorted({f"{name} of {' '.join(map(str, key[:-1]))}" for name, key in fault.members})[:5])
+        return UnboundedPlanError(f"profit could grow without end through {flows or 'a flow without limit'}; "
+                                  "state the missing cost, price or limit")
     words = explain.clash_words(instance, fault.members, settings.bucket)
     return InfeasiblePlanError(f"no plan can keep these limits together; relax one of them:\n{words}")

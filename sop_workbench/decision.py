@@ -6,6 +6,9 @@ Who decides follows from the money at stake, measured against the plan's revenue
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pandas as pd
 
 from sop_workbench.settings import Settings
@@ -17,16 +20,17 @@ _FAMILIES_SHOWN = 4
 _RISKS_SHOWN = 2
 _NAMES_SHOWN = 3
 _STEP_SHARE = 0.1
+_MATERIAL_SHARE = 0.0002
 _MORE = 0.10
 _EASE = {
-    "capacity": "an extra shift, overtime, work moved to another line or a subcontractor",
-    "overtime": "an extra shift, work moved to another line or a subcontractor",
+    "hours": "an extra shift, overtime, work moved to another line or a subcontractor",
+    "crew size": "hiring, people lent by another crew or a subcontractor",
     "supplier": "a larger contract or a second source",
     "storage": "rented space or a smaller pre-build",
     "lane": "a second carrier or another warehouse",
     "subcontracting": "a larger contract with the subcontractor",
 }
-_CAPACITY_LIMITS = {"capacity": "hours", "overtime": "overtime hours", "crew": "crew hours", "crew overtime": "crew overtime"}
+_HOUR_LIMITS = ("capacity", "overtime", "crew", "crew overtime")
 
 
 def open_decisions(
@@ -37,7 +41,8 @@ def open_decisions(
 
     Money at stake: of a family below budget its gap; of a bottleneck what ten per cent more of it would earn at most (price
     of one more unit × a tenth of the limit, over the periods it binds); of unserved demand its revenue; of excess its stock at
-    standard cost; of a risk the profit its scenario loses. A family off plan twice running has no money of its own and comes last.
+    standard cost; of a risk or chance the profit its scenario loses or earns. A family off plan twice running has no money of
+    its own and comes last. What is below a fifth of a per mille of the plan's revenue is nobody's decision here.
 
     Parameters
     ----------
@@ -57,13 +62,14 @@ def open_decisions(
         *_bottlenecks(binding_limit, profits, settings),
         *_shortage(unmet_demand, scenario_comparison, settings),
         *_excess(excess_stock, settings),
-        *_risks(profits, settings),
+        *_risks_and_chances(profits, settings),
         *_change_requests(alerts),
     ]
     if not found:
         return table("open_decision").empty()
     revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
     rows = pd.DataFrame(found).sort_values(["money_amt", "question"], ascending=[False, True], na_position="last", ignore_index=True)
+    rows = rows[rows["money_amt"].isna() | (rows["money_amt"] >= _MATERIAL_SHARE * revenue)].reset_index(drop=True)
     rows["level"] = [_who(row["money_amt"], revenue, row["step"], settings) for row in rows.to_dict("records")]
     return validate("open_decision", rows.drop(columns="step").assign(sequence=range(1, len(rows) + 1)))
 
@@ -77,44 +83,46 @@ def _family_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
         gap, share = _money(-row["gap_amt"], settings), -row["gap_amt"] / row["budget_revenue_amt"] if row["budget_revenue_amt"] else 1.0
         side = "below" if row["demand_gap_amt"] < 0 else "above"
         demand = f"demand is {_money(abs(row['demand_gap_amt']), settings)} {side} budget"
-        supply = f"supply cannot serve {_money(-row['supply_gap_amt'], settings)}"
-        is_demand = row["demand_gap_amt"] < row["supply_gap_amt"]
+        supply = f"supply cannot serve {_money(-row['supply_gap_amt'], settings)} of it"
+        is_short, is_demand = row["supply_gap_amt"] <= -1.0, row["demand_gap_amt"] < row["supply_gap_amt"]
+        options = [f"demand actions ({demand})", *([f"release supply ({supply})"] if is_short else []), f"lower the estimate by {gap}"]
         decisions.append({
             "question": f"{family} stands {gap} ({share:.0%}) below budget: close the gap or lower the estimate?",
-            "options": f"demand actions ({demand}); release supply ({supply}); lower the estimate by {gap}",
-            "recommendation": f"{demand} and {supply}: " + ("ask sales for actions with dates, lower the estimate by what they do not cover"
-                                                            if is_demand else "decide on the bottlenecks first, then on the estimate"),
+            "options": "; ".join(options),
+            "recommendation": demand + (f" and {supply}: " if is_short else ": ") + (
+                "ask sales for actions with dates, lower the estimate by what they do not cover" if is_demand else
+                "decide on the bottlenecks first, then on the estimate"),
             "money_amt": -row["gap_amt"], "step": "04_financial_review",
         })
     return decisions
 
 
 def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: Settings) -> list[dict]:
-    """The limits whose easing would earn most."""
+    """The limits whose easing would earn most; hours of one resource, regular or overtime, are one bottleneck."""
     rows = binding_limit[binding_limit["money_amt"] > 0]
-    groups = rows.groupby(["limit", "member"]).agg(
+    rows = rows.assign(kind=rows["limit"].where(~rows["limit"].isin(_HOUR_LIMITS), "hours"))
+    groups = rows.groupby(["kind", "member"]).agg(
         money=("money_amt", "sum"), best=("price_amt", "max"), start=("period", "min"), end=("period", "max"), count=("period", "nunique"))
     decisions = []
-    for (limit, member), row in groups.nlargest(_BOTTLENECKS_SHOWN, "money").iterrows():
-        money = row["money"] * _MORE
-        what = _CAPACITY_LIMITS.get(limit, limit)
-        options = _levers_on(str(member), profits, settings)
-        fitting = options[options["delta"] > 0]
-        text = "; ".join(options["text"]) or f"no scenario eases it yet; think of {_EASE.get(str(limit), 'easing the limit')}"
-        advice = (f"{fitting['scenario'].iloc[0]} earns most ({fitting['text'].iloc[0]})" if len(fitting) else
-                  f"run a scenario that eases it; ten per cent more earns up to {_money(money, settings)}")
+    for row in groups.nlargest(_BOTTLENECKS_SHOWN, "money").reset_index().itertuples():
+        money = _money(row.money * _MORE, settings)
+        options = _levers_on(row.member, profits, settings)
+        helping = options[options["delta"] > 0]
         decisions.append({
-            "question": f"{member} is out of {what} in {row['count']} periods ({_span(row['start'], row['end'])}), one more is worth up to "
-                        f"{row['best']:,.0f} {settings.currency}: ease it?",
-            "options": text, "recommendation": advice, "money_amt": money, "step": "03_supply_review",
+            "question": f"{row.member} is at its limit ({row.kind}) in {row.count} periods, {_span(row.start, row.end)}; "
+                        f"ten per cent more would earn up to {money}: ease it?",
+            "options": "; ".join(options["text"]) or f"no scenario eases it yet; think of {_EASE.get(row.kind, 'easing the limit')}",
+            "recommendation": f"take up {helping['text'].iloc[0]}" if len(helping) else
+                              f"run a scenario that eases it: one more unit is worth up to {row.best:,.2f} {settings.currency}",
+            "money_amt": row.money * _MORE, "step": "03_supply_review",
         })
     return decisions
 
 
 def _levers_on(member: str, profits: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """Scenarios with a lever that names the limit's member, best first."""
-    words = [word for word in member.replace("→", " ").split() if word not in ("at", "from", "to", "in")]
-    is_named = profits["levers"].map(lambda text: any(word in text for word in words))
+    """Scenarios with a lever that names what is limited (a resource, an item), best first."""
+    name = member.split(" ")[0]
+    is_named = profits["levers"].map(lambda text: re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None).astype(bool)
     named = profits[is_named].sort_values(["delta", "scenario"], ascending=[False, True])
     return named.assign(text=[f"{s}: profit {_signed(d, settings)}" for s, d in zip(named["scenario"], named["delta"], strict=True)])
 
@@ -157,21 +165,26 @@ def _excess(excess_stock: pd.DataFrame, settings: Settings) -> list[dict]:
     return decisions
 
 
-def _risks(profits: pd.DataFrame, settings: Settings) -> list[dict]:
-    """Scenarios that lose most against base: worth preparing for."""
-    worst = profits[profits["delta"] < 0].nsmallest(_RISKS_SHOWN, "delta")
-    decisions = [{
+def _risks_and_chances(profits: pd.DataFrame, settings: Settings) -> list[dict]:
+    """Scenarios that lose or earn most against base, and those without a plan."""
+    losing = profits[profits["delta"] < 0].nsmallest(_RISKS_SHOWN, "delta")
+    earning = profits[profits["delta"] > 0].nlargest(_RISKS_SHOWN, "delta")
+    risks = [{
         "question": f"{row.scenario} would cost {_money(-row.delta, settings)} of profit ({row.levers}): prepare for it?",
         "options": "prepare a response now; enter it in the risk register with a trigger; accept it",
         "recommendation": "name an owner and the trigger at which the response starts",
-        "money_amt": -row.delta, "step": "05_pre_sop",
-    } for row in worst.itertuples()]
-    impossible = profits[~profits["is_feasible"]]
-    return decisions + [{
+        "money_amt": -row.delta, "step": "05_pre_sop"} for row in losing.itertuples()]
+    chances = [{
+        "question": f"{row.scenario} would earn {_money(row.delta, settings)} of profit ({row.levers}): pursue it?",
+        "options": "put it into the plan; work it out for the next cycle; leave it",
+        "recommendation": "confirm its assumptions with who has to deliver them, then put it into the plan",
+        "money_amt": row.delta, "step": "05_pre_sop"} for row in earning.itertuples()]
+    impossible = [{
         "question": f"{row.scenario} has no feasible plan ({row.levers}): which limit may give way?",
         "options": "relax one of the limits named in its issue list; give the scenario up",
-        "recommendation": "read the clashing limits before anything is promised", "money_amt": float("nan"), "step": "05_pre_sop",
-    } for row in impossible.itertuples()]
+        "recommendation": "read the clashing limits before anything is promised",
+        "money_amt": np.nan, "step": "05_pre_sop"} for row in profits[~profits["is_feasible"]].itertuples()]
+    return [*risks, *chances, *impossible]
 
 
 def _change_requests(alerts: pd.DataFrame) -> list[dict]:
@@ -180,7 +193,7 @@ def _change_requests(alerts: pd.DataFrame) -> list[dict]:
     return [{
         "question": f"{row.member} is off plan twice running: change its plan?",
         "options": "take the new level into the next cycle; keep the plan and name what will bring it back",
-        "recommendation": row.sentence, "money_amt": float("nan"), "step": "02_demand_review",
+        "recommendation": row.sentence, "money_amt": np.nan, "step": "02_demand_review",
     } for row in twice.itertuples()]
 
 

@@ -418,7 +418,8 @@ def _poor_service(unmet_demand: pd.DataFrame, settings: Settings, calendar: Cale
 
 
 def _alert(alert: str, level: str, member: str, period: pd.Timestamp, value: float, tolerance: float, sentence: str) -> dict:
-    return {"alert": alert, "level": level, "member": member, "period": period, "value": value, "tolerance": tolerance, "sentence": sentence}
+    return {"alert": alert, "level": level, "member": member, "period": period, "value": value, "tolerance": tolerance,
+            "sentence": sentence}
 
 
 # ------------------------------------------------------------------ KPIs of the past

@@ -129,7 +129,8 @@ def _crews(resource_plan: pd.DataFrame, supply_plan: pd.DataFrame, inputs: dict[
     rows["family"] = rows["family"].fillna(NOT_ATTRIBUTED)
     rows["share"] = rows["share"].fillna(1.0)  # pay without hours goes whole to `not attributed`
     rows[costs] = rows[costs].mul(rows["share"], axis=0)
-    return _kept(rows.assign(region=ALL_REGIONS), costs)
+    is_paid = (rows[costs] != 0).any(axis=1)
+    return _kept(rows[is_paid | (rows["family"] != NOT_ATTRIBUTED)].assign(region=ALL_REGIONS), costs)
 
 
 def _pay(resource_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -313,8 +314,7 @@ def income_statement(financial_projection: pd.DataFrame, ledger: pd.DataFrame | 
     measures = ["revenue_amt", "cogs_amt", "gross_margin_amt", "inventory_amt", *hidden]
     plan = financial_projection.groupby("period")[measures].sum()
     past = _past_statement(ledger, plan.index.min()) if ledger is not None and len(ledger) else pd.DataFrame()
-    overhead = past["overhead_amt"].tail(_TRAILING_PERIODS).mean() if len(past) else np.nan
-    plan["overhead_amt"] = 0.0 if np.isnan(overhead) else overhead  # not known: the result is one before overhead
+    plan["overhead_amt"] = _overhead(past)
     plan["inventory_change_amt"] = plan["inventory_amt"] - plan["opening_inventory_amt"]
     plan["operating_result_amt"] = (
         plan["profit_amt"] - plan["scheduled_receipt_amt"] + plan["inventory_change_amt"] - plan["overhead_amt"])
@@ -336,6 +336,12 @@ def _past_statement(ledger: pd.DataFrame, before: pd.Timestamp) -> pd.DataFrame:
     return lines.assign(source="ledger")
 
 
+def _overhead(past: pd.DataFrame) -> float:
+    """Overhead of a planned period: the mean of the ledger's last twelve; zero where it is not known (a result before overhead)."""
+    known = past["overhead_amt"].dropna() if len(past) else pd.Series(dtype=float)
+    return float(known.tail(_TRAILING_PERIODS).mean()) if len(known) else 0.0
+
+
 def cash_projection(
     financial_projection: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar
 ) -> pd.DataFrame:
@@ -343,7 +349,8 @@ def cash_projection(
 
     A flow spread evenly over period t with d days of credit is paid (1 − f) in period t + k and f in period t + k + 1,
     where d / days per period = k + f. Suppliers' bills are purchases, subcontracting, freight and open purchase orders (at
-    standard cost); crews and production are paid at once; holding and backlog cost are not payments.
+    standard cost); crews, production and the ledger's overhead (see `income_statement`) are paid at once; holding and backlog
+    cost are not payments.
 
     Opening balances come from the ledger's newest accounts receivables, payables and cash; else receivables from the run
     rate of sales_history, payables count as none, cash is `finance.opening_cash_amt`. Column `basis` says which.
@@ -359,7 +366,8 @@ def cash_projection(
     days_per_bucket = DAYS_PER_YEAR / calendar.buckets_per_year
     collected = _paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
     bills_paid = _paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
-    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[_PAID_AT_ONCE].sum(axis=1)})
+    overhead = _overhead(_past_statement(inputs["ledger"], flows.index.min()))
+    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[_PAID_AT_ONCE].sum(axis=1) + overhead})
     cash["operating_cash_amt"] = cash["collected_amt"] - cash["paid_amt"]
     cash["closing_cash_amt"] = opening["cash"] + cash["operating_cash_amt"].cumsum()
     cash["opening_cash_amt"] = cash["closing_cash_amt"] - cash["operating_cash_amt"]

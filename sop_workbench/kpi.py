@@ -348,12 +348,12 @@ def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 def plan_measures(
     unmet_demand: pd.DataFrame, resource_plan: pd.DataFrame, capacity: pd.DataFrame, financial_projection: pd.DataFrame,
-    cash_projection: pd.DataFrame, buckets_per_year: int,
+    settings: Settings, cash_projection: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """KPIs of the plan over its whole horizon, as measures for `kpi_table`.
 
-    Fill rate in total and by market, utilisation in total and by resource, and turns, days of inventory, sales and
-    payables, cash-to-cash, gross margin and GMROI in total. The period shown is the first of the horizon.
+    Fill rate in total and by market, utilisation in total and by resource, turns, days of inventory, gross margin and GMROI in
+    total; with a cash projection also days of sales and payables and cash-to-cash. The period shown is the first of the horizon.
 
     Parameters
     ----------
@@ -361,15 +361,15 @@ def plan_measures(
         Result tables of one plan.
     capacity : DataFrame
         Input table; its demonstrated hours count where given, else the plan's regular hours.
-    buckets_per_year : int
-        12 for months, 52 for weeks: flows of the horizon are scaled to a year.
+    settings : Settings
+        Its calendar scales the flows of the horizon to a year.
     """
     period = financial_projection["period"].min()
     rows = [("fill_rate", "total", "all", fill_rate(unmet_demand["served_qty"], unmet_demand["demand_qty"]))]
     rows += [("fill_rate", "market_id", market, fill_rate(part["served_qty"], part["demand_qty"]))
              for market, part in unmet_demand.groupby("market_id")]
     rows += _utilisation_rows(resource_plan, capacity)
-    rows += _money_rows(financial_projection, cash_projection, buckets_per_year)
+    rows += _money_rows(financial_projection, cash_projection, settings.calendar.buckets_per_year)
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
 
 
@@ -382,22 +382,22 @@ def _utilisation_rows(resource_plan: pd.DataFrame, capacity: pd.DataFrame) -> li
                    for resource, part in hours.groupby("resource_id")]
 
 
-def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFrame, buckets_per_year: int) -> list[tuple]:
+def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFrame | None, buckets_per_year: int) -> list[tuple]:
     per_year = buckets_per_year / max(financial_projection["period"].nunique(), 1)
     year = financial_projection[["revenue_amt", "cogs_amt", "gross_margin_amt"]].sum() * per_year
     inventory = financial_projection.groupby("period")["inventory_amt"].sum().mean()
     days_inventory = days_of_inventory(year["cogs_amt"], inventory)
-    days_sales = days_of_sales(year["revenue_amt"], cash_projection["receivable_amt"].mean())
-    days_payables = days_of_payables(year["cogs_amt"], cash_projection["payable_amt"].mean())
     values = {
         "inventory_turns": inventory_turns(year["cogs_amt"], inventory),
         "days_of_inventory": days_inventory,
-        "days_of_sales": days_sales,
-        "days_of_payables": days_payables,
-        "cash_to_cash": cash_to_cash(days_inventory, days_sales, days_payables),
         "gross_margin": gross_margin(year["revenue_amt"], year["cogs_amt"]),
         "gmroi": gmroi(year["gross_margin_amt"], inventory),
     }
+    if cash_projection is not None:
+        days_sales = days_of_sales(year["revenue_amt"], cash_projection["receivable_amt"].mean())
+        days_payables = days_of_payables(year["cogs_amt"], cash_projection["payable_amt"].mean())
+        values |= {"days_of_sales": days_sales, "days_of_payables": days_payables,
+                   "cash_to_cash": cash_to_cash(days_inventory, days_sales, days_payables)}
     return [(kpi, "total", "all", value) for kpi, value in values.items()]
 
 

@@ -18,8 +18,6 @@ A scenario file reads::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -482,7 +480,7 @@ def evaluate_all(
     scenarios: Sequence[Scenario], inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame,
     settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar,
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Evaluate several scenarios, side by side in `settings.compute.workers` processes where that is more than one.
+    """Evaluate several scenarios, one after another; the faulty levers of all are told before anything is planned.
 
     Returns
     -------
@@ -499,22 +497,15 @@ def evaluate_all(
     faults = [row for rows in found for row in rows]
     if faults:
         raise DataError(issue_frame(faults))
-    jobs = [(inputs, consensus_demand, inventory_target, s.levers, settings, periods, calendar) for s in scenarios]
-    workers = min(settings.compute.workers, len(jobs))
-    if workers <= 1:
-        results = [_evaluated(job) for job in jobs]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(_evaluated, jobs))
-    return {scenario.scenario_id: result for scenario, result in zip(scenarios, results, strict=True)}
-
-
-def _evaluated(job: tuple) -> dict[str, pd.DataFrame]:
-    try:
-        return evaluate(*job)
-    except InfeasiblePlanError as clash:
-        clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
-        return {"issue": issue_frame([clashing])}
+    results: dict[str, dict[str, pd.DataFrame]] = {}
+    for scenario in scenarios:
+        levers = scenario.levers
+        try:
+            results[scenario.scenario_id] = evaluate(inputs, consensus_demand, inventory_target, levers, settings, periods, calendar)
+        except InfeasiblePlanError as clash:
+            clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
+            results[scenario.scenario_id] = {"issue": issue_frame([clashing])}
+    return results
 
 
 def _named_faults(scenario: Scenario, inputs: Tables, demand: pd.DataFrame, target: pd.DataFrame, periods: pd.DatetimeIndex,

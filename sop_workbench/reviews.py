@@ -1,0 +1,218 @@
+"""The S&OP process on one page: eight reviews, each reads tables, calls plain functions, writes tables.
+
+Every review takes a cycle of the store and returns the tables it read and wrote, by name, ready for
+`views`. The chain runs them through the notebooks of the same number; they can be called by hand too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from sop_workbench import (
+    capacity,
+    checks,
+    decision,
+    demand,
+    execution,
+    finance,
+    inventory,
+    kpi,
+    materials,
+    product,
+    scenario,
+    sources,
+    supply,
+    tables,
+)
+from sop_workbench.errors import DataError
+from sop_workbench.forecast import statistical_forecast
+from sop_workbench.store import Cycle
+
+Tables = dict[str, pd.DataFrame]
+
+
+def data_gathering_review(cycle: Cycle) -> Tables:
+    """Step 0: load the sources, check them, propose corrections of history; a blocking issue stops the cycle.
+
+    Raises
+    ------
+    DataError
+        With every finding, when one of them blocks. The `issue` table is written all the same; no input is.
+    """
+    settings = cycle.settings
+    inputs, found = sources.load_inputs(settings, cycle.workspace.folder, cycle.as_of)
+    documents, unread = sources.load_documents(settings, cycle.workspace.folder, cycle.as_of)
+    issue = _join("issue", [found, unread, checks.run_checks(inputs, documents, settings, cycle.as_of)])
+    cycle.write("issue", issue, note="data checks")
+    if (issue["severity"] == "blocks").any():
+        raise DataError(issue[issue["severity"] == "blocks"])
+    proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], settings, cycle.calendar, cycle.as_of)
+    corrections = demand.decide_corrections(proposed, cycle.records("history_decision"))
+    cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
+    return {**inputs, "issue": issue, "history_correction": corrections}
+
+
+def product_review(cycle: Cycle) -> Tables:
+    """Step 1: classes of items, launches, phase-outs, portfolio health and excess stock with its money."""
+    read = _read(cycle, ["item", "market", "price", "sales_history", "stock_on_hand", "supplier_item", "history_correction"])
+    settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
+    history = demand.apply_corrections(read["sales_history"], read["history_correction"])
+    run_rate = product.run_rate_demand(history, cycle.periods)
+    item_class = product.classify_items(read["item"], history, read["price"], settings, as_of, calendar)
+    excess = product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar)
+    written = {
+        "item_class": item_class,
+        "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
+        "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
+        "excess_stock": excess,
+    }
+    return _write(cycle, read, written, "product review")
+
+
+def demand_review(cycle: Cycle) -> Tables:
+    """Step 2: statistical forecast, streams, their weights, the consensus: unconstrained demand in units and money."""
+    inputs = cycle.inputs()
+    read = _read(cycle, ["history_correction", "launch_forecast"])
+    settings, calendar, periods = cycle.settings, cycle.calendar, cycle.periods
+    history = demand.apply_corrections(inputs["sales_history"], read["history_correction"])
+    forecast, error = statistical_forecast(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"])
+    streams = demand.demand_streams(forecast, read["launch_forecast"], inputs, periods, calendar)
+    archive = past_plans(cycle, inputs["plan_archive"])
+    weights = demand.stream_weights(archive, inputs["sales_history"], streams, calendar)
+    adjustments = cycle.records("demand_adjustment")
+    written = {
+        "statistical_forecast": forecast,
+        "forecast_error": error,
+        "demand_stream": streams,
+        "stream_weight": weights,
+        "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
+        "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
+    }
+    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
+
+
+def supply_review(cycle: Cycle) -> Tables:
+    """Step 3: rough-cut load, stock targets and the most profitable feasible plan, with what stops it."""
+    inputs = cycle.inputs()
+    read = _read(cycle, ["consensus_demand", "item_class", "statistical_forecast", "forecast_error"])
+    settings, calendar = cycle.settings, cycle.calendar
+    demand_now = read["consensus_demand"]
+    requirement = materials.explode(inputs["bill_of_material"], demand_now)
+    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar)
+    plan = supply.plan_supply(inputs, demand_now, target, settings, cycle.periods, calendar)
+    written = {
+        "inventory_target": target,
+        "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
+        **plan.tables(),
+    }
+    return _write(cycle, {**inputs, **read}, written, "supply review")
+
+
+def financial_review(cycle: Cycle) -> Tables:
+    """Step 4: the plan in money, and its gap to the budget."""
+    inputs = cycle.inputs()
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand"])
+    projection = finance.project_financials(
+        read["supply_plan"], read["resource_plan"], read["shipment_plan"], read["purchase_plan"], read["unmet_demand"],
+        read["inventory_projection"], inputs, cycle.settings, cycle.calendar,
+    )
+    written = {
+        "financial_projection": projection,
+        "budget_gap": finance.budget_gap(projection, inputs["budget"]),
+        "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
+    }
+    return _write(cycle, {**inputs, **read}, written, "financial review")
+
+
+def pre_sop_review(cycle: Cycle) -> Tables:
+    """Step 5: scenarios beside base, last plan against actuals, KPIs and what lies outside tolerance."""
+    inputs = cycle.inputs()
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection"])
+    settings, calendar = cycle.settings, cycle.calendar
+    scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
+    results = {"base": read, **scenario.evaluate_all(
+        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar)}
+    for scenario_id, result in results.items():
+        if scenario_id != "base":
+            cycle.write_all(result, scenario=scenario_id, note=f"scenario {scenario_id}")
+    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    written = {
+        "scenario_comparison": scenario.compare(results, scenarios, calendar),
+        "plan_deviation": deviation,
+        "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "alert": execution.alerts(deviation, read, settings, calendar),
+        "kpi": _kpis(cycle, inputs, read, deviation),
+    }
+    return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
+
+
+def executive_review(cycle: Cycle) -> Tables:
+    """Step 6: one page, money first: the gap, the options and the decisions to take."""
+    read = _read(cycle, ["item", "market", "financial_projection", "budget_gap", "cash_projection", "scenario_comparison", "kpi",
+                         "binding_limit", "unmet_demand", "inventory_projection", "excess_stock", "alert"])
+    decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
+                                        read["scenario_comparison"], read["alert"], cycle.settings)
+    taken = {"decision": cycle.records("decision"), "risk": cycle.records("risk")}
+    return _write(cycle, {**read, **taken}, {"open_decision": decisions}, "executive review")
+
+
+def execution_review(cycle: Cycle) -> Tables:
+    """Step 7: locked plans against what happened: waterfall, family grid, adherence."""
+    inputs = cycle.inputs()
+    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "demand_stream"])
+    archive = past_plans(cycle, inputs["plan_archive"])
+    written = {
+        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),
+        "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
+    }
+    return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:
+    """Every plan locked before this cycle: those of earlier rounds (`plan_archive`) and of locked cycles of the store."""
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    locked = [_locked_plan(cycle.store.cycle(past)) for past in earlier]
+    imported = plan_archive[~plan_archive["lock_cycle_id"].isin(earlier) & (plan_archive["lock_cycle_id"] < cycle.id)]
+    return _join("plan_archive", [imported, *locked])
+
+
+def _locked_plan(cycle: Cycle) -> pd.DataFrame:
+    """The streams of a locked cycle in the shape of `plan_archive`."""
+    streams = cycle.read("demand_stream").rename(columns={"demand_qty": "plan_qty"})
+    agreed = cycle.read("consensus_demand").rename(columns={"demand_qty": "plan_qty"}).assign(stream="consensus")
+    served = cycle.read("unmet_demand").rename(columns={"served_qty": "plan_qty"}).assign(stream="constrained")
+    made = cycle.read("inventory_projection").rename(columns={"location_id": "market_id"})
+    made = made[made["produced_qty"] > 0].rename(columns={"produced_qty": "plan_qty"}).assign(stream="production")
+    columns = list(tables.table("plan_archive").columns)
+    frames = [frame.assign(lock_cycle_id=cycle.id)[columns] for frame in (streams, agreed, served, made)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:
+    """KPIs of the period just ended and of the plan ahead, in one table."""
+    ended = cycle.calendar.add(cycle.period, -1)
+    past = execution.past_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
+    ahead = kpi.kpi_table(
+        kpi.plan_measures(read["unmet_demand"], read["resource_plan"], inputs["capacity"], read["financial_projection"], cycle.settings),
+        cycle.settings,
+    )
+    return _join("kpi", [past, ahead])
+
+
+def _read(cycle: Cycle, names: Iterable[str]) -> Tables:
+    return {name: cycle.read(name) for name in names}
+
+
+def _write(cycle: Cycle, read: Tables, written: Tables, note: str) -> Tables:
+    """Write results as one act (all validated before the first is stored) and hand back everything."""
+    cycle.write_all(written, note=note)
+    return {**read, **written}
+
+
+def _join(name: str, frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of one table below each other; empty ones carry no type and are left out."""
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else tables.table(name).empty()

@@ -450,7 +450,7 @@ def _files(
         raise _Refused(tables.finding("missing_folder", "blocks", "sources", "", 0, str(folder), remedy))
     limit = settings.sources.memory_limit_mb
     with tempfile.TemporaryDirectory(prefix="sop-") as scratch:
-        options = {"threads": settings.compute.workers, "memory_limit": f"{limit}MB", "temp_directory": scratch}
+        options: dict[str, Any] = {"threads": settings.compute.workers, "memory_limit": f"{limit}MB", "temp_directory": scratch}
         connection = duckdb.connect(":memory:", config=options)
         try:
             shift = settings.calendar_shift_days

@@ -105,7 +105,7 @@ def supply_review(cycle: Cycle) -> Tables:
     written = {
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
-        **plan.tables(),
+        **plan.tables,
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
 

@@ -6,6 +6,6 @@ expression per finance column, `solve` hands the arrays to HiGHS, `readback` tur
 tables, `explain` says which limits bind and what one more unit is worth.
 """
 
-from sop_workbench.supply.plan import SupplyResult, plan_supply
+from sop_workbench.supply.plan import RESULT_TABLES, SupplyResult, plan_supply
 
-__all__ = ["SupplyResult", "plan_supply"]
+__all__ = ["RESULT_TABLES", "SupplyResult", "plan_supply"]

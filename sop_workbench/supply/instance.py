@@ -102,7 +102,9 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
     refuse_contradictions(known, demand, periods)
     target = _in_horizon(inventory_target, periods)
     stock_limit = _in_horizon(known["stock_limit"], periods)
-    opening = known["stock_on_hand"].groupby(PLACE, as_index=False)["on_hand_qty"].sum()
+    counted = known["stock_on_hand"]
+    # No shelf holds less than nothing: what is booked below zero is planned as zero and told in the notes.
+    opening = counted.assign(on_hand_qty=counted["on_hand_qty"].clip(lower=0)).groupby(PLACE, as_index=False)["on_hand_qty"].sum()
     scheduled = _scheduled(known["open_supply"], periods, calendar)
     bom = known["bill_of_material"]
     present = _pairs(opening[opening["on_hand_qty"] > 0], scheduled)
@@ -134,7 +136,7 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
         stock_limit=_sorted(stock_limit, [*PLACE, "t"]),
         storage=known["location"].loc[known["location"]["storage_limit_qty"].notna(), ["location_id", "storage_limit_qty"]],
         frozen=_frozen(frozen_plan, made, settings, periods),
-        notes=_notes(demand, delivery, components, reachable, present),
+        notes=(*_stock_notes(counted), *_source_notes(demand, delivery, components, reachable, present)),
     )
 
 
@@ -144,15 +146,13 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     Raises
     ------
     DataError
-        Negative stock, demand, price or hours, a lane to nowhere, a period in which a resource has no stated hours.
+        Negative demand, price or hours, a lane to nowhere, a period in which a resource has no stated hours.
     """
     lane, capacity = inputs["lane"], inputs["capacity"]
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
     dated = demand.assign(period=periods[demand["t"]])
     unstated = _periods_without_hours(inputs, periods)
-    stock = inputs["stock_on_hand"]
     checks = [
-        ("negative_stock", "stock_on_hand", stock[stock["on_hand_qty"] < 0], "on_hand_qty", "count the stock again and enter 0 or more"),
         ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
         ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
         ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
@@ -290,8 +290,14 @@ def _frozen(frozen_plan: pd.DataFrame | None, made: pd.DataFrame, settings: Sett
     return plan[[*PLACE, "t", "production_qty"]]
 
 
-def _notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame,
-           present: pd.DataFrame) -> tuple[str, ...]:
+def _stock_notes(counted: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every stock that is booked below zero."""
+    return tuple(f"Stock of {row.item_id} at {row.location_id} is booked as {row.on_hand_qty:g}: planned as 0."
+                 for row in counted[counted["on_hand_qty"] < 0].itertuples())
+
+
+def _source_notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame,
+                  present: pd.DataFrame) -> tuple[str, ...]:
     """One sentence for every demand and component that nothing can ever serve."""
     able = _pairs(reachable, present)
     served = delivery.merge(able, left_on=["item_id", "from_location_id"], right_on=PLACE, validate="m:1")[SALE].drop_duplicates()

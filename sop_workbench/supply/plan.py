@@ -16,6 +16,8 @@ from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
 from sop_workbench.supply.solve import Arrays, NoPlanError, Solution, collection_paused, compile_arrays, solve
 
+RESULT_TABLES = ("supply_plan", "resource_plan", "shipment_plan", "purchase_plan", "unmet_demand", "inventory_projection", "binding_limit")
+
 
 @dataclass(frozen=True)
 class SupplyResult:
@@ -52,6 +54,11 @@ class SupplyResult:
     objective_amt: float
     status: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The result tables by name."""
+        return {name: getattr(self, name) for name in RESULT_TABLES}
 
 
 def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,

@@ -105,7 +105,8 @@ def overall_factors(demand: pd.DataFrame, hours_per_unit: pd.DataFrame, history_
 def _gross(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
     """Demand of every item and of all that it goes into, by period: (I − U) gross = demand."""
     bom = inputs["bill_of_material"]
-    items = pd.Index(np.unique(np.concatenate([demand["item_id"], bom["parent_item_id"], bom["component_item_id"]]).astype(str)), name="item_id")
+    names = np.concatenate([demand["item_id"], bom["parent_item_id"], bom["component_item_id"]]).astype(str)
+    items = pd.Index(np.unique(names), name="item_id")
     own = demand.groupby(["item_id", "period"])["demand_qty"].sum().unstack("period").reindex(items).fillna(0.0)  # no row is no demand
     gross = own.copy()
     for period in own.columns:

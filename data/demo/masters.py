@@ -61,7 +61,7 @@ def price(series: pd.DataFrame, standard_cost: pd.Series, rng: np.random.Generat
     """Rows of `price`: a list a year, each January 2.5 % up; next year's list is known since September."""
     items = company.finished_specifications()["item_id"]
     margin = pd.Series([FAMILY[i[:2]].margin for i in items], index=items) + rng.uniform(-0.03, 0.03, len(items))
-    rows = series.merge(company.MARKETS[["market_id"]], on="market_id", validate="many_to_one")[["item_id", "market_id", "region", "channel"]]
+    rows = series[["item_id", "market_id", "region", "channel"]].copy()
     list_price = rows["item_id"].map(standard_cost) / (1 - rows["item_id"].map(margin))
     rows["now"] = list_price * rows["channel"].map(company.CHANNEL_PRICE) * rows["region"].map(company.REGION_PRICE)
     years = [("2021-10-01", -5, "2021-09-15"), *[(f"{y}-01-01", y - 2026, f"{y - 1}-09-15") for y in range(2022, 2028)]]
@@ -176,7 +176,7 @@ def _crew_size(resource_id: str) -> np.ndarray:
     """Crew of a resource against its normal one in every month of the capacity table."""
     size = np.ones(len(CAPACITY_MONTHS))
     for begin, share in company.CREW_CHANGES.get(resource_id, ()):
-        size[CAPACITY_MONTHS >= pd.Timestamp(begin)] = share
+        size[pd.Timestamp(begin) <= CAPACITY_MONTHS] = share
     return size
 
 

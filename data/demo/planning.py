@@ -20,6 +20,7 @@ MARKETING_BIAS = 1.05
 MARKETING_AUTHOR = "E. Sandberg"
 BUDGET_AMBITION = {2025: 1.00, 2026: 1.06, 2027: 1.14}
 LATE_SUPPLIER = "SUP-11"
+ARCHIVE_COLUMNS = ["lock_cycle_id", "stream", "item_id", "market_id", "period", "plan_qty"]
 
 
 def stock_on_hand(stock_history: pd.DataFrame, need: pd.DataFrame, places: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -58,7 +59,8 @@ def open_supply(need: pd.DataFrame, supplier_item: pd.DataFrame, finished_plan: 
     every = pd.concat(orders, ignore_index=True)
     late = (every["supplier_id"] == LATE_SUPPLIER) & (every["due_date"] >= "2026-08-01")
     every["closed_date"] = every["due_date"] + pd.to_timedelta(np.where(late, 75, 0), unit="D")
-    every = every[(every["opened_date"] <= EXTRACT_DATE) & (every["open_qty"] > 0)].sort_values(["opened_date", "item_id", "location_id"])
+    every = every[(every["opened_date"] <= EXTRACT_DATE) & (every["open_qty"] > 0)]
+    every = every.sort_values(["opened_date", "item_id", "location_id", "due_date"])
     every["closed_date"] = every["closed_date"].where(every["closed_date"] <= EXTRACT_DATE)
     letter = np.where(every["kind"] == "purchase", "PO", "WO")
     every["order_id"] = [f"{kind}-{number}" for kind, number in zip(letter, range(40001, 40001 + len(every)), strict=True)]
@@ -71,6 +73,8 @@ def opportunity() -> pd.DataFrame:
         ("OP-101", "GG-107", None, "N-PRO", "2026-03-01", 90, 0.6, "won", False, "2025-11-10", "2026-02-20"),
         ("OP-102", "HT-104", None, "W-PRO", "2026-09-01", 150, 0.5, "lost", False, "2026-05-12", "2026-08-25"),
         ("OP-103", "CW-110", None, "W-PRO", "2026-05-01", 600, 0.4, "lost", False, "2026-01-20", "2026-04-15"),
+        ("OP-104", "CO-108", None, "N-PRO", "2026-06-01", 180, 0.5, "won", False, "2026-03-11", "2026-05-20"),
+        ("OP-105", "GG-107", None, "N-PRO", "2026-08-01", 120, 0.4, "lost", False, "2026-04-14", "2026-07-22"),
         ("OP-201", "GG-107", None, "W-PRO", "2027-03-01", 240, 0.5, "proposal", False, "2026-07-08", None),
         ("OP-202", "HT-104", None, "N-PRO", "2026-11-01", 180, 0.7, "negotiation", False, "2026-08-03", None),
         ("OP-203", None, "Charcoal Grills", "E-RET", "2027-02-01", 900, 0.3, "qualified", False, "2026-08-19", None),
@@ -83,8 +87,9 @@ def opportunity() -> pd.DataFrame:
         ("OP-210", "CO-108", None, "W-PRO", "2027-06-01", 220, 0.35, "qualified", False, "2026-09-21", None),
         ("OP-211", None, "Camp Stoves", "W-RET", "2027-05-01", 2500, 0.2, "lead", False, "2026-09-24", None),
     ]
-    return pd.DataFrame(rows, columns=["opportunity_id", "item_id", "family", "market_id", "close_period", "volume_qty", "probability_ratio",
-                                       "stage", "is_in_run_rate", "known_date", "closed_date"]).astype({"is_in_run_rate": int})
+    columns = ["opportunity_id", "item_id", "family", "market_id", "close_period", "volume_qty", "probability_ratio", "stage",
+               "is_in_run_rate", "known_date", "closed_date"]
+    return pd.DataFrame(rows, columns=columns).astype({"is_in_run_rate": int})
 
 
 def demand_input(demand: history.Demand, rng: np.random.Generator) -> pd.DataFrame:
@@ -193,7 +198,8 @@ def _marketing_input(demand: history.Demand, cycle: pd.Timestamp, rng: np.random
     total = total.groupby(["family", "period"], as_index=False)["quantity"].sum()
     return pd.DataFrame({"source": "marketing", "author": MARKETING_AUTHOR, "item_id": None, "family": total["family"], "market_id": None,
                          "region": None, "period": total["period"],
-                         "input_qty": np.round(total["quantity"] * MARKETING_BIAS * rng.normal(1.0, 0.03, len(total))), "reason": "Campaign calendar"})
+                         "input_qty": np.round(total["quantity"] * MARKETING_BIAS * rng.normal(1.0, 0.03, len(total))),
+                         "reason": "Campaign calendar"})
 
 
 def _customer_input(demand: history.Demand, cycle: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
@@ -229,13 +235,14 @@ def _served_share(plan: np.ndarray, demand: history.Demand, routing: pd.DataFram
     """Share of a plan that final assembly can make, by series and month."""
     items, row_of = history.items_of(demand.series)
     quantity = pd.DataFrame(history.add_by_item(plan, row_of, len(items)), index=items)
-    limit = capacity.assign(hours=capacity["regular_hours"] + capacity["overtime_hours"]).pivot(index="resource_id", columns="period", values="hours")
+    hours = capacity.assign(hours=capacity["regular_hours"] + capacity["overtime_hours"])
+    limit = hours.pivot(index="resource_id", columns="period", values="hours")
     share = np.ones(quantity.shape)
     steps = routing[routing["item_id"].isin(items)].drop_duplicates("item_id")
     for resource, mine in steps.groupby("resource_id"):
         load = (quantity.loc[mine["item_id"]].to_numpy() * mine["hours_per_unit"].to_numpy()[:, None]).sum(axis=0)
-        hours = limit.loc[resource, MONTHS[at : at + plan.shape[1]]].to_numpy()
-        share[items.get_indexer(mine["item_id"])] = np.minimum(1.0, hours * 1.12 / load)  # some is made ahead
+        most = limit.loc[resource, MONTHS[at : at + plan.shape[1]]].to_numpy()
+        share[items.get_indexer(mine["item_id"])] = np.minimum(1.0, most * 1.12 / load)  # some is made ahead
     return share[row_of]
 
 
@@ -243,7 +250,7 @@ def _archive_rows(cycle: pd.Timestamp, stream: str, values: np.ndarray, series: 
     months = pd.date_range(cycle, periods=values.shape[1], freq="MS")
     cells = _cells(np.round(values), months, series)
     cells = cells[cells["quantity"] > 0].rename(columns={"quantity": "plan_qty"})
-    return cells.assign(lock_cycle_id=f"{cycle:%Y-%m}", stream=stream)[["lock_cycle_id", "stream", "item_id", "market_id", "period", "plan_qty"]]
+    return cells.assign(lock_cycle_id=f"{cycle:%Y-%m}", stream=stream)[ARCHIVE_COLUMNS]
 
 
 def _production_rows(cycle: pd.Timestamp, plan: np.ndarray, demand: history.Demand, flow: history.Flow, at: int) -> pd.DataFrame:
@@ -257,7 +264,8 @@ def _production_rows(cycle: pd.Timestamp, plan: np.ndarray, demand: history.Dema
         made[:, month] = np.clip(quantity[:, month] + history.COVER_MONTHS * coming - stock, 0, None)
         stock = stock + made[:, month] - quantity[:, month]
     months = pd.date_range(cycle, periods=quantity.shape[1], freq="MS")
-    rows = pd.DataFrame({"item_id": np.repeat(items, len(months)), "period": np.tile(months, len(items)), "plan_qty": np.round(made).ravel()})
+    rows = pd.DataFrame({"item_id": np.repeat(items, len(months)), "period": np.tile(months, len(items))})
+    rows["plan_qty"] = np.round(made).ravel()
     rows["market_id"] = rows["item_id"].str[:2].map({code: family.plant for code, family in FAMILY.items()})
     rows = rows[rows["plan_qty"] > 0]
-    return rows.assign(lock_cycle_id=f"{cycle:%Y-%m}", stream="production")[["lock_cycle_id", "stream", "item_id", "market_id", "period", "plan_qty"]]
+    return rows.assign(lock_cycle_id=f"{cycle:%Y-%m}", stream="production")[ARCHIVE_COLUMNS]

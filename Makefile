@@ -32,8 +32,8 @@ $(STAMP): requirements.lock pyproject.toml
 	elif [ -n "$$python" ]; then echo "making $(VENV) with $$python"; "$$python" -m venv $(VENV); \
 	else echo "no Python 3.11, 3.12 or 3.13 found; install one, or say which: make run PYTHON=/path/to/python" >&2; exit 1; fi
 	@echo "installing the locked packages (once, a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m compileall -q -j $(WORKERS) $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 

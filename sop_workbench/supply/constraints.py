@@ -285,7 +285,7 @@ def contract_floor(m: Model, i: str, k: str, t: int) -> Relation:
 
     Index: item i demanded in market k with a floor, period t. Unit: base units of the item.
     """
-    return served_qty(m, i, k, t) + m.floor_shortfall_qty[i, k, t] >= m.floor_qty[i, k, t]
+    return arriving_qty(m, i, k, t) + m.floor_shortfall_qty[i, k, t] >= m.floor_qty[i, k, t]
 
 
 # ------------------------------------------------------------------ whole lots and orders (only where the settings ask for them)

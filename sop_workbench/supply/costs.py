@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyomo.environ as pyo
 from pyomo.environ import quicksum
 
-from sop_workbench.supply.constraints import at, served_qty
+from sop_workbench.supply.constraints import at, due_qty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,9 @@ Model: TypeAlias = pyo.ConcreteModel
 
 # ------------------------------------------------------------------ money: the columns of financial_projection
 def revenue_amt(m: Model) -> Any:
-    """Served quantity at its price: Σ price_amt · served_qty."""
-    return quicksum(m.price_amt[key] * served_qty(m, *key) for key in m.DEMAND)
+    """Served quantity at the price it was ordered at: Σ price_amt · (due − lost_qty), less what is still late at the end."""
+    return (quicksum(m.price_amt[key] * (due_qty(m, *key) - at(m.lost_qty, *key)) for key in m.DEMAND)
+            - quicksum(m.price_amt[key] * m.backlog_qty[key] for key in m.LATE if key[2] == m.last))
 
 
 def production_cost_amt(m: Model) -> Any:

@@ -6,19 +6,14 @@ Sets that are summed over are plain lists by key (`DELIVERIES_FROM[i, l]`), empt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pandas as pd
 import pyomo.environ as pyo
 
 from sop_workbench.materials import explode
+from sop_workbench.settings import Settings
 from sop_workbench.supply.constraints import add_constraints
 from sop_workbench.supply.costs import add_costs
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from sop_workbench.settings import Settings
-    from sop_workbench.supply.instance import Instance
+from sop_workbench.supply.instance import Instance
 
 PLACE = ["item_id", "location_id"]
 SALE = ["item_id", "market_id"]

@@ -120,7 +120,9 @@ def unmet_demand(read: Reader) -> pd.DataFrame:
     before = frame.groupby(SALE)["backlog_qty"].shift().fillna(0.0)  # before the horizon: opening backlog, below
     due = frame["demand_qty"] + frame["opening_backlog_qty"]
     frame["served_qty"] = _no_noise(due + before - frame["lost_qty"] - frame["backlog_qty"])
-    frame["revenue_amt"] = frame["price_amt"] * frame["served_qty"]
+    late_revenue = (frame["price_amt"] * frame["backlog_qty"]).groupby([frame[column] for column in SALE]).shift().fillna(0.0)
+    # A late unit brings the price it was ordered at.
+    frame["revenue_amt"] = frame["price_amt"] * (due - frame["lost_qty"] - frame["backlog_qty"]) + late_revenue
     frame["lost_revenue_amt"] = frame["price_amt"] * frame["lost_qty"]
     frame["backlog_cost_amt"] = frame["backlog_cost_amt"] * frame["backlog_qty"]
     return read.dated(frame, "unmet_demand")

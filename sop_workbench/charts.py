@@ -11,7 +11,7 @@ from __future__ import annotations
 import colorsys
 import html
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -30,9 +30,9 @@ VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 _VEGA_LITE_VERSION = "6.4"
 _VEGA_LITE_5 = "https://vega.github.io/schema/vega-lite/v5.json"
-_FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
+_FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"  # equal widths, so that labels fit wherever the drawing is shown
 _CONTRAST_LUMINANCE = 0.18  # seen 4 : 1 and better against white and against near-black
-_NOTE_CHARACTERS = 150
+_NOTE_CHARACTERS = 125
 _SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", GREY, "#b38f00", "#56b4e9", "#8c5a2b")
 _CHIP_COLOURS = {
     "on target": "#1b7f4b",
@@ -48,28 +48,6 @@ _CHIP_COLOURS = {
     "late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
-_ACRONYMS = {
-    "wape": "WAPE",
-    "abc": "ABC",
-    "xyz": "XYZ",
-    "kpi": "KPI",
-    "cogs": "COGS",
-    "id": "ID",
-    "mase": "MASE",
-    "otif": "OTIF",
-    "gmroi": "GMROI",
-}
-_HEADERS = {
-    "item_id": "Item",
-    "market_id": "Market",
-    "resource_id": "Resource",
-    "supplier_id": "Supplier",
-    "location_id": "Location",
-    "by": "Who",
-    "why": "Why",
-    "plan_cycle_id": "Plan of cycle",
-}
-_SUFFIX_UNITS = {"_qty": "units", "_amt": views.MONEY, "_ratio": "%", "_hours": "h", "_days": "days", "_months": "months"}
 
 
 @dataclass(frozen=True)
@@ -161,6 +139,7 @@ def _theme() -> alt.theme.ThemeConfig:
             "config": {
                 "background": "transparent",
                 "font": _FONT,
+                "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
                 "title": {
                     "anchor": "start",
@@ -184,11 +163,20 @@ def _theme() -> alt.theme.ThemeConfig:
                     "labelFontSize": 11.5,
                     "titleFontSize": 11.5,
                     "titleFontWeight": "normal",
+                    "titlePadding": 10,
                     "labelLimit": 220,
                 },
                 "axisX": {"grid": False},
                 "axisBand": {"ticks": False},
-                "legend": {**ink, "orient": "top", "titleFontSize": 11.5, "labelFontSize": 11.5, "symbolStrokeWidth": 2, "labelLimit": 260},
+                "legend": {
+                    **ink,
+                    "orient": "top",
+                    "titleFontSize": 11.5,
+                    "labelFontSize": 11.5,
+                    "symbolStrokeWidth": 2,
+                    "labelLimit": 260,
+                    "columnPadding": 24,
+                },
                 "header": {**ink, "labelFontSize": 12.5, "labelFontWeight": 600, "title": None},
                 "text": {"color": "currentColor", "fontSize": 11.5},
                 "rule": {"color": "currentColor"},
@@ -208,7 +196,7 @@ def _drawn(draw: Callable[Concatenate[pd.DataFrame, _More], alt.TopLevelMixin]) 
         if view.empty:
             return note(view)
         texts = {name: _in_currency(str(view.attrs.get(name, ""))) for name in ("title", "note")}
-        title = alt.Title(textwrap.wrap(texts["title"], 110) or "", subtitle=textwrap.wrap(texts["note"], _NOTE_CHARACTERS))
+        title = alt.Title(textwrap.wrap(texts["title"], 85) or "", subtitle=textwrap.wrap(texts["note"], _NOTE_CHARACTERS))
         return draw(_worded(view), *options, **named).properties(title=title)
 
     return titled
@@ -236,9 +224,12 @@ def _money(title: str) -> str:
     return f"{title}, {_style.currency}"
 
 
+_AMOUNT_LABEL = "datum.value != 0 && abs(datum.value) < 1 ? '' : replace(format(datum.value, '~s'), 'G', 'bn')"
+
+
 def _amount_axis(title: str | None, **options: Any) -> alt.Axis:
     """Numbers in k, M and bn."""
-    return alt.Axis(title=title, labelExpr="replace(format(datum.value, '~s'), 'G', 'bn')", tickCount=5, **options)
+    return alt.Axis(title=title, labelExpr=_AMOUNT_LABEL, tickCount=5, **options)
 
 
 def _time_axis(months: int = 3) -> alt.Axis:
@@ -257,21 +248,40 @@ def _shorts(values: pd.Series) -> list[str]:
 
 
 def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, labels: list[str], colour: Any) -> alt.LayerChart:
-    """Horizontal bars in the order of the view, each with its number."""
-    shown = view.assign(bar_label=labels)
-    base = alt.Chart(shown).encode(
-        y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=alt.X(f"{measure}:Q", axis=axis)
-    )
+    """Horizontal bars in the order of the view, each with its number beyond its end."""
+    is_signed = bool((view[measure] < 0).any())
+    x = alt.X(f"{measure}:Q", axis=axis, scale=alt.Scale(padding=90) if is_signed else alt.Undefined)
+    base = alt.Chart(view.assign(bar_label=labels)).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=x)
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(color=colour, tooltip=_tooltips(view))
-    text = base.mark_text(align="left", dx=5).encode(text="bar_label:N", x=alt.X(f"{measure}:Q", axis=axis))
-    return (bars + text).properties(width=WIDTH - 220, height=alt.Step(24))
+    return (bars + _end_labels(base, measure, "bar_label")).properties(width=WIDTH - 220, height=alt.Step(24))
+
+
+def _end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
+    """Numbers to the right of bars that go up, to the left of bars that go down."""
+    side, shift = (alt.expr(f"datum['{measure}'] < 0 ? {a} : {b}") for a, b in (("'right'", "'left'"), (-5, 5)))
+    return base.mark_text(align=side, dx=shift).encode(text=f"{text}:N")
+
+
+def _apart(values: pd.Series, span: float) -> pd.Series:
+    """The values moved up as little as needed to stand a twentieth of the span apart, so that labels do not overlap."""
+    ordered, gap = values.sort_values(kind="stable"), 0.055 * span
+    placed: list[float] = []
+    for value in ordered:
+        placed.append(max(value, placed[-1] + gap) if placed else value)
+    return pd.Series(placed, index=ordered.index).reindex(values.index)
+
+
+def _line_ends(view: pd.DataFrame, name: str, x: str, y: str) -> pd.DataFrame:
+    """The last point of every line, with a place for its name beside it."""
+    ends = view[view.groupby(name)[x].transform("max") == view[x]].drop_duplicates(name)
+    return ends.assign(place=_apart(ends[y], view[y].max() - view[y].min()))
 
 
 def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
     return [
-        alt.Tooltip(f"{c}:Q", title=heading(c), format=",.3~f")
+        alt.Tooltip(f"{c}:Q", title=views.heading(c), format=",.3~f")
         if pd.api.types.is_numeric_dtype(view[c])
-        else alt.Tooltip(f"{c}:N", title=heading(c))
+        else alt.Tooltip(f"{c}:N", title=views.heading(c))
         for c in view.columns
         if c not in ("period", "sentence")
     ]
@@ -291,7 +301,7 @@ def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | No
 
 def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: bool) -> alt.Color:
     ends = (PALE_BLUE, PALE_ORANGE) if is_high_bad else (PALE_ORANGE, PALE_BLUE)
-    scale = alt.Scale(domain=[low, middle, high], range=[ends[0], PALE_GREY, ends[1]], clamp=True)
+    scale = alt.Scale(domain=[low, middle, high], range=[ends[0], PALE_GREY, ends[1]], clamp=True, interpolate="rgb")
     return alt.Color(f"{field}:Q", scale=scale, legend=None)
 
 
@@ -302,11 +312,18 @@ def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str |
 
 
 # ------------------------------------------------------------------ tables, cards, words
+# Styles stand at each element: JupyterLab takes style sheets out of notebooks that are not trusted.
+_TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
+_CELL = "padding:3px 9px;vertical-align:top;border-bottom:1px solid #8884"
+_CARD = "text-align:left;vertical-align:top;padding:10px 14px;border:1px solid #8888"
+_CHIP = "color:#ffffff;border-radius:3px;padding:1px 7px;white-space:nowrap"
+_CAPTIONS = {"title": "font-size:16px;font-weight:600;margin:6px 0", "note": "font-size:12px;margin:4px 0"}
+
+
 def note(view: pd.DataFrame) -> Html:
     """A friendly line in place of what cannot be shown, with the reason."""
-    return Html(
-        f'<p class="sop-note" style="padding:8px 12px;border-left:4px solid {GREY}">{_text(view.attrs.get("empty") or "Nothing to show.")}</p>'
-    )
+    reason = _text(view.attrs.get("empty") or "Nothing to show.")
+    return Html(f'<p class="sop-note" style="padding:8px 12px;border-left:4px solid {GREY}">{reason}</p>')
 
 
 def headline(view: pd.DataFrame) -> Html:
@@ -314,12 +331,13 @@ def headline(view: pd.DataFrame) -> Html:
     if view.empty:
         return note(view)
     row = view.iloc[0]
+    advice = _text(row["recommendation"]).rstrip(". ") + "."
     more = f" {int(row['more'])} more below." if row["more"] > 0 else ""
-    money = _text(views.short(row["money_amt"], views.MONEY))
     return Html(
         f'<div class="sop-headline" style="border-left:8px solid {_style.brand_colour};padding:6px 16px">'
         f'<p style="font-size:20px;font-weight:600;margin:4px 0">{_text(row["question"])}</p>'
-        f'<p style="font-size:15px;margin:4px 0"><b>Recommended:</b> {_text(row["recommendation"])} <b>{money}</b> at stake.{more}</p></div>'
+        f'<p style="font-size:15px;margin:4px 0"><b>Recommended:</b> {advice} '
+        f"<b>{_text(views.short(row['money_amt'], views.MONEY))}</b> at stake.{more}</p></div>"
     )
 
 
@@ -328,16 +346,16 @@ def cards(view: pd.DataFrame) -> Html:
     if view.empty:
         return note(view)
     cells = "".join(_card(row) for row in view.to_dict("records"))
-    return Html(
-        f'<table class="sop-cards" role="presentation" style="border-collapse:separate;border-spacing:8px"><tbody><tr>{cells}</tr></tbody></table>'
-    )
+    style = "border-collapse:separate;border-spacing:8px"
+    return Html(f'<table class="sop-cards" role="presentation" style="{style}"><tbody><tr>{cells}</tr></tbody></table>')
 
 
 def _card(row: dict) -> str:
     target = f"target {row['target_text']}" if row["target_text"] != "–" else "no target"
     return (
-        f'<td style="text-align:left;vertical-align:top;padding:10px 14px;border:1px solid #8888;border-left:7px solid {_chip_colour(row["status_text"])}">'
-        f'<div style="font-size:13px">{_text(heading(row["kpi"]))}</div><div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
+        f'<td style="{_CARD};border-left:7px solid {_chip_colour(row["status_text"])}">'
+        f'<div style="font-size:13px">{_text(row["kpi_name"])}, {_text(row["about"])}</div>'
+        f'<div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
         f'<div style="font-size:12px">{_chip(row["status_text"])} {_text(target)}</div>'
         f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
     )
@@ -348,55 +366,39 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     if view.empty:
         return note(view)
     shown = _worded(view.head(limit)).drop(columns="period_label", errors="ignore")
-    written = {c: _written(shown[c], c) for c in shown.columns}
-    head = "".join(_heading_cell(c, view[c]) for c in shown.columns)
-    bold = set(view.attrs.get("bold", ()))
-    rows = "".join(
-        _row([written[c][i] for c in shown.columns], [_is_right(shown[c]) for c in shown.columns], shown.iloc[i, 0] in bold)
-        for i in range(len(shown))
-    )
+    is_right = {c: _is_right(view[c]) for c in shown.columns}
+    bold = shown.iloc[:, 0].isin(view.attrs.get("bold", ()))
+    written = zip(*(_written(shown[c], c) for c in shown.columns), strict=True)
+    head = "".join(_heading_cell(views.heading(c), _unit(c), right) for c, right in is_right.items())
+    rows = "".join(_row(cells, list(is_right.values()), strong) for cells, strong in zip(written, bold, strict=True))
     more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
-    return Html(
-        f'<div class="sop-table" style="overflow-x:auto">{_caption(view, "title")}<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{_caption(view, 'note')}</div>"
+    return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
+
+
+def _framed(view: pd.DataFrame, body: str) -> Html:
+    """A table between its title and its note."""
+    above, below = (
+        f'<p class="sop-{name}" style="{style}">{_text(view.attrs[name])}</p>' if view.attrs.get(name) else ""
+        for name, style in _CAPTIONS.items()
     )
+    return Html(f'<div class="sop-table" style="overflow-x:auto">{above}{body}{below}</div>')
 
 
-def _caption(view: pd.DataFrame, name: str) -> str:
-    style = {"title": "font-size:16px;font-weight:600;margin:6px 0", "note": "font-size:12px;margin:4px 0"}[name]
-    return f'<p class="sop-{name}" style="{style}">{_text(view.attrs[name])}</p>' if view.attrs.get(name) else ""
-
-
-def heading(column: str) -> str:
-    """A column name as people write it, without its unit's suffix.
-
-    Examples
-    --------
-    >>> heading("net_sales_amt"), heading("wape_ratio"), heading("item_id"), heading("row_count")
-    ('Net sales', 'WAPE', 'Item', 'Rows')
-    """
-    if column in _HEADERS:
-        return _HEADERS[column]
-    stem = column.removesuffix("_count") + "s" if column.endswith("_count") else column
-    for suffix in (*_SUFFIX_UNITS, "_date", "_text"):
-        stem = stem.removesuffix(suffix)
-    words = [_ACRONYMS.get(w, w) for w in stem.split("_")]
-    return " ".join([words[0] if words[0] in _ACRONYMS.values() else words[0][:1].upper() + words[0][1:], *words[1:]])
-
-
-def _heading_cell(column: str, values: pd.Series) -> str:
-    unit = next((u for s, u in _SUFFIX_UNITS.items() if column.endswith(s)), "")
+def _heading_cell(name: str, unit: str, is_right: bool) -> str:
     under = f'<br><small style="font-weight:400">{_text(unit)}</small>' if unit else ""
-    side = "right" if _is_right(values) else "left"
-    return f'<th scope="col" style="text-align:{side};vertical-align:bottom;padding:3px 9px;border-bottom:2px solid {_style.brand_colour}">{_text(heading(column))}{under}</th>'
+    side = "right" if is_right else "left"
+    style = f"text-align:{side};vertical-align:bottom;padding:3px 9px;border-bottom:2px solid {_style.brand_colour}"
+    return f'<th scope="col" style="{style}">{_text(name)}{under}</th>'
 
 
-def _row(cells: list[str], is_right: list[bool], is_bold: bool) -> str:
+def _unit(column: str) -> str:
+    return next((unit for suffix, unit in views.UNITS.items() if column.endswith(suffix)), "")
+
+
+def _row(cells: Sequence[str], is_right: Sequence[bool], is_bold: bool) -> str:
     weight = "font-weight:700;" if is_bold else ""
-    body = "".join(
-        f'<td style="{weight}text-align:{"right" if right else "left"};padding:3px 9px;border-bottom:1px solid #8884">{cell}</td>'
-        for cell, right in zip(cells, is_right, strict=True)
-    )
+    sides = ("right" if right else "left" for right in is_right)
+    body = "".join(f'<td style="{weight}text-align:{side};{_CELL}">{cell}</td>' for cell, side in zip(cells, sides, strict=True))
     return f"<tr>{body}</tr>"
 
 
@@ -427,11 +429,8 @@ def _number(value: float, column: str) -> str:
 
 
 def _chip(text: str) -> str:
-    icon = _ICONS.get(text, "")
-    return (
-        f'<span style="background-color:{_chip_colour(text)};color:#ffffff;border-radius:3px;padding:1px 7px;white-space:nowrap">'
-        f"{_text(f'{icon} {text}'.strip())}</span>"
-    )
+    words = f"{_ICONS.get(text, '')} {text}".strip()
+    return f'<span style="background-color:{_chip_colour(text)};{_CHIP}">{_text(words)}</span>'
 
 
 def _chip_word(text: Any) -> str:
@@ -510,7 +509,8 @@ def abc_xyz(view: pd.DataFrame) -> alt.TopLevelMixin:
         y=alt.Y("abc:N", sort=["A", "B", "C"], axis=alt.Axis(title=None, labelFontSize=14)),
     )
     cells = base.mark_rect(stroke="white").encode(
-        color=alt.Color("revenue_ratio:Q", scale=alt.Scale(range=[PALE_GREY, PALE_BLUE]), legend=None), tooltip=_tooltips(view)
+        color=alt.Color("revenue_ratio:Q", scale=alt.Scale(range=[PALE_GREY, PALE_BLUE], interpolate="rgb"), legend=None),
+        tooltip=_tooltips(view),
     )
     items = base.mark_text(color=INK, fontSize=14, fontWeight=600, dy=-9).encode(text="item_text:N")
     money = base.mark_text(color=INK, dy=10).encode(text="money_text:N")
@@ -547,18 +547,13 @@ def excess(view: pd.DataFrame, top: int = 12) -> alt.TopLevelMixin:
 def forecast_fan(view: pd.DataFrame) -> alt.TopLevelMixin:
     """History, forecast and its range; small charts when there are several members."""
     is_single = view["member"].nunique() == 1
-    last = view.groupby(["member", "kind"])["period"].transform("max") == view["period"]
-    shown = view.assign(label=view["kind"].str.capitalize().where(last, ""))
+    is_peak = view.groupby("kind")["demand_qty"].transform("max") == view["demand_qty"]
+    shown = view.assign(label=view["kind"].str.capitalize().where(is_peak, ""), top_qty=view["high_qty"].fillna(view["demand_qty"]))
+    colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, _style.brand_colour]))
     base = alt.Chart(shown).encode(x=alt.X("period:T", axis=_time_axis(3 if is_single else 6)))
     band = base.mark_area(opacity=0.22, color=_style.brand_colour).encode(y=alt.Y("low_qty:Q", axis=_amount_axis("Units")), y2="high_qty:Q")
-    line = base.mark_line().encode(
-        y="demand_qty:Q",
-        color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, _style.brand_colour])),
-        tooltip=_tooltips(view),
-    )
-    names = base.mark_text(align="right", dy=-12, fontWeight=600).encode(
-        y="demand_qty:Q", text="label:N", color=alt.Color("kind:N", legend=None)
-    )
+    line = base.mark_line().encode(y="demand_qty:Q", color=colour, tooltip=_tooltips(view))
+    names = base.mark_text(dy=-9, fontWeight=600).encode(y="top_qty:Q", text="label:N", color=colour)
     layers = [band.transform_filter("datum.kind == 'forecast'"), line, *([names] if is_single else [])]
     return _multiples(alt.layer(*layers), view, 120)
 
@@ -580,18 +575,16 @@ def error_leaderboard(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     """One line per stream, named at its end; the consensus thick."""
-    shown = view.assign(label=view["stream"].where(view.groupby("stream")["period"].transform("max") == view["period"], ""))
     names = ["consensus", *sorted(set(view["stream"]) - {"consensus"})]
-    colours = [_style.brand_colour, *[c for c in _SERIES if c != BLUE]]
-    base = alt.Chart(shown).encode(
-        x=alt.X("period:T", axis=_time_axis(2)),
-        y=alt.Y("demand_qty:Q", axis=_amount_axis("Units"), scale=alt.Scale(zero=False)),
-        color=alt.Color("stream:N", title=None, scale=alt.Scale(domain=names, range=colours[: len(names)])),
-    )
-    lines = base.mark_line().encode(
-        strokeWidth=alt.condition("datum.stream == 'consensus'", alt.value(4), alt.value(1.8)), tooltip=_tooltips(view)
-    )
-    return (lines + base.mark_text(align="left", dx=6).encode(text="label:N")).properties(width=WIDTH - 90, height=HEIGHT)
+    colours = [_style.brand_colour, *(c for c in _SERIES if c != BLUE)][: len(names)]
+    colour = alt.Color("stream:N", legend=None, scale=alt.Scale(domain=names, range=colours))
+    y = alt.Y("demand_qty:Q", axis=_amount_axis("Units (axis does not start at 0)"), scale=alt.Scale(zero=False))
+    x = alt.X("period:T", axis=_time_axis(2))
+    width = alt.condition("datum.stream == 'consensus'", alt.value(4.5), alt.value(1.8))
+    lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=_tooltips(view))
+    ends = alt.Chart(_line_ends(view, "stream", "period", "demand_qty"))
+    labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
+    return (lines + labels).properties(width=WIDTH - 90, height=HEIGHT)
 
 
 @_drawn
@@ -626,7 +619,7 @@ def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
     numbers = base.mark_text(dy=-20, fontWeight=600).encode(text="error_text:N") + base.mark_text(dy=-7, fontSize=10.5).encode(
         text="gain_text:N"
     )
-    return (bars + numbers).properties(width=min(WIDTH, 120 * len(view) + 60), height=HEIGHT)
+    return (bars + numbers).properties(width=WIDTH - 180, height=HEIGHT)
 
 
 @_drawn
@@ -755,7 +748,7 @@ def profit_by_period(view: pd.DataFrame) -> alt.TopLevelMixin:
         legend=alt.Legend(labelExpr=f"{measures}[datum.label]"),
     )
     named = base.transform_fold(list(measures), as_=["measure", "value"]).encode(
-        y=alt.Y("value:Q", axis=_amount_axis(_money("Money"))), color=colour
+        y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour
     )
     bars = named.transform_filter("datum.measure == 'revenue_amt'").mark_bar(width=alt.RelativeBandSize(0.72))
     lines = named.transform_filter("datum.measure != 'revenue_amt'").mark_line(point=True)
@@ -784,7 +777,7 @@ def bridge(view: pd.DataFrame) -> alt.TopLevelMixin:
         y=alt.Y("from_amt:Q", scale=scale, axis=_amount_axis(_money("Revenue") + cut)), y2="to_amt:Q", color=colour, tooltip=_tooltips(view)
     )
     text = base.mark_text(dy=-8, fontWeight=600).encode(y=alt.Y("top_amt:Q", scale=scale), text="amount_text:N")
-    return (bars + text).properties(width=min(WIDTH, 95 * len(view) + 60), height=HEIGHT)
+    return (bars + text).properties(width=WIDTH, height=HEIGHT)
 
 
 budget_bridge = bridge
@@ -843,16 +836,15 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change against base, one small chart per money measure."""
-    base = alt.Chart(view).encode(
-        y=alt.Y("scenario:N", title=None, axis=alt.Axis(labelLimit=170)), x=alt.X("delta:Q", axis=_amount_axis(_money("Change"), grid=True))
+    shown = view.assign(measure=view["measure"].map(views.heading), delta_text=[views.signed(views.short(d)) for d in view["delta"]])
+    x = alt.X(
+        "delta:Q", axis=alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True), scale=alt.Scale(padding=45)
     )
+    base = alt.Chart(shown).encode(y=alt.Y("scenario:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)), x=x)
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
-    text = base.mark_text(
-        align=alt.expr("datum.delta < 0 ? 'right' : 'left'"), dx=alt.expr("datum.delta < 0 ? -5 : 5"), fontSize=10.5
-    ).encode(text="delta_text:N")
-    order = view.sort_values("sequence")["measure"].drop_duplicates().tolist()
-    layers = alt.layer(bars, text).properties(width=200, height=alt.Step(22))
+    order = shown.sort_values("sequence", kind="stable")["measure"].drop_duplicates().tolist()
+    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=200, height=alt.Step(22))
     return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=3).resolve_scale(x="independent")
 
 
@@ -860,35 +852,25 @@ def scenario_table(view: pd.DataFrame) -> Html:
     """Measures down, scenarios across: value, change with icon and word, and what each scenario changes."""
     if view.empty:
         return note(view)
-    names = ["base", *[n for n in view["scenario"].drop_duplicates() if n != "base"]]
-    head = "".join(
-        f'<th scope="col" style="text-align:right;padding:4px 10px;border-bottom:2px solid {_style.brand_colour}">{_text(n)}</th>'
-        for n in names
-    )
-    cells = {(r["scenario"], r["measure"]): r for r in view.to_dict("records")}
+    names = ["base", *(n for n in view["scenario"].drop_duplicates() if n != "base")]
+    cells = {(row["scenario"], row["measure"]): row for row in view.to_dict("records")}
     measures = view.sort_values("sequence", kind="stable")["measure"].drop_duplicates()
-    body = "".join(
-        f'<tr><th scope="row" style="text-align:left;font-weight:400;padding:4px 10px;border-bottom:1px solid #8884">{_text(heading(m))}</th>'
-        + "".join(_scenario_cell(cells.get((n, m)), n == "base") for n in names)
-        + "</tr>"
-        for m in measures
-    )
-    levers = "".join(
-        f"<li><b>{_text(n)}</b>: {_text(view.loc[view['scenario'] == n, 'levers'].iloc[0])}</li>" for n in names if n != "base"
-    )
-    return Html(
-        f'<div class="sop-table" style="overflow-x:auto">{_caption(view, "title")}<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f'<thead><tr><th style="text-align:left;padding:4px 10px;border-bottom:2px solid {_style.brand_colour}">Measure</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table><ul>{levers}</ul>{_caption(view, 'note')}</div>"
-    )
+    head = "".join(_heading_cell(name, "", name != "Measure") for name in ("Measure", *names))
+    sides = [False, *(True for _ in names)]
+    rows = "".join(_row([_text(views.heading(m)), *(_scenario_cell(cells.get((n, m))) for n in names)], sides, False) for m in measures)
+    levers = view.drop_duplicates("scenario").set_index("scenario")["levers"]
+    changes = "".join(f"<li><b>{_text(name)}</b>: {_text(levers[name])}</li>" for name in names if name != "base")
+    return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{changes}</ul>')
 
 
-def _scenario_cell(row: dict | None, is_base: bool) -> str:
-    style = "text-align:right;vertical-align:top;padding:4px 10px;border-bottom:1px solid #8884"
-    if row is None or not row["is_feasible"]:
-        return f'<td style="{style}">{"–" if row is None else "no feasible plan"}</td>'
-    change = "" if is_base or row["verdict"] == "same" else f"<br><small>{_chip(row['verdict'])} {_text(row['delta_text'])}</small>"
-    return f'<td style="{style}">{_text(row["value_text"])}{change}</td>'
+def _scenario_cell(row: dict | None) -> str:
+    if row is None:
+        return "–"
+    if not row["is_feasible"]:
+        return "no feasible plan"
+    is_plain = row["scenario"] == "base" or row["verdict"] == "same"
+    change = "" if is_plain else f"<br><small>{_chip(row['verdict'])} {_text(row['delta_text'])}</small>"
+    return f"{_text(row['value_text'])}{change}"
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring
@@ -907,7 +889,9 @@ def plan_vs_actual(view: pd.DataFrame) -> alt.TopLevelMixin:
         legend=alt.Legend(labelExpr="datum.label + ' plan (the line)'"),
     )
     bars = base.mark_bar(width=alt.RelativeBandSize(0.6)).encode(
-        y=alt.Y("actual_qty:Q", axis=_amount_axis("Units")), color=colour, tooltip=_tooltips(view)
+        y=alt.Y("actual_qty:Q", axis=_amount_axis("Units"), scale=alt.Scale(domainMax=1.1 * view[["actual_qty", "plan_qty"]].max().max())),
+        color=colour,
+        tooltip=_tooltips(view),
     )
     plan = base.mark_tick(thickness=3, width=alt.RelativeBandSize(0.8), color="currentColor").encode(y="plan_qty:Q")
     text = (
@@ -915,20 +899,19 @@ def plan_vs_actual(view: pd.DataFrame) -> alt.TopLevelMixin:
         .mark_text(dy=-9, fontWeight=600)
         .encode(y="top:Q", text="deviation_text:N")
     )
-    return (bars + plan + text).properties(width=min(WIDTH, 90 * len(view) + 80), height=HEIGHT)
+    return (bars + plan + text).properties(width=WIDTH, height=HEIGHT)
 
 
 @_drawn
 def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Error of each stream by how many periods ahead it was planned, named at its end."""
-    shown = view.assign(label=view["stream"].where(view.groupby("stream")["lag"].transform("max") == view["lag"], ""))
-    base = alt.Chart(shown).encode(
-        x=alt.X("lag:Q", axis=alt.Axis(title="Periods planned ahead", tickMinStep=1, format="d")),
-        y=alt.Y("wape_ratio:Q", axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5)),
-        color=alt.Color("stream:N", title=None),
-    )
-    lines = base.mark_line(point=True).encode(tooltip=_tooltips(view))
-    return (lines + base.mark_text(align="left", dx=8).encode(text="label:N")).properties(width=WIDTH - 90, height=HEIGHT)
+    x = alt.X("lag:Q", axis=alt.Axis(title="Periods planned ahead", tickMinStep=1, format="d"))
+    y = alt.Y("wape_ratio:Q", axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5))
+    colour = alt.Color("stream:N", legend=None, scale=alt.Scale(range=list(_SERIES)))
+    lines = alt.Chart(view).mark_line(point=True).encode(x=x, y=y, color=colour, tooltip=_tooltips(view))
+    ends = alt.Chart(_line_ends(view, "stream", "lag", "wape_ratio"))
+    labels = ends.mark_text(align="left", dx=8, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
+    return (lines + labels).properties(width=WIDTH - 90, height=HEIGHT)
 
 
 @_drawn
@@ -945,7 +928,7 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
 def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     """The largest parts of the deviation, blue for more and orange for less than planned."""
     shown = view.assign(
-        name=view["level"].map(heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
+        name=view["level"].map(views.heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
     )
     labels = [
         f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)

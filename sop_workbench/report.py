@@ -195,7 +195,7 @@ def workbook_of(path: Path, held: dict[str, pd.DataFrame], facts: dict[str, str]
     with xlsxwriter.Workbook(str(path), options) as book:
         book.set_properties({"title": f"{facts.get('Company', '')} plan {facts.get('Cycle', '')}", "created": created.to_pydatetime()})
         pen = _Pen(book, settings)
-        _summary(pen, held, facts)
+        _summary(pen, held, facts, created)
         item = held["item"][["item_id", "item_name", "family"]]
         pen.wide("Demand", "Unconstrained demand", _by_period(held["consensus_demand"], item, ["market_id"], "demand_qty"), "units")
         pen.wide("Supply", "Quantity started", _by_period(held["supply_plan"], item, ["location_id"], "production_qty"), "units")
@@ -239,7 +239,7 @@ def _scenarios(comparison: pd.DataFrame) -> pd.DataFrame:
     return wide[names].reset_index().drop(columns="sequence")
 
 
-def _summary(pen: _Pen, held: dict[str, pd.DataFrame], facts: dict[str, str]) -> None:
+def _summary(pen: _Pen, held: dict[str, pd.DataFrame], facts: dict[str, str], first_period: pd.Timestamp) -> None:
     """Facts, the plan by family with totals, and the KPIs."""
     numbers = views.family_numbers(held["financial_projection"], held["budget_gap"])
     numbers = numbers[numbers["family"] != "Total"]
@@ -258,7 +258,7 @@ def _summary(pen: _Pen, held: dict[str, pd.DataFrame], facts: dict[str, str]) ->
             len(numbers),
             {"Budget": list(numbers).index("budget_amt"), "Plan": list(numbers).index("revenue_amt")},
         )
-    scores = views.kpi_scorecard(held["kpi"]) if len(held["kpi"]) else pd.DataFrame()
+    scores = views.kpi_scorecard(held["kpi"], first_period) if len(held["kpi"]) else pd.DataFrame()
     pen.block(sheet, end + 2, scores, "KPIs, total")
 
 
@@ -338,9 +338,9 @@ class _Pen:
         for place, column in enumerate(frame.columns):
             kind = _kind(frame[column], column)
             sheet.write_string(row, place, self._unit_of(column, kind, unit), self.unit)
-            sheet.write_string(row + 1, place, charts.heading(column), self.head)
+            sheet.write_string(row + 1, place, views.heading(column), self.head)
             self._values(sheet, row + 2, place, frame[column], kind)
-            sheet.set_column(place, place, _column_width(frame[column], charts.heading(column), kind))
+            sheet.set_column(place, place, _column_width(frame[column], views.heading(column), kind))
         self._totals_below(sheet, row + 2, frame, totals)
         return row + 2 + len(frame) + bool(totals)
 

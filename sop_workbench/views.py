@@ -8,6 +8,7 @@ tables, so a screen knows how to write them. `¤` stands for the reporting curre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,28 @@ MONEY = "¤"
 NO_FAMILY = "(no family)"
 OTHER = "Others"
 ACTUAL = "actual"
+UNITS = {"_qty": "units", "_amt": MONEY, "_ratio": "%", "_hours": "h", "_days": "days", "_months": "months", "_date": "date"}
+_ACRONYMS = {
+    "abc": "ABC",
+    "cogs": "COGS",
+    "gmroi": "GMROI",
+    "id": "ID",
+    "kpi": "KPI",
+    "mase": "MASE",
+    "otif": "OTIF",
+    "wape": "WAPE",
+    "xyz": "XYZ",
+}
+_HEADERS = {
+    "by": "Who",
+    "item_id": "Item",
+    "location_id": "Location",
+    "market_id": "Market",
+    "plan_cycle_id": "Plan of cycle",
+    "resource_id": "Resource",
+    "successor_item_id": "Successor",
+    "supplier_id": "Supplier",
+}
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -52,20 +75,8 @@ _GRID_LINES = {
     "inventory_difference_qty": "Stock difference",
 }
 _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on_hand", "ledger")
-_LOWER_IS_BETTER = (
-    "cost",
-    "lost",
-    "unmet",
-    "overtime",
-    "inventory",
-    "load",
-    "utilisation",
-    "days",
-    "late",
-    "backlog",
-    "shortfall",
-    "penalty",
-)
+_LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", "overtime")
+BOARD_KPIS = ("fill_rate", "gross_margin", "days_of_inventory", "utilisation", "cash_to_cash", "wape")
 _ROUNDING = 1e-6
 
 
@@ -124,6 +135,23 @@ def in_unit(value: float, unit: str) -> str:
     if unit in ("reporting currency", "currency", "money", MONEY):
         return short(value, MONEY)
     return short(value, "" if pd.isna(value) else unit)
+
+
+def heading(column: str) -> str:
+    """A column name as people write it, without its unit's suffix.
+
+    Examples
+    --------
+    >>> heading("net_sales_amt"), heading("wape_ratio"), heading("item_id"), heading("row_count")
+    ('Net sales', 'WAPE', 'Item', 'Rows')
+    """
+    if column in _HEADERS:
+        return _HEADERS[column]
+    stem = column.removesuffix("_count") + "s" if column.endswith("_count") else column
+    for suffix in (*UNITS, "_text"):
+        stem = stem.removesuffix(suffix)
+    words = [_ACRONYMS.get(w, w) for w in stem.split("_")]
+    return " ".join([words[0] if words[0] in _ACRONYMS.values() else words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def period_labels(periods: pd.Series) -> pd.Series:
@@ -270,7 +298,8 @@ def history_corrections(
     moved = moved.groupby(["item_id", "period"], as_index=False).agg(
         change_qty=("change_qty", "sum"), kind=("kind", "first"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum")
     )
-    shown = past.merge(moved, on=["item_id", "period"], how="left", validate="one_to_one")
+    shown = past.merge(moved, on=["item_id", "period"], how="outer", validate="one_to_one")
+    shown["ordered_qty"] = shown["ordered_qty"].fillna(shown["raw_qty"])  # a corrected period may have no row of history
     shown["corrected_qty"] = shown["ordered_qty"] + shown["suggested_qty"] - shown["raw_qty"]
     shown["member"] = shown["item_id"].map(_item_names(item)).fillna(shown["item_id"])
     title = f"{_plural(len(history_correction), 'correction')} proposed in {_plural(history_correction['item_id'].nunique(), 'item')}"
@@ -345,11 +374,11 @@ def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int =
     kinds = (("launch", "launch_date", "like_item_id"), ("phase-out", "phase_out_date", "successor_item_id"))
     rows = pd.concat([item.assign(event=event, date=item[date], partner=item[partner]) for event, date, partner in kinds])
     near = rows[rows["date"].between(as_of - pd.DateOffset(months=months_back), as_of + pd.DateOffset(months=months_ahead))]
-    near = near.sort_values(["date", "item_id"]).rename(columns={"date": "event_date", "partner": "like_item_or_successor"})
+    near = near.sort_values(["date", "item_id"]).rename(columns={"date": "day_date", "partner": "like_item_or_successor"})
     launches, endings = ((near["event"] == kind).sum() for kind in ("launch", "phase-out"))
     title = f"{_plural(launches, 'launch', 'launches')} and {_plural(endings, 'phase-out')}"
     return _view(
-        near[["event_date", "event", "item_id", "item_name", "family", "like_item_or_successor"]],
+        near[["day_date", "event", "item_id", "item_name", "family", "like_item_or_successor"]],
         f"{title} from {months_back} months back to {months_ahead} ahead",
         empty="No launch or phase-out in the window.",
     )
@@ -848,11 +877,10 @@ def _few_steps(bars: pd.DataFrame, top: int) -> pd.DataFrame:
     rank = bars["amount_amt"].abs().where(bars["kind"] == "step").groupby(section).rank(ascending=False, method="first")
     is_small = (bars["kind"] == "step") & (rank > top)
     named = bars.assign(section=section, is_small=is_small, bar=bars["bar"].where(~is_small, OTHER))
-    return (
-        named.groupby(["section", "is_small", "bar", "kind"], as_index=False, sort=False)
-        .agg(sequence=("sequence", "first"), amount_amt=("amount_amt", "sum"), definition=("definition", "first"))
-        .sort_values(["section", "is_small", "sequence"])
+    merged = named.groupby(["section", "is_small", "bar"], as_index=False, sort=False).agg(
+        {**dict.fromkeys(("bridge", "sequence", "kind", "definition"), "first"), "amount_amt": "sum"}
     )
+    return merged.sort_values(["section", "is_small", "sequence"], ignore_index=True)
 
 
 def bridge(bars: pd.DataFrame, title: str = "") -> pd.DataFrame:
@@ -943,17 +971,16 @@ def _delta_text(delta: float, unit: str) -> str:
 def _verdict(measure: str, delta: float) -> str:
     if pd.isna(delta) or abs(delta) < _ROUNDING:
         return "same"
-    is_lower_better = any(word in measure.lower() for word in _LOWER_IS_BETTER)
-    return "better" if (delta < 0) == is_lower_better else "worse"
+    return "better" if (delta < 0) == (measure in _LOWER_IS_BETTER) else "worse"
 
 
 def _scenario_title(rows: pd.DataFrame) -> str:
-    money = rows[(rows["scenario"] != "base") & rows["measure"].str.contains("profit", case=False)]
+    money = rows[(rows["scenario"] != "base") & (rows["measure"] == "profit")].dropna(subset=["delta"])
     if money.empty:
         return "Scenarios beside base"
     best = money.loc[money["delta"].idxmax()]
     return (
-        f"{best['scenario']} changes profit most for the better: {best['delta_text']}"
+        f"Scenario {best['scenario']} brings most profit: {best['delta_text']} against base"
         if best["delta"] > 0
         else "No scenario brings more profit than base"
     )
@@ -967,39 +994,47 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     return _view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
 
 
-def kpi_cards(kpi: pd.DataFrame, names: list[str] | None = None, top: int = 6) -> pd.DataFrame:
-    """The total's KPIs of the newest period with status in icon and word, and the formula beside each."""
-    rows = kpi_list(kpi)
-    whole = rows[rows["level"] == "total"]
-    chosen = whole[whole["kpi"].isin(names)] if names else whole
-    if names:
-        chosen = chosen.sort_values("kpi", key=lambda k: k.map({n: i for i, n in enumerate(names)}))
-    return _view(chosen.head(top), "", empty="No KPI was computed for this cycle.")
+def kpi_cards(kpi: pd.DataFrame, plan_from: pd.Timestamp, names: Sequence[str] = BOARD_KPIS) -> pd.DataFrame:
+    """The total's KPIs in the order named, each at its newest period, with status in icon and word and the formula.
+
+    Parameters
+    ----------
+    kpi : DataFrame
+        The `kpi` table.
+    plan_from : Timestamp
+        First planned period: KPIs before it are actual, the others are those of the plan.
+    names : sequence of str
+        KPIs to show; one that was not computed is left out.
+    """
+    rows = kpi_list(kpi, plan_from, "total")
+    rows = rows[rows["kpi"].isin(names)].sort_values("period", kind="stable").drop_duplicates("kpi", keep="last")
+    rows = rows.sort_values("kpi", key=lambda found: found.map({name: place for place, name in enumerate(names)}))
+    return _view(rows, "", empty="No KPI was computed for this cycle.")
 
 
-def kpi_list(kpi: pd.DataFrame, level: str | None = None) -> pd.DataFrame:
-    """Every KPI at its newest period: value, target, status in words, formula."""
+def kpi_list(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str) -> pd.DataFrame:
+    """The KPIs of a level: value, target, status in words, formula, and whether it is actual or planned."""
     _needs(kpi, "kpi")
-    newest = kpi.sort_values("period", kind="stable").drop_duplicates(["kpi", "level", "member"], keep="last").sort_index()
-    newest = newest if level is None else newest[newest["level"] == level]
-    rows = newest.assign(
-        value_text=[in_unit(v, u) for v, u in zip(newest["value"], newest["unit"], strict=True)],
-        target_text=[in_unit(v, u) for v, u in zip(newest["target"], newest["unit"], strict=True)],
-        status_text=newest["status"].map(STATUS_ICONS) + " " + newest["status"].map(STATUS_WORDS),
+    mine = kpi[kpi["level"] == level]
+    is_planned = mine["period"] >= plan_from
+    rows = mine.assign(
+        kpi_name=mine["kpi"].map(heading),
+        about=np.where(is_planned, "plan from ", "actual ") + period_labels(mine["period"]),
+        value_text=[in_unit(v, u) for v, u in zip(mine["value"], mine["unit"], strict=True)],
+        target_text=[in_unit(v, u) for v, u in zip(mine["target"], mine["unit"], strict=True)],
+        status_text=mine["status"].map(STATUS_ICONS) + " " + mine["status"].map(STATUS_WORDS),
     )
-    judged = newest["status"].isin(["red", "amber"]).sum()
-    return _view(
-        rows[["kpi", "level", "member", "period", "value_text", "target_text", "status_text", "status", "reason", "formula"]],
-        f"{int(judged)} of {_plural(len(rows), 'KPI')} outside target",
-        empty="No KPI was computed for this cycle.",
-    )
+    outside = int(mine["status"].isin(["red", "amber"]).sum())
+    return _view(rows, f"{outside} of {_plural(len(rows), 'KPI')} outside target", empty="No KPI was computed for this cycle.")
 
 
-def kpi_scorecard(kpi: pd.DataFrame, level: str = "total") -> pd.DataFrame:
+def kpi_scorecard(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str = "total") -> pd.DataFrame:
     """The KPIs of a level as a table to read: value, target, status, reason, formula."""
-    rows = kpi_list(kpi, level)
-    shown = rows.rename(columns={"value_text": "value", "target_text": "target", "status_text": "status", "status": "light"})
-    return _view(shown[["kpi", "member", "value", "target", "status", "reason", "formula"]], rows.attrs["title"], empty=rows.attrs["empty"])
+    rows = kpi_list(kpi, plan_from, level)
+    named = {"kpi_name": "kpi", "value_text": "value", "target_text": "target", "status_text": "status"}
+    shown = rows[["kpi_name", "member", "about", "value_text", "target_text", "status_text", "reason", "formula"]].rename(columns=named)
+    shown = shown.drop(columns="member") if level == "total" else shown
+    return _view(shown, rows.attrs["title"], empty=rows.attrs["empty"])
 
 
 def risks(risk: pd.DataFrame) -> pd.DataFrame:
@@ -1166,5 +1201,7 @@ def alerts(alert: pd.DataFrame) -> pd.DataFrame:
     """What stands outside tolerance, in words."""
     _needs(alert, "alert")
     return _view(
-        alert[["alert", "level", "member", "period", "sentence"]], _plural(len(alert), "alert"), empty="Nothing stands outside tolerance."
+        alert.assign(level=alert["level"].map(heading))[["alert", "level", "member", "period", "sentence"]],
+        _plural(len(alert), "alert"),
+        empty="Nothing stands outside tolerance.",
     )

@@ -97,7 +97,9 @@ def family_of(item: pd.DataFrame) -> pd.Series:
 def _sales(unmet_demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = _rated(_by_market(unmet_demand, inputs), _unit_value(inputs), ["item_id"], "served_qty", "value_amt", "item")
     rows["demand_amt"] = rows["demand_qty"] * rows["price_amt"]
-    rows["revenue_amt"] = rows["served_qty"] * rows["price_amt"]
+    at_price = rows["served_qty"] * rows["price_amt"]
+    # A late unit earns the price it was ordered at, which the plan knows; a table that does not say is served at the period's price.
+    rows["revenue_amt"] = rows["revenue_amt"].fillna(at_price) if "revenue_amt" in rows else at_price
     return _kept(rows.rename(columns={"amount": "cogs_amt"}), ["demand_amt", "revenue_amt", "cogs_amt"])
 
 

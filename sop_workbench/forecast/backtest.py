@@ -79,7 +79,7 @@ def run_backtest(demand: np.ndarray, ahead: int, count: int, forecast: Callable[
     return Backtest(forecasts, actual, origins)
 
 
-def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray) -> np.ndarray:
+def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits: np.ndarray) -> np.ndarray:
     """Weight of every model in the forecast of every series.
 
     w(model) ∝ 1 / mean squared error over the origins, the error being the series' own, mixed with that of
@@ -93,14 +93,16 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray) -> np
         Models to weigh.
     scale : ndarray, series
         Size of each series.
+    suits : ndarray of bool, series × models
+        Models that a series is forecast by now.
 
     Returns
     -------
     ndarray, series × models
-        Rows add up to 1 where at least one model has a forecast; a model without one weighs 0.
+        Rows add up to 1 where at least one model suits; a model that does not weighs 0.
     """
     if not backtest.origins:
-        return np.ones((len(scale), len(names)))
+        return suits / np.maximum(suits.sum(axis=1, keepdims=True), 1)
     squared = np.stack([((backtest.forecasts[name] - backtest.actual) / scale[:, None, None]) ** 2 if name in backtest.forecasts
                         else np.full_like(backtest.actual, np.nan) for name in names], axis=1)
     known = ~np.isnan(squared)
@@ -112,7 +114,7 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray) -> np
     level = np.array([np.median(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 1.0 for row in own])
     prior = shared / max(np.median(shared), 1e-12) * level[:, None]
     error = (total + _SHARED_PERIODS * prior) / (count + _SHARED_PERIODS)
-    return _alone_if_clearly_better(1 / np.maximum(error, 1e-12), error, count > 0)
+    return _alone_if_clearly_better(np.where(suits, error, np.inf), count > 0)
 
 
 def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndarray) -> np.ndarray:
@@ -128,12 +130,11 @@ def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndar
     return np.where(total > 0, mixed / np.where(total > 0, total, 1), np.nan)
 
 
-def _alone_if_clearly_better(weights: np.ndarray, error: np.ndarray, has_record: np.ndarray) -> np.ndarray:
-    """Squared errors compare by the square of 30 %; models without a record leave the choice open."""
-    order = np.sort(np.where(has_record, error, np.inf), axis=1)
-    if error.shape[1] < 2:
-        return np.ones_like(error)
-    clear = (order[:, 0] < _CLEARLY_BETTER**2 * order[:, 1]) & np.isfinite(order[:, 1])
-    best = error == order[:, :1]
-    weights = np.where(clear[:, None], best, weights)
-    return weights / weights.sum(axis=1, keepdims=True)
+def _alone_if_clearly_better(error: np.ndarray, has_record: np.ndarray) -> np.ndarray:
+    """Inverse squared errors, or all on one model (squared errors compare by the square of 30 %); unrecorded ones decide nothing."""
+    weights = 1 / np.maximum(error, 1e-12)
+    if error.shape[1] > 1:
+        order = np.sort(np.where(has_record, error, np.inf), axis=1)
+        clear = (order[:, 0] < _CLEARLY_BETTER**2 * order[:, 1]) & np.isfinite(order[:, 1])
+        weights = np.where(clear[:, None], error == order[:, :1], weights)
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)

@@ -12,7 +12,8 @@ from sop_workbench.forecast.backtest import Backtest, combine, model_weights, ru
 from sop_workbench.forecast.events import event_effects
 from sop_workbench.forecast.intervals import error_scale, interval
 from sop_workbench.forecast.leaderboard import leaderboard
-from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, forecast_models, route
+from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, Model, forecast_models, route
+from sop_workbench.forecast.nodes import Nodes, coherent, hierarchy_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
@@ -22,8 +23,8 @@ _COMPARED = (NAIVE, SEASONAL_NAIVE)
 
 
 @dataclass(frozen=True)
-class PanelForecast:
-    """Forecast of a panel of series with its range, weights and back-test.
+class NodeForecast:
+    """Forecast of every node with its range, weights and back-test.
 
     Attributes
     ----------
@@ -45,6 +46,13 @@ class PanelForecast:
     weights: np.ndarray
     kinds: np.ndarray
     backtest: Backtest
+
+    def leaves(self, count: int) -> NodeForecast:
+        """The part of the first `count` nodes."""
+        history = replace(self.backtest, forecasts={name: values[:count] for name, values in self.backtest.forecasts.items()},
+                          actual=self.backtest.actual[:count])
+        return NodeForecast(self.forecast[:count], self.low[:count], self.high[:count], self.names, self.weights[:count],
+                            self.kinds[:count], history)
 
 
 def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, settings: Settings, calendar: Calendar,
@@ -79,56 +87,48 @@ def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, setti
     if panel.keys.empty:
         return tables.table("statistical_forecast").empty(), tables.table("forecast_error").empty()
     effects = event_effects(panel.keys, panel.periods.append(periods), event, item, market)
-    result = forecast_panel(panel, periods, effects, season_group(panel.keys, item, market), settings, calendar)
+    nodes = hierarchy_nodes(panel, effects, item, market)
+    result = forecast_nodes(nodes, panel.periods, periods, settings, calendar).leaves(nodes.leaves)
     result = _ended_by_date(result, panel.keys, periods, item)
     errors = leaderboard(panel, result.backtest, item, settings, calendar)
     return _forecast_table(panel, periods, result), errors
 
 
-def forecast_panel(panel: Panel, ahead: pd.DatetimeIndex, effects: np.ndarray, group: np.ndarray | None, settings: Settings,
-                   calendar: Calendar) -> PanelForecast:
-    """Forecast, weigh by back-test and put a range around every series of a panel.
+def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex, settings: Settings, calendar: Calendar) -> NodeForecast:
+    """Forecast, weigh by back-test, reconcile and put a range around every series of a hierarchy.
 
     Parameters
     ----------
-    panel : Panel
-    ahead : DatetimeIndex
-    effects : ndarray, series × (periods + ahead) × event columns
-    group : ndarray of int, optional
-        Series that share a season and an error record; none: each stands alone.
+    nodes : Nodes
+    past, ahead : DatetimeIndex
+        Periods of history and of the horizon.
+    settings : Settings
+        `forecast` section.
+    calendar : Calendar
     """
     routes = ROUTES[settings.forecast.effort]
     names = sorted({model.name for models in routes.values() for model in models})
-    dates = panel.periods.append(ahead)
+    dates = past.append(ahead)
 
-    def models_at(known: int, test: int) -> dict[str, np.ndarray]:
-        return forecast_models(panel.demand[:, :known], dates[:known], effects[:, :known + test], dates[known:known + test], group,
-                               calendar.buckets_per_year, routes, _COMPARED)
+    def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
+        return forecast_models(nodes.demand[:, :known], dates[:known], nodes.effects[:, :known + test], dates[known:known + test],
+                               nodes.groups, calendar.buckets_per_year, routes, always)
 
-    backtest = run_backtest(panel.demand, len(ahead), settings.forecast.origins, models_at)
-    level = _level(panel.demand)
-    weights = model_weights(backtest, names, level)
-    final = forecast_models(panel.demand, panel.periods, effects, ahead, group, calendar.buckets_per_year, routes)
+    backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
+    level = _mean_level(nodes.demand)
+    final = models_at(len(past), len(ahead), ())
+    suits = np.stack([~np.isnan(final[name]).any(axis=1) for name in names], axis=1)
+    weights = model_weights(backtest, names, level, suits)
+    kinds = route(nodes.demand)
     forecast = combine(final, names, weights)
-    used = np.stack([~np.isnan(final[name]).any(axis=1) for name in names], axis=1)
-    kinds = route(panel.demand)
     forecast[kinds == ENDED] = 0.0
-    backtest = _with_ensemble(backtest, names, weights)
-    low, high = _range(forecast, backtest, level, group, kinds, settings.forecast.interval_ratio)
-    weights = np.where(used, weights, 0.0)
-    weights = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-    return PanelForecast(forecast, low, high, names, weights, kinds, backtest)
+    backtest, scale = _with_ensemble(nodes, backtest, names, weights, level)
+    forecast = coherent(nodes, forecast, scale)
+    low, high = _range(forecast, backtest, scale, kinds, settings.forecast.interval_ratio)
+    return NodeForecast(forecast, low, high, names, weights, kinds, backtest)
 
 
-def season_group(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> np.ndarray:
-    """Number of the family and channel of every series."""
-    family = keys["item_id"].map({} if item is None else item.set_index("item_id")["family"].to_dict()).astype(object)
-    channel = keys["market_id"].map({} if market is None else market.set_index("market_id")["channel"].to_dict()).astype(object)
-    label = family.where(family.notna(), "") + "\n" + channel.where(channel.notna(), "")
-    return pd.factorize(label, sort=True)[0]
-
-
-def _level(demand: np.ndarray) -> np.ndarray:
+def _mean_level(demand: np.ndarray) -> np.ndarray:
     """Mean demand of the last year that was sold in; 1 where nothing was."""
     recent = demand[:, -12:]
     seen = ~np.isnan(recent)
@@ -136,30 +136,30 @@ def _level(demand: np.ndarray) -> np.ndarray:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _with_ensemble(backtest: Backtest, names: list[str], weights: np.ndarray) -> Backtest:
-    """The back-test with the mix; at an origin where a series had ended by its data, the mix says zero."""
+def _with_ensemble(nodes: Nodes, backtest: Backtest, names: list[str], weights: np.ndarray, level: np.ndarray) -> tuple[Backtest, np.ndarray]:
+    """The back-test with the reconciled mix, and the usual error of every node.
+
+    At an origin where a series had ended by its data the mix says zero, as it does today.
+    """
     if not backtest.origins:
-        return backtest
-    forecasts = dict(backtest.forecasts)
+        return backtest, level
     empty = np.full_like(backtest.actual, np.nan)
-    mixed = combine({name: forecasts.get(name, empty) for name in names}, names, weights)
-    started = ~np.isnan(forecasts[NAIVE.name])
-    forecasts[ENSEMBLE] = np.where(np.isnan(mixed) & started, 0.0, mixed)
-    return replace(backtest, forecasts=forecasts)
+    mixed = combine({name: backtest.forecasts.get(name, empty) for name in names}, names, weights)
+    mixed = np.where(np.isnan(mixed) & ~np.isnan(backtest.forecasts[NAIVE.name]), 0.0, mixed)
+    scale = error_scale(mixed, backtest.actual, level, nodes.level)
+    added_up = np.stack([coherent(nodes, mixed[:, number], scale) for number in range(len(backtest.origins))], axis=1)
+    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), scale
 
 
-def _range(forecast: np.ndarray, backtest: Backtest, level: np.ndarray, group: np.ndarray | None, kinds: np.ndarray,
-           coverage: float) -> tuple[np.ndarray, np.ndarray]:
+def _range(forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, kinds: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds that hold the forecast between them; an ended series has none."""
     past = backtest.forecasts.get(ENSEMBLE, np.full((len(forecast), 1, 1), np.nan))
-    actual = backtest.actual if backtest.origins else past
-    pool = np.zeros(len(forecast), dtype=int) if group is None else group
-    scale = error_scale(past, actual, level, pool)
-    low, high = interval(forecast, past, actual, scale, coverage)
+    low, high = interval(forecast, past, backtest.actual if backtest.origins else past, scale, coverage)
     ended = (kinds == ENDED)[:, None]
     return np.where(ended, 0.0, np.minimum(low, forecast)), np.where(ended, 0.0, np.maximum(high, forecast))
 
 
-def _ended_by_date(result: PanelForecast, keys: pd.DataFrame, periods: pd.DatetimeIndex, item: pd.DataFrame | None) -> PanelForecast:
+def _ended_by_date(result: NodeForecast, keys: pd.DataFrame, periods: pd.DatetimeIndex, item: pd.DataFrame | None) -> NodeForecast:
     """Zero for items whose phase-out date lies before the horizon; a later one is handled where demand moves to successors."""
     if item is None:
         return result
@@ -169,7 +169,7 @@ def _ended_by_date(result: PanelForecast, keys: pd.DataFrame, periods: pd.Dateti
                    high=np.where(ended, 0.0, result.high))
 
 
-def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: PanelForecast) -> pd.DataFrame:
+def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast) -> pd.DataFrame:
     ahead = len(periods)
     frame = panel.keys.loc[panel.keys.index.repeat(ahead), KEYS].reset_index(drop=True)
     frame["period"] = np.tile(periods.to_numpy(), len(panel.keys))
@@ -179,7 +179,7 @@ def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: PanelForeca
     return tables.validate("statistical_forecast", frame)
 
 
-def _model_words(panel: Panel, result: PanelForecast) -> np.ndarray:
+def _model_words(panel: Panel, result: NodeForecast) -> np.ndarray:
     """Such as `regular: 45 % structure + theta, 55 % ces`."""
     words = []
     for kind, weights, note in zip(result.kinds, result.weights, panel.notes, strict=True):

@@ -28,7 +28,8 @@ def leaderboard(panel: Panel, backtest: Backtest, item: pd.DataFrame | None, set
     rows: list[dict] = []
     for level, members in _levels(panel, item).items():
         names, group = np.unique(members, return_inverse=True)
-        actual = _added_up(backtest.actual, group)
+        begun = np.where(np.isnan(backtest.forecasts["naive"]), np.nan, backtest.actual)
+        actual = _added_up(begun, group)
         compared = {name: _added_up(values, group) for name, values in backtest.forecasts.items() if _is_complete(values, backtest)}
         if level != SERIES and _is_affordable(level, len(names), settings):
             compared |= _alone(pooled(panel.demand, group), panel.periods, backtest, calendar)

@@ -11,13 +11,14 @@ from sop_workbench.forecast import candidates
 from sop_workbench.forecast.candidates import Candidate
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
 from sop_workbench.forecast.panel import pooled
-from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
+from sop_workbench.forecast.structure import FOURIER_ORDER, SEASON_PRIOR, fit_structure, repeats_yearly
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
-_SEASON_PERIODS_RATIO = 2.0
+_SEASONS = 2
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
+_QUARTER_PRIOR = 0.3
 # How many average gaps without a sale make a series count as ended, and at least how many periods.
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
 
@@ -62,7 +63,7 @@ def route(demand: np.ndarray) -> np.ndarray:
     return np.select(kinds, [ENDED, SHORT, INTERMITTENT], REGULAR)
 
 
-def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, group: np.ndarray | None,
+def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
                     season_length: int, routes: dict[str, tuple[Model, ...]], always: tuple[Model, ...] = ()) -> dict[str, np.ndarray]:
     """Forecast of every model for every series on its route.
 
@@ -72,8 +73,8 @@ def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.nda
         NaN before the first sale and in gaps.
     effects : ndarray, series × (periods + ahead) × event columns
         Stated effects of events.
-    group : ndarray of int, optional
-        Group whose season a series leans on.
+    groups : list of ndarray of int
+        Groups whose season a series leans on, from the widest to the closest.
     routes : dict
         Models of each kind of series.
     always : tuple of Model
@@ -84,7 +85,7 @@ def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.nda
     dict of ndarray, series × ahead
         By model name; NaN where a model does not suit the series.
     """
-    with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, group, season_length)
+    with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, season_length)
     base = {True: _bridged(demand / with_season), False: _bridged(demand / events_only)}
     future = {True: future_season, False: future_events}
     kinds = route(demand)
@@ -108,26 +109,38 @@ def _run(results: dict[str, np.ndarray], model: Model, rows: np.ndarray, base: d
         made[row] = model.forecast(series[~np.isnan(series)], factor.shape[1], season) * factor[row]
 
 
-def _factors(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, group: np.ndarray | None,
+def _factors(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
              season_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Season and event factors of history and horizon, with and without season."""
     past, coming = effects[:, :len(dates)], effects[:, len(dates):]
-    enough = int(_SEASON_PERIODS_RATIO * season_length)
-    length = (~np.isnan(demand)).sum(axis=1)
-    mean, sd = None, np.where(length >= enough, SEASON_PRIOR, 0.0)
-    if group is not None and len(demand):
-        mean, sd = _group_season(demand, dates, group, enough), np.full(len(demand), _OWN_SEASON_PRIOR)
-        sd = np.where(length >= enough, sd, 0.0)
-    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, sd)
+    mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
+    for group in groups:
+        mean = _group_season(demand, dates, group, mean, season_length)
+    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, _own_season_sd(demand, season_length, bool(groups)))
     return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
 
 
-def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, enough: int) -> np.ndarray:
-    """Season of each series' group, estimated on the demand of the group together."""
+def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:
+    """Season of each series' group, estimated on the demand of the group together and leaning on the wider group's."""
     total = pooled(demand, group)
-    sd = np.where((~np.isnan(total)).sum(axis=1) >= enough, SEASON_PRIOR, 0.0)
+    wider = np.zeros((len(total), mean.shape[1]))
+    wider[group] = mean
+    sd = np.where(repeats_yearly(total, season_length), SEASON_PRIOR, 0.0)[:, None]
     none = np.zeros((len(total), len(dates), 0))
-    return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), None, sd).season_coefficients[group]
+    return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
+
+
+def _own_season_sd(demand: np.ndarray, season_length: int, has_group: bool) -> np.ndarray:
+    """How far a series may leave the season of its group: little, but freely in the cycle of a quarter.
+
+    Customers who order once a quarter give every item and market a cycle of its own, which two quarters already show;
+    the shape of the year takes two years.
+    """
+    length = (~np.isnan(demand)).sum(axis=1)
+    year = np.where(length >= _SEASONS * season_length, _OWN_SEASON_PRIOR if has_group else SEASON_PRIOR, 0.0)
+    sd = np.repeat(year[:, None], 2 * FOURIER_ORDER, axis=1)
+    sd[length >= season_length / 2, 6:8] = _QUARTER_PRIOR if has_group else SEASON_PRIOR
+    return sd
 
 
 def _bridged(series: np.ndarray) -> np.ndarray:

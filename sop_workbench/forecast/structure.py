@@ -92,7 +92,7 @@ def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarr
         Prior of the event coefficients.
     season_mean : ndarray, series × 2·order, optional
         Prior mean of the season, such as the family's.
-    season_sd : ndarray (series) or float
+    season_sd : ndarray (series × 2·order, or series × 1) or float
         Prior standard deviation of the season; 0 takes the prior mean as it is.
 
     Returns
@@ -101,7 +101,7 @@ def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarr
     """
     count = len(demand)
     season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
-    season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count,))
+    season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count, 2 * order))
     parts = [
         _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows], order)
         for rows in (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
@@ -119,7 +119,7 @@ def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray,
     terms = np.broadcast_to(yearly_terms(dates, order), (len(y), len(dates), 2 * order))
     features = np.concatenate([terms, effects], axis=2) * seen[:, :, None]
     mean = np.hstack([season_mean, np.broadcast_to(effect_mean, (len(y), len(effect_mean)))])
-    sd = np.hstack([np.repeat(season_sd[:, None], 2 * order, axis=1), np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
+    sd = np.hstack([season_sd, np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
     theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6))
     trend = np.einsum("ntp,np->nt", _trend_basis(seen, dates), theta) * scale[:, None]
     return trend, beta[:, :2 * order], beta[:, 2 * order:]
@@ -223,5 +223,27 @@ def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeInd
     if not enough.any():
         return demand.copy()
     none = np.zeros((len(demand), demand.shape[1], 0))
-    fitted = fit_structure(demand, dates, none, np.zeros(0), np.zeros(0), None, np.where(enough, SEASON_PRIOR, 0.0))
+    fitted = fit_structure(demand, dates, none, np.zeros(0), np.zeros(0), None, np.where(enough, SEASON_PRIOR, 0.0)[:, None])
     return demand / fitted.factor(dates, none)
+
+
+def repeats_yearly(demand: np.ndarray, season_length: int) -> np.ndarray:
+    """Does the growth from period to period repeat itself a year later? One answer per series.
+
+    The correlation of log growth with that of a year before must be above 2.33 / √n (99 % one-sided). A launch or a new
+    channel lifts demand once; two years of data with one lift would otherwise pass for a season.
+    """
+    growth = np.diff(np.log1p(np.maximum(demand, 0)), axis=1)
+    answers = np.zeros(len(demand), dtype=bool)
+    for row, series in enumerate(growth):
+        known = series[~np.isnan(series)]
+        if len(known) < 2 * season_length - 1:
+            continue
+        centred = known - np.median(known)
+        # One jump must not make the correlation alone.
+        limit = 2.5 * 1.4826 * np.median(np.abs(centred))
+        steps = np.clip(centred, -limit, limit)
+        now, before = steps[season_length:], steps[:-season_length]
+        if now.std() > 0 and before.std() > 0:
+            answers[row] = np.corrcoef(now, before)[0, 1] > 2.33 / np.sqrt(len(now))
+    return answers

@@ -383,6 +383,7 @@ def _warehouse_shares(demand: Demand, row_of: np.ndarray, count: int) -> np.ndar
 
 
 def _months_begun(items: pd.Index) -> dict[str, pd.Timestamp]:
-    """First month of each item's history."""
+    """First month of each item's stock: what is launched is made the month before."""
     begun = {item: company.FIRST_MONTH for item in items}
-    return begun | {item: pd.Timestamp(life[0]) for item, life in company.LIFECYCLE.items() if life[0] is not None}
+    launched = {item: pd.Timestamp(life[0]) for item, life in company.LIFECYCLE.items() if life[0] is not None}
+    return begun | {item: launch - pd.DateOffset(months=1) for item, launch in launched.items()}

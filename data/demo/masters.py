@@ -13,7 +13,7 @@ PRICE_RISE = 0.025  # every January
 TIGHT_SUPPLY = {"C-123": 0.88}  # monthly limit as a share of the mean need of the coming year
 SECOND_SOURCE = {"C-122": "SUP-15", "C-123": "SUP-15", "M-206": "SUP-15", "M-131": "SUP-16"}
 SECOND_SOURCE_SURCHARGE = 0.22
-PURCHASE_UNITS = {"M-108": "BAR"}
+PURCHASE_UNITS = {"M-108": ("BAR", 6.0)}  # steel tube comes in bars of 6 m; sop.yaml holds the factor
 
 
 def part_quantities(bom: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +138,12 @@ def supplier_item(need: pd.DataFrame, bom: pd.DataFrame, routing: pd.DataFrame) 
     tight = np.ceil(coming.mean(axis=1) * pd.Series(TIGHT_SUPPLY) / 10) * 10
     rows["max_qty"] = rows["item_id"].map(tight).fillna(rows["max_qty"])  # the others keep the roomy limit
     rows["min_order_qty"] = 0.0
-    rows["purchase_unit"] = rows["item_id"].map(PURCHASE_UNITS).fillna(rows["base_unit"])  # sold in the base unit
+    rows["purchase_unit"] = rows["base_unit"]
+    for item_id, (unit, factor) in PURCHASE_UNITS.items():
+        mine = rows["item_id"] == item_id
+        rows.loc[mine, "purchase_unit"] = unit
+        rows.loc[mine, "unit_cost_amt"] = (rows.loc[mine, "unit_cost_amt"] * factor).round(2)
+        rows.loc[mine, "max_qty"] = np.ceil(rows.loc[mine, "max_qty"] / factor)
     dear = rows[rows["item_id"].isin(list(SECOND_SOURCE))].copy()
     dear["supplier_id"] = dear["item_id"].map(SECOND_SOURCE)
     dear["unit_cost_amt"] = (dear["unit_cost_amt"] * (1 + SECOND_SOURCE_SURCHARGE)).round(2)

@@ -45,8 +45,8 @@ import decimal
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ _SAMPLE_ROWS = 10_000
 _BYTES_PER_CELL = 64  # measured peak while a table is read, conformed, checked and sorted
 _LARGEST_WORKBOOK = 64 << 20
 _UNUSUAL_DATES = (pd.Timestamp.min + pd.Timedelta(days=1), pd.Timestamp.max - pd.Timedelta(days=1))
+_MANUFACTURING = ("resource", "capacity", "production", "routing", "bill_of_material")
+_MAY_BE_EMPTY = ("open_supply",)
 _TOKEN = re.compile(
     r"""(?P<other>'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | ::)
         | :(?P<name>[A-Za-z_]\w*)""",
@@ -155,7 +157,8 @@ def load_documents(settings: Settings, workspace: Path | str, as_of: pd.Timestam
 
 
 def _load(names: list[str], settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    loaded: dict[str, pd.DataFrame] = {}
+    """The tables that could be read, empty inputs for the others, and every finding."""
+    read: dict[str, pd.DataFrame] = {}
     refused: list[dict] = []
     found: list[dict] = []
     try:
@@ -163,14 +166,25 @@ def _load(names: list[str], settings: Settings, workspace: Path, as_of: pd.Times
             for declared in map(tables.table, names):
                 raw = _read(source, declared, refused)
                 if raw is not None:
-                    loaded[declared.name], issues = _finished(declared, raw, settings, loaded.get("item"))
+                    read[declared.name], issues = _finished(declared, raw, settings, read.get("item"))
                     found += issues
-                elif declared.group == "input":
-                    loaded[declared.name] = declared.empty()
     except _Refused as whole:
         refused += whole.findings
-        loaded = {name: tables.table(name).empty() for name in names if tables.table(name).group == "input"}
+    found += _empty_tables(read)
+    absent = {name: tables.table(name).empty() for name in names if name not in read and tables.table(name).group == "input"}
+    loaded = {name: {**absent, **read}[name] for name in names if name in absent or name in read}
     return loaded, tables.issue_frame(_once(refused) + [_weighed(row, settings) for row in found])
+
+
+def _empty_tables(read: Mapping[str, pd.DataFrame]) -> list[dict]:
+    """Tables without which there is nothing to plan; a company that makes nothing, or has no open order, is only warned."""
+    makes_nothing = all(name in read and read[name].empty for name in _MANUFACTURING)
+    mild = (*_MAY_BE_EMPTY, *(_MANUFACTURING if makes_nothing else ()))
+    names = [
+        name for name, frame in read.items() if frame.empty and tables.table(name).group == "input" and not tables.table(name).is_optional
+    ]
+    remedy = "bring the rows of {0}: look at its source file or query"
+    return [tables.finding("empty_table", "warns" if n in mild else "blocks", n, "", 0, "", remedy.format(n)) for n in names]
 
 
 def _read(source: _Files | _Database, declared: tables.Table, refused: list[dict]) -> pd.DataFrame | None:
@@ -290,19 +304,23 @@ def _formats(path: Path) -> dict[str, FileFormat]:
         raise SettingsError(f"{path} must hold `file stem: {{columns: […]}}` lines in UTF-8: {fault}") from fault
 
 
-def _frame(batches: Iterable[pa.RecordBatch], table: str, limit_mb: int) -> pd.DataFrame:
+def _frame(batches: Generator[pa.RecordBatch], table: str, limit_mb: int) -> pd.DataFrame:
     """The rows of a query as pandas, refused as soon as they would not fit."""
     kept: list[pa.Table] = []
     rows = 0
-    for batch in batches:
-        rows += batch.num_rows
-        needed_mb = rows * batch.num_columns * _BYTES_PER_CELL >> 20
-        if needed_mb > limit_mb:
-            remedy = f"aggregate in the query of {table} (one row per key), or raise sources.memory_limit_mb ({limit_mb:,})"
-            raise _Refused(tables.finding("too_large", "blocks", table, "", rows, f"more than {rows:,} rows, {needed_mb:,} MB", remedy))
-        kept.append(pa.Table.from_batches([batch]))
+    with closing(batches):
+        for batch in batches:
+            rows += batch.num_rows
+            needed_mb = rows * batch.num_columns * _BYTES_PER_CELL >> 20
+            if needed_mb > limit_mb:
+                remedy = f"aggregate in the query of {table} (one row per key), or raise sources.memory_limit_mb ({limit_mb:,})"
+                raise _Refused(tables.finding("too_large", "blocks", table, "", rows, f"more than {rows:,} rows, {needed_mb:,} MB", remedy))
+            kept.append(pa.Table.from_batches([batch]))
     merged = pa.concat_tables(kept, promote_options="permissive")
-    plain = pa.table({name: _plain(merged.column(position)) for position, name in enumerate(merged.column_names)})
+    double = sorted({name for name in merged.column_names if merged.column_names.count(name) > 1})
+    if double:
+        raise _Refused(tables.finding("duplicate_column", "blocks", table, "", rows, ", ".join(double), "select each column once"))
+    plain = pa.table({name: _plain(merged.column(name)) for name in merged.column_names})
     return plain.to_pandas(integer_object_nulls=True, date_as_object=False, coerce_temporal_nanoseconds=True)
 
 
@@ -347,7 +365,7 @@ class _Files:
         remedy = f"put {table}.csv (or .tsv, .parquet, .xlsx) into {self.folder}, or write a query {table}.sql"
         return tables.finding("missing_file", "blocks", table, "", 0, f"{table}.csv", remedy)
 
-    def rows(self, table: str, path: Path | None) -> Iterator[pa.RecordBatch]:
+    def rows(self, table: str, path: Path | None) -> Generator[pa.RecordBatch]:
         """Rows of a table's query, or of the whole file of its name."""
         if path is None:
             self._make_views(table, [table.casefold()])
@@ -357,7 +375,7 @@ class _Files:
         sql, used = _bound(text, self.parameters, "$")
         return self._run(table, sql, used, path)
 
-    def _run(self, table: str, sql: str, used: dict[str, Any], path: Path | None) -> Iterator[pa.RecordBatch]:
+    def _run(self, table: str, sql: str, used: dict[str, Any], path: Path | None) -> Generator[pa.RecordBatch]:
         try:
             if path is not None:
                 statements = self.connection.extract_statements(sql)
@@ -454,6 +472,7 @@ def _files(
         connection = duckdb.connect(":memory:", config=options)
         try:
             shift = settings.calendar_shift_days
+            connection.execute("set enable_progress_bar = false")
             connection.execute(f"create macro period_of(d) as cast(date_trunc('{settings.bucket}', cast(d as date) + ({shift})) as date)")
             yield _Files(connection, folder, Path(scratch), queries, parameters, formats, settings.sources.encoding, limit, _places(folder))
         finally:
@@ -733,7 +752,7 @@ class _Database:
         remedy = f"make a table or view {table} in {self.address}, or write a query {table}.sql"
         return tables.finding("missing_table", "blocks", table, "", 0, table, remedy)
 
-    def rows(self, table: str, path: Path | None) -> Iterator[pa.RecordBatch]:
+    def rows(self, table: str, path: Path | None) -> Generator[pa.RecordBatch]:
         """Rows of a table's query, or of the whole database table of its name."""
         if path is None:
             quoted = self.connection.dialect.identifier_preparer.quote(self.names[table.casefold()])
@@ -742,11 +761,11 @@ class _Database:
             text = _query_text(table, path)
         sql, used = _bound(text, self.parameters, ":")
         try:
-            result = self.connection.execution_options(stream_results=True).execute(sa.text(sql), used)
-            names = [str(name) for name in list(result.keys())]
-            yield pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
-            for part in result.partitions(_BATCH_ROWS):
-                yield pa.RecordBatch.from_arrays([_array(list(values)) for values in zip(*part, strict=True)], names)
+            with self.connection.execution_options(stream_results=True).execute(sa.text(sql), used) as result:
+                names = [str(name) for name in list(result.keys())]
+                yield pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
+                for part in result.partitions(_BATCH_ROWS):
+                    yield pa.RecordBatch.from_arrays([_array(list(values)) for values in zip(*part, strict=True)], names)
         except sa.exc.SQLAlchemyError as fault:
             raise _Refused(_database_finding(table, path, sql, fault)) from fault
         finally:
@@ -803,7 +822,7 @@ def _place(path: Path | None, fault: str | None) -> str:
 
 
 def _query_finding(table: str, path: Path | None, fault: str | None, reason: str) -> dict:
-    column = re.search(r'[Rr]eferenced column "(.+?)" not found|column "?(\S+?)"? does not exist|no such column: (\S+)', reason)
+    column = re.search(r'[Rr]eferenced column "(.+?)" (?:was )?not found|column "?(\S+?)"? does not exist|no such column: (\S+)', reason)
     if column:
         name = next(group for group in column.groups() if group)
         remedy = f"add the column {name} to the source, or correct the query"

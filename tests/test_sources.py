@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sop_workbench import checks, tables
+from sop_workbench import tables
 from sop_workbench.errors import SettingsError, issue_lines
 from sop_workbench.settings import Settings, UnitFactor
-from sop_workbench.sources import _bound, load_documents, load_inputs
+from sop_workbench.sources import _bound, _load, load_documents, load_inputs
 
 AS_OF = pd.Timestamp("2026-09-30")
 
@@ -118,7 +118,12 @@ def test_optional_tables_that_are_absent_are_empty(tmp_path):
 
 def test_ids_keep_their_zeros_in_every_kind_of_file(tmp_path):
     frames = {"market": small_tables()["market"].assign(market_id="0010")}
-    write_company(tmp_path, small_tables() | frames, erp="CODE,QTY\n0001,5\n0002,7\n", price_sql="select CODE item_id, '0010' market_id, date '2026-01-01' valid_from, QTY price_amt from erp")
+    write_company(
+        tmp_path,
+        small_tables() | frames,
+        erp="CODE,QTY\n0001,5\n0002,7\n",
+        price_sql="select CODE item_id, '0010' market_id, date '2026-01-01' valid_from, QTY price_amt from erp",
+    )
     found, _ = load(tmp_path)
     assert found["item"]["item_id"].tolist() == ["007", "C-1"]
     assert found["supplier_item"]["supplier_id"].tolist() == ["0042"]
@@ -130,7 +135,9 @@ def test_ids_keep_their_zeros_in_every_kind_of_file(tmp_path):
 def test_parquet_tsv_and_excel_are_read_like_csv(tmp_path):
     expected, _ = load(write_company(tmp_path / "csv"))
     frames = small_tables()
-    other = write_company(tmp_path / "other", {k: v for k, v in frames.items() if k not in ("item", "price", "lane", "capacity", "routing")})
+    other = write_company(
+        tmp_path / "other", {k: v for k, v in frames.items() if k not in ("item", "price", "lane", "capacity", "routing")}
+    )
     (other / "extract" / "deep").mkdir()
     frames["item"].assign(launch_date=pd.to_datetime(frames["item"]["launch_date"])).to_parquet(other / "extract" / "deep" / "item.parquet")
     frames["price"].to_csv(other / "extract" / "price.tsv", sep="\t", index=False)
@@ -149,8 +156,14 @@ def test_parquet_tsv_and_excel_are_read_like_csv(tmp_path):
 def test_excel_cells_of_several_kinds_are_spelled_as_written(tmp_path):
     write_company(tmp_path, {k: v for k, v in small_tables().items() if k != "item"})
     book = openpyxl.Workbook()
-    for row in [[], ["item_id", "item_name", "item_type", "launch_date", None], [1001, "Knob", "component", datetime.datetime(2026, 1, 1)],
-                ["A-7", "Grill", "finished", None], [None, None, None, None], [7.0, "Plate", "component", "2026-02-01"]]:
+    for row in [
+        [],
+        ["item_id", "item_name", "item_type", "launch_date", None],
+        [1001, "Knob", "component", datetime.datetime(2026, 1, 1)],
+        ["A-7", "Grill", "finished", None],
+        [None, None, None, None],
+        [7.0, "Plate", "component", "2026-02-01"],
+    ]:
         book.active.append(row)
     book.save(tmp_path / "extract" / "item.xlsx")
     found, issues = load(tmp_path)
@@ -181,9 +194,11 @@ def test_the_folder_may_come_from_the_environment(tmp_path, monkeypatch):
     write_company(tmp_path / "elsewhere")
     monkeypatch.setenv("SOP_TEST_EXTRACT", str(tmp_path / "elsewhere"))
     found, issues = load(tmp_path, sources={"folder": "${SOP_TEST_EXTRACT}/extract"})
-    assert issue_lines(issues) == [] and len(found["item"]) == 2
+    assert issue_lines(issues) == []
+    assert len(found["item"]) == 2
     found, issues = load(tmp_path, sources={"folder": "${SOP_TEST_NOT_SET:-elsewhere}/extract"})
-    assert issue_lines(issues) == [] and len(found["item"]) == 2
+    assert issue_lines(issues) == []
+    assert len(found["item"]) == 2
 
 
 def test_row_order_does_not_depend_on_the_file(tmp_path):
@@ -207,7 +222,13 @@ def test_extra_columns_pass_through(tmp_path):
 
 
 def test_a_query_sees_types_parameters_and_period_of(tmp_path):
-    orders = "order_no,item_id,ordered_on,qty,note\n1,007,2026-08-27 14:30:00,2,ok\n2,007,2026-08-28 09:00:00,3,\n3,007,2026-09-30 23:59:59,4,x\n4,007,2026-10-01,5,x\n"
+    orders = (
+        "order_no,item_id,ordered_on,qty,note\n"
+        "1,007,2026-08-27 14:30:00,2,ok\n"
+        "2,007,2026-08-28 09:00:00,3,\n"
+        "3,007,2026-09-30 23:59:59,4,x\n"
+        "4,007,2026-10-01,5,x\n"
+    )
     query = """-- :as_of in a comment, ':shift_days' in text and a cast are not parameters
         select item_id, 'N' as market_id, period_of(ordered_on) as period, sum(qty)::double as ordered_qty, ':horizon_end' as remark
         from orders where ordered_on < :as_of + 1 group by all order by sum(qty) desc;"""
@@ -232,7 +253,11 @@ def test_the_horizon_is_a_parameter(tmp_path):
 @pytest.mark.parametrize("shift", [-3, 0, 4])
 def test_period_of_in_sql_is_period_of_in_python(tmp_path, bucket, shift):
     days = pd.date_range("2025-12-20", "2026-03-10", freq="D")
-    write_company(tmp_path, days="day\n" + "\n".join(map(str, days.date)), ledger_sql="select cast(day as varchar) account, period_of(day) period, 1 amount_amt from days")
+    write_company(
+        tmp_path,
+        days="day\n" + "\n".join(map(str, days.date)),
+        ledger_sql="select cast(day as varchar) account, period_of(day) period, 1 amount_amt from days",
+    )
     settings = company(bucket=bucket, calendar_shift_days=shift)
     found, issues = load_inputs(settings, tmp_path, AS_OF)
     assert set(issues["table"]) <= {"capacity", "sales_history"}  # months are not weeks
@@ -240,7 +265,13 @@ def test_period_of_in_sql_is_period_of_in_python(tmp_path, bucket, shift):
     assert ledger["period"].tolist() == settings.calendar.periods_of(pd.to_datetime(ledger["account"])).tolist()
 
 
-@given(st.lists(st.sampled_from(["':as_of'", '":as_of"', "-- :as_of\n", "/* :as_of */", "x::date", "$$:as_of$$", " :as_of ", "'it''s :as_of'", " + ", "\n"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["':as_of'", '":as_of"', "-- :as_of\n", "/* :as_of */", "x::date", "$$:as_of$$", " :as_of ", "'it''s :as_of'", " + ", "\n"]
+        )
+    )
+)
 def test_only_real_parameters_are_bound(parts):
     sql = " ".join(parts)
     text, used = _bound(sql, {"as_of": 1, "shift_days": 2}, "$")
@@ -264,7 +295,9 @@ def test_a_headerless_file_gets_its_names_from_columns_yaml_and_one_mapping_serv
 def test_rows_that_end_with_marks_in_utf16_are_read(tmp_path):
     write_company(tmp_path, item_sql="select id item_id, name item_name, 'finished' item_type from model")
     (tmp_path / "extract" / "model.csv").write_bytes("1+|two\r\nlines+|x&|\r\n2+|plain+|y&|\r\n".encode("utf-16"))
-    (tmp_path / "sql" / "columns.yaml").write_text('model: {columns: [id, name, more], delimiter: "+|", row_end: "&|", quote: "", encoding: utf-16}\n')
+    (tmp_path / "sql" / "columns.yaml").write_text(
+        'model: {columns: [id, name, more], delimiter: "+|", row_end: "&|", quote: "", encoding: utf-16}\n'
+    )
     found, issues = load(tmp_path)
     assert issue_lines(issues) == []
     assert found["item"]["item_name"].tolist() == ["two lines", "plain"]
@@ -275,7 +308,8 @@ def test_a_decimal_comma_is_a_format(tmp_path):
     assert only(load(tmp_path)[1])["rule"] == "not_a_number"
     (tmp_path / "sql" / "columns.yaml").write_text("price: {decimal: ','}\n")
     found, issues = load(tmp_path)
-    assert issue_lines(issues) == [] and found["price"]["price_amt"].tolist() == [1.25]
+    assert issue_lines(issues) == []
+    assert found["price"]["price_amt"].tolist() == [1.25]
 
 
 def test_a_wrong_columns_yaml_is_named(tmp_path):
@@ -288,12 +322,14 @@ def test_a_wrong_columns_yaml_is_named(tmp_path):
 def test_documents_are_read_when_there_are_any(tmp_path):
     name = tables.names("document")[0]
     found, issues = load_documents(company(), write_company(tmp_path), AS_OF)
-    assert found == {} and issues.empty
+    assert found == {}
+    assert issues.empty
     declared = tables.table(name)
     empty = ",".join(declared.columns) + "\n"
     (tmp_path / "extract" / f"{name}.csv").write_text(empty)
     found, _ = load_documents(company(), tmp_path, AS_OF)
-    assert list(found) == [name] and found[name].empty
+    assert list(found) == [name]
+    assert found[name].empty
 
 
 # ------------------------------------------------------------------ units, currency, calendar
@@ -304,8 +340,11 @@ def test_quantities_and_prices_per_unit_come_into_the_base_unit(tmp_path):
     frames["sales_history"]["unit"] = ["BOX", "EA", "ea"]
     frames["supplier_item"] = frames["supplier_item"].assign(purchase_unit="CTN", unit_cost_amt=24.0, min_order_qty=2)
     frames["price"] = frames["price"].assign(unit="BOX", price_amt=600)
-    units = (UnitFactor(from_unit="BOX", to_unit="EA", factor=6), UnitFactor(from_unit="BOX", to_unit="EA", factor=4, item_id="007"),
-             UnitFactor(from_unit="EA", to_unit="CTN", factor=0.05))
+    units = (
+        UnitFactor(from_unit="BOX", to_unit="EA", factor=6),
+        UnitFactor(from_unit="BOX", to_unit="EA", factor=4, item_id="007"),
+        UnitFactor(from_unit="EA", to_unit="CTN", factor=0.05),
+    )
     found, issues = load(write_company(tmp_path, frames), units=[u.model_dump() for u in units])
     assert issue_lines(issues) == []
     assert found["sales_history"]["ordered_qty"].tolist() == [10.0, 48.0, 3.5]
@@ -319,7 +358,11 @@ def test_a_unit_without_factor_warns_and_leaves_the_row_as_it_is(tmp_path):
     frames["supplier_item"] = frames["supplier_item"].assign(purchase_unit="CTN", unit_cost_amt=24.0)
     found, issues = load(write_company(tmp_path, frames))
     assert only(issues) == {
-        "rule": "unit_without_factor", "severity": "warns", "table": "supplier_item", "count": 1, "value": "CTN → EA",
+        "rule": "unit_without_factor",
+        "severity": "warns",
+        "table": "supplier_item",
+        "count": 1,
+        "value": "CTN → EA",
         "keys": "item_id=C-1 supplier_id=0042 location_id=P1",
         "remedy": "add the factor to units in sop.yaml (from_unit, to_unit, factor, item_id where it differs by item)",
     }
@@ -344,7 +387,8 @@ def test_a_period_must_begin_a_bucket(tmp_path):
     frames["sales_history"]["period"] = ["2026-09-30", "2026-08-01", "2026-08-31"]
     issue = only(load(write_company(tmp_path, frames))[1])
     assert (issue["rule"], issue["severity"], issue["count"]) == ("period_not_a_bucket_start", "blocks", 2)
-    assert "item_id=007 market_id=N period=2026-09-30" in issue["keys"] and "period_of" in issue["remedy"]
+    assert "item_id=007 market_id=N period=2026-09-30" in issue["keys"]
+    assert "period_of" in issue["remedy"]
 
 
 def test_the_severity_of_a_finding_is_a_setting(tmp_path):
@@ -365,12 +409,14 @@ def test_a_missing_file(tmp_path):
     issue = only(issues)
     assert (issue["rule"], issue["table"], issue["value"]) == ("missing_file", "item", "item.csv")
     assert str(tmp_path / "extract") in issue["remedy"]
-    assert found["item"].empty and len(found["market"]) == 1
+    assert found["item"].empty
+    assert len(found["market"]) == 1
 
 
 def test_a_missing_folder(tmp_path):
     found, issues = load(tmp_path, sources={"folder": "nowhere"})
-    assert only(issues)["rule"] == "missing_folder" and str(tmp_path / "nowhere") in only(issues)["value"]
+    assert only(issues)["rule"] == "missing_folder"
+    assert str(tmp_path / "nowhere") in only(issues)["value"]
     assert set(found) == set(tables.names("input"))
 
 
@@ -408,11 +454,14 @@ def test_text_in_a_number_is_told_with_row_and_value(tmp_path):
 def test_text_in_a_number_that_a_query_adds_up_is_told_with_row_and_value(tmp_path, summed):
     frames = small_tables()
     frames["sales_history"]["ordered_qty"] = ["12", "ten", "3.5"]
-    write_company(tmp_path, frames, sales_history_sql=f"select item_id, market_id, period, {summed} as ordered_qty\nfrom sales_history group by all")
+    write_company(
+        tmp_path, frames, sales_history_sql=f"select item_id, market_id, period, {summed} as ordered_qty\nfrom sales_history group by all"
+    )
     _, issues = load(tmp_path)
     assert issues["rule"].tolist() == ["query_failed", "not_a_number"]
     assert issues.loc[1, "keys"] == "sales_history.csv row 2 item_id=007 market_id=N period=2026-08-01"
-    assert issues.loc[1, "value"] == "ten" and issues.loc[1, "count"] == 1
+    assert issues.loc[1, "value"] == "ten"
+    assert issues.loc[1, "count"] == 1
 
 
 def test_a_duplicate_key(tmp_path):
@@ -428,7 +477,8 @@ def test_a_file_that_is_not_utf8(tmp_path):
     (tmp_path / "extract" / "market.csv").write_bytes(content)
     issue = only(load(tmp_path)[1])
     assert (issue["rule"], issue["table"], issue["keys"]) == ("not_utf8", "market", "market.csv line 3")
-    assert issue["value"] == f"byte {content.index(0xFC)} is not utf-8" and "sources.encoding" in issue["remedy"]
+    assert issue["value"] == f"byte {content.index(0xFC)} is not utf-8"
+    assert "sources.encoding" in issue["remedy"]
 
 
 def test_the_place_of_a_wrong_byte_is_right_in_a_long_file(tmp_path):
@@ -438,21 +488,36 @@ def test_the_place_of_a_wrong_byte_is_right_in_a_long_file(tmp_path):
     write_company(tmp_path)
     (tmp_path / "extract" / "market.csv").write_bytes(raw)
     issue = only(load(tmp_path)[1])
-    assert issue["value"] == f"byte {len(raw) - 1:,} is not utf-8" and issue["keys"] == "market.csv line 60002"
+    assert issue["value"] == f"byte {len(raw) - 1:,} is not utf-8"
+    assert issue["keys"] == "market.csv line 60002"
 
 
 def test_an_unknown_encoding(tmp_path):
     _, issues = load(write_company(tmp_path), sources={"folder": "extract", "encoding": "utf-9"})
-    assert set(issues["rule"]) == {"unknown_encoding"} and set(issues["value"]) == {"utf-9"}
+    assert set(issues["rule"]) == {"unknown_encoding"}
+    assert set(issues["value"]) == {"utf-9"}
 
 
 def test_an_empty_table_and_an_empty_file(tmp_path):
     frames = small_tables()
     frames["market"] = frames["market"].head(0)
-    found, issues = load(write_company(tmp_path, frames, item=""))
-    assert (only(issues)["rule"], only(issues)["value"]) == ("empty_file", "item.csv")
-    told = checks.run_checks(found, {}, company(), AS_OF)
-    assert told.loc[(told["table"] == "market") & (told["severity"] == "blocks"), "count"].tolist() == [0]
+    frames["open_supply"] = frames["open_supply"].head(0)
+    _, issues = load(write_company(tmp_path, frames, item=""))
+    assert issues[["rule", "severity", "table"]].to_numpy().tolist() == [
+        ["empty_file", "blocks", "item"],
+        ["empty_table", "blocks", "market"],
+        ["empty_table", "warns", "open_supply"],
+    ]
+
+
+def test_a_company_that_makes_nothing_is_only_warned(tmp_path):
+    frames = small_tables()
+    makes = ["resource", "capacity", "production", "routing", "bill_of_material"]
+    _, issues = load(write_company(tmp_path / "trader", frames | {name: frames[name].head(0) for name in makes}))
+    assert issues["table"].tolist() == makes
+    assert set(issues["severity"]) == {"warns"}
+    _, issues = load(write_company(tmp_path / "maker", frames | {"routing": frames["routing"].head(0)}))
+    assert (only(issues)["rule"], only(issues)["severity"]) == ("empty_table", "blocks")
 
 
 def test_a_broken_query_is_told_with_file_line_and_reason(tmp_path):
@@ -460,7 +525,7 @@ def test_a_broken_query_is_told_with_file_line_and_reason(tmp_path):
     _, issues = load(tmp_path)
     assert issues["rule"].tolist() == ["query_failed"] * 3
     assert issues["keys"].tolist() == ["item.sql line 2", "market.sql", "location.sql"]
-    assert 'syntax error at or near "frm"' in issues.loc[0, "value"]
+    assert 'syntax error at or near "item"' in issues.loc[0, "value"]
     assert issues.loc[1, "value"] == "the file must hold exactly one SELECT"
     assert not issues["value"].str.contains("\n|Traceback").any()
 
@@ -491,7 +556,9 @@ def test_two_files_of_one_name(tmp_path):
     (tmp_path / "extract" / "old").mkdir()
     small_tables()["item"].to_csv(tmp_path / "extract" / "old" / "Item.csv", index=False)
     issue = only(load(tmp_path)[1])
-    assert issue["rule"] == "ambiguous_file" and "item.csv" in issue["value"] and "Item.csv" in issue["value"]
+    assert issue["rule"] == "ambiguous_file"
+    assert "item.csv" in issue["value"]
+    assert "Item.csv" in issue["value"]
 
 
 def test_a_date_beyond_the_clock_is_told_not_lost(tmp_path):
@@ -510,7 +577,10 @@ def test_all_faults_show_at_once_and_files_nobody_names_do_not_matter(tmp_path):
     (tmp_path / "extract" / "resource.csv").unlink()
     _, issues = load(tmp_path)
     assert sorted(zip(issues["table"], issues["rule"], strict=True)) == [
-        ("lane", "missing_column"), ("market", "not_utf8"), ("price", "not_a_number"), ("resource", "missing_file"),
+        ("lane", "missing_column"),
+        ("market", "not_utf8"),
+        ("price", "not_a_number"),
+        ("resource", "missing_file"),
     ]
     assert len(issue_lines(issues)) == 4
 
@@ -534,11 +604,13 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs
 
 
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(_TEXT | st.from_regex(r"0\d{1,4}|\d{1,20}|\d\.0|1e5|-0", fullmatch=True), st.floats(0, 1e12), min_size=1, max_size=8))
+@given(
+    st.dictionaries(_TEXT | st.from_regex(r"0\d{1,4}|\d{1,20}|\d\.0|1e5|-0", fullmatch=True), st.floats(0, 1e12), min_size=1, max_size=8)
+)
 def test_ids_and_amounts_survive_a_csv_file_exactly(tmp_path, prices):
     frame = pd.DataFrame({"item_id": list(prices), "market_id": "N", "valid_from": "2026-01-01", "price_amt": list(prices.values())})
-    write_company(tmp_path, small_tables() | {"price": frame})
-    found, issues = load(tmp_path)
+    write_company(tmp_path, {"price": frame})
+    found, issues = _load(["price"], company(), tmp_path, AS_OF)
     assert issue_lines(issues) == []
     assert dict(zip(found["price"]["item_id"], found["price"]["price_amt"], strict=True)) == prices
 
@@ -549,7 +621,9 @@ def test_ids_and_amounts_survive_a_csv_file_exactly(tmp_path, prices):
 @pytest.mark.slow
 def test_a_file_of_300_mb_loads_through_its_query_and_is_refused_whole(tmp_path):
     """In a process of its own, so that its memory can be measured."""
-    write_company(tmp_path, sales_history_sql="select item_id, market_id, period_of(day) period, sum(qty) ordered_qty from movement group by all")
+    write_company(
+        tmp_path, sales_history_sql="select item_id, market_id, period_of(day) period, sum(qty) ordered_qty from movement group by all"
+    )
     target = tmp_path / "extract" / "movement.csv"
     duckdb.execute(
         f"""copy (select 'item-' || (i % 500) item_id, 'market-' || (i % 20) market_id, date '2020-01-01' + cast(i % 2000 as int) as day,
@@ -567,7 +641,9 @@ print(len(issues), found["sales_history"]["ordered_qty"].sum(), resource.getrusa
     count, total, peak_mb = _printed(program)
     assert (int(count), float(total)) == (0, sum(i % 977 for i in range(6_000_000)) * 1.25)
     assert float(peak_mb) < 1500
-    (tmp_path / "sql" / "sales_history.sql").write_text("select item_id, market_id, day as period, qty as ordered_qty, remark from movement")
+    (tmp_path / "sql" / "sales_history.sql").write_text(
+        "select item_id, market_id, day as period, qty as ordered_qty, remark from movement"
+    )
     refused = program.replace('found["sales_history"]["ordered_qty"].sum()', 'issues.loc[0, "rule"]')
     count, rule, peak_mb = _printed(refused)
     assert (int(count), rule) == (1, "too_large")
@@ -583,7 +659,8 @@ def test_a_table_beyond_the_memory_limit_is_refused(tmp_path):
     write_company(tmp_path, ledger_sql="select i::varchar account, date '2026-01-01' period, 1.0 amount_amt from range(1000000) t(i)")
     found, issues = load(tmp_path, sources={"folder": "extract", "memory_limit_mb": 100})
     issue = only(issues)
-    assert (issue["rule"], issue["table"]) == ("too_large", "ledger") and "memory_limit_mb" in issue["remedy"]
+    assert (issue["rule"], issue["table"]) == ("too_large", "ledger")
+    assert "memory_limit_mb" in issue["remedy"]
     assert found["ledger"].empty
 
 
@@ -615,8 +692,14 @@ def test_a_query_runs_on_postgresql_with_the_same_parameters(tmp_path, postgres_
 
 def test_faults_on_postgresql_show_together(tmp_path, postgres_url):
     fill_database(postgres_url, without=["routing"])
-    write_company(tmp_path, {}, item_sql="select *\nfrom no_such_table", market_sql="select market_id,\n\n nothing from market",
-                  lane_sql="selec 1", price_sql="select 'x'::int")
+    write_company(
+        tmp_path,
+        {},
+        item_sql="select *\nfrom no_such_table",
+        market_sql="select market_id,\n\n nothing from market",
+        lane_sql="selec 1",
+        price_sql="select 'x'::int",
+    )
     found, issues = load(tmp_path, sources={"url": postgres_url})
     assert issues[["rule", "table", "keys"]].to_dict("records") == [
         {"rule": "missing_table", "table": "item", "keys": "item.sql line 2"},
@@ -625,7 +708,8 @@ def test_faults_on_postgresql_show_together(tmp_path, postgres_url):
         {"rule": "query_failed", "table": "lane", "keys": "lane.sql line 1"},
         {"rule": "query_failed", "table": "price", "keys": "price.sql line 1"},
     ]
-    assert len(found["location"]) == 1 and found["routing"].empty
+    assert len(found["location"]) == 1
+    assert found["routing"].empty
 
 
 def test_a_query_cannot_change_the_database(tmp_path, postgres_url):
@@ -640,7 +724,12 @@ def test_a_query_cannot_change_the_database(tmp_path, postgres_url):
 
 def test_a_large_table_of_postgresql_is_refused_while_it_streams(tmp_path, postgres_url):
     fill_database(postgres_url)
-    write_company(tmp_path, {}, ledger_sql="select i::text account, date '2026-01-01' period, 1.0 amount_amt from generate_series(1, 1000000) t(i)")
+    many = ", ".join(f"i as extra{n}" for n in range(30))
+    write_company(
+        tmp_path,
+        {},
+        ledger_sql=f"select i::text account, date '2026-01-01' period, 1 amount_amt, {many} from generate_series(1, 9999999) t(i)",
+    )
     _, issues = load(tmp_path, sources={"url": postgres_url, "memory_limit_mb": 64})
     assert only(issues)["rule"] == "too_large"
 
@@ -648,22 +737,31 @@ def test_a_large_table_of_postgresql_is_refused_while_it_streams(tmp_path, postg
 def test_an_unreachable_database_is_told_without_its_password(tmp_path):
     found, issues = load(tmp_path, sources={"url": "postgresql+psycopg://planner:s3cret-word@127.0.0.1:1/erp"})
     issue = only(issues)
-    assert issue["rule"] == "database_unreachable" and "127.0.0.1" in issue["remedy"]
-    assert "s3cret-word" not in str(issue) and set(found) == set(tables.names("input"))
+    assert issue["rule"] == "database_unreachable"
+    assert "127.0.0.1" in issue["remedy"]
+    assert "s3cret-word" not in str(issue)
+    assert set(found) == set(tables.names("input"))
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdialect://host/base"])
 def test_a_wrong_database_address(tmp_path, url):
     issue = only(load(tmp_path, sources={"url": url})[1])
-    assert issue["rule"] == "database_unreachable" and "sources.url" in issue["remedy"]
+    assert issue["rule"] == "database_unreachable"
+    assert "sources.url" in issue["remedy"]
 
 
 def test_other_databases_through_sqlalchemy(tmp_path):
     fill_database(f"sqlite:///{tmp_path / 'erp.sqlite'}")
-    write_company(tmp_path, {}, price_sql="select item_id, market_id, valid_from, price_amt from price where valid_from <= :as_of", lane_sql="select * from nope")
+    write_company(
+        tmp_path,
+        {},
+        price_sql="select item_id, market_id, valid_from, price_amt from price where valid_from <= :as_of",
+        lane_sql="select * from nope",
+    )
     found, issues = load(tmp_path, sources={"url": f"sqlite:///{tmp_path / 'erp.sqlite'}"})
     assert (only(issues)["rule"], only(issues)["value"]) == ("missing_table", "nope")
-    assert found["item"]["item_id"].tolist() == ["007", "C-1"] and found["price"]["price_amt"].tolist() == [199.0]
+    assert found["item"]["item_id"].tolist() == ["007", "C-1"]
+    assert found["price"]["price_amt"].tolist() == [199.0]
 
 
 def fill_database(url: str, without: list[str] | None = None) -> None:
@@ -678,5 +776,3 @@ def fill_database(url: str, without: list[str] | None = None) -> None:
                 kinds = {"standard_cost_amt": sa.Numeric(12, 4)} if name == "item" else {}
                 typed.to_sql(name, connection, index=False, dtype=kinds)
     engine.dispose()
-
-

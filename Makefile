@@ -71,4 +71,5 @@ bench: setup
 
 docs: setup
 	@$(BIN)/python -c 'from sop_workbench.tables import dictionary_markdown; print(dictionary_markdown(), end="")' > docs/data_dictionary.md
-	@echo "wrote docs/data_dictionary.md"
+	@$(BIN)/python -c 'from sop_workbench.supply.document import model_markdown; print(model_markdown(), end="")' > docs/supply_model.md
+	@echo "wrote docs/data_dictionary.md and docs/supply_model.md"

@@ -94,12 +94,13 @@ def clash_words(instance: Instance, members: list[tuple[str, tuple]], bucket: st
     """
     kinds = {kind.family: kind for kind in KINDS}
     when, names = period_words(instance.periods, bucket), _resource_names(instance)
-    lines = []
+    periods_of: dict[tuple[str, str], list[int]] = {}
     for family, key in members:
         if family in kinds:
             member = kinds[family].member(*key[:-1])
-            lines.append(f"- {kinds[family].limit} of {names.get(member, member)} in {when[key[-1]]}")
-    return "\n".join(lines)
+            periods_of.setdefault((kinds[family].limit, names.get(member, member)), []).append(key[-1])
+    return "\n".join(f"- {limit} of {member} in {when[min(periods)]}" + (f" to {when[max(periods)]}" if len(periods) > 1 else "")
+                     for (limit, member), periods in periods_of.items())
 
 
 def period_words(periods: pd.DatetimeIndex, bucket: str) -> list[str]:
@@ -136,9 +137,11 @@ def _of_kind(read: Reader, kind: Kind) -> pd.DataFrame:
     limit = np.where(np.isfinite(upper), upper, lower)
     if kind.family.startswith("crew_") and kind.family != "crew_limit":
         limit = _hours_of_crew(read, block.keys, kind.family)
+    # A resource that offers no overtime is not limited by it.
+    is_told = (price > _WORTH_TELLING) & ~((kind.family == "overtime_limit") & (limit == 0))
     rows = [{"limit": kind.limit, "member": kind.member(*key[:-1]), "t": key[-1], "unit": kind.unit, "limit_qty": float(size),
              "price_amt": float(worth), "phrase": kind.phrase}
-            for key, size, worth in zip(block.keys, limit, price, strict=True) if worth > _WORTH_TELLING]
+            for key, size, worth, told in zip(block.keys, limit, price, is_told, strict=True) if told]
     return pd.DataFrame(rows)
 
 

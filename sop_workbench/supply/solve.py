@@ -141,6 +141,7 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     SolverError
         When the solver stopped without a plan.
     """
+    refuse_endless_numbers(arrays)
     solver = open_solver(arrays, settings)
     solver.run()
     status = solver.getModelStatus()
@@ -158,6 +159,26 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
         return Solution(value, _prices_with_integers_held(solver, arrays, value), float(objective), words)
     words = "optimal" if status == _STATUS.kOptimal else f"best plan found ({solver.modelStatusToString(status).lower()})"
     return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words)
+
+
+def refuse_endless_numbers(arrays: Arrays) -> None:
+    """Refuse a price, cost, rate or limit that is empty or infinite.
+
+    Raises
+    ------
+    SolverError
+        Naming the variable or limit it stands at.
+    """
+    wrong_columns = ~np.isfinite(arrays.cost)
+    wrong_rows = np.isnan(arrays.row_lower) | np.isnan(arrays.row_upper)
+    entries = arrays.matrix.tocoo()
+    wrong_rows[entries.coords[0][~np.isfinite(entries.data)]] = True
+    found = [("price or cost", name, key) for name, key in _named(arrays.columns, wrong_columns)]
+    found += [("limit or rate", name, key) for name, key in _named(arrays.rows, wrong_rows)]
+    if found:
+        what, name, key = found[0]
+        raise SolverError(f"the {what} of {name} {' '.join(map(str, key))} is not a finite number ({len(found)} such); "
+                          "correct it in the input tables")
 
 
 def open_solver(arrays: Arrays, settings: Settings) -> highspy.Highs:
@@ -191,8 +212,9 @@ def clashing_rows(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple]]
     solver.setOptionValue("presolve", "off")
     solver.setOptionValue("iis_strategy", 2)
     _, iis = solver.getIis()
-    names = {int(row): (name, key) for name, block in arrays.rows.items() for key, row in zip(block.keys, block.positions, strict=True)}
-    return sorted(names[int(row)] for row in iis.row_index_)
+    clashing = np.zeros(len(arrays.row_lower), dtype=bool)
+    clashing[np.asarray(iis.row_index_, dtype=int)] = True
+    return _named(arrays.rows, clashing)
 
 
 def _refuse(arrays: Arrays, settings: Settings) -> None:
@@ -212,9 +234,12 @@ def endless_columns(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple
     solver.setOptionValue("solver", "simplex")
     solver.run()
     _, has_ray, ray = solver.getPrimalRay()  # type: ignore[attr-defined]
-    growing = set(np.flatnonzero(np.abs(np.asarray(ray)) > 0).tolist()) if has_ray else set()
-    return sorted((name, key) for name, block in arrays.columns.items()
-                  for key, column in zip(block.keys, block.positions, strict=True) if int(column) in growing)
+    return _named(arrays.columns, np.abs(np.asarray(ray)) > 0) if has_ray else []
+
+
+def _named(blocks: dict[str, Block], is_chosen: np.ndarray) -> list[tuple[str, tuple]]:
+    """Names and keys of chosen columns or rows, sorted."""
+    return sorted((name, block.keys[n]) for name, block in blocks.items() for n in np.flatnonzero(is_chosen[block.positions]).tolist())
 
 
 def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.ndarray) -> np.ndarray:

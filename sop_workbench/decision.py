@@ -1,7 +1,8 @@
 """What this cycle has to decide: gaps, bottlenecks, shortages, excess and risks as questions with options and money.
 
 Who decides follows from the money at stake, measured against the plan's revenue: within a tenth of the tolerance
-`budget_gap_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting.
+`budget_gap_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting. A family
+below budget by more than the tolerance goes to the management review at least.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _RISKS_SHOWN = 2
 _NAMES_SHOWN = 3
 _STEP_SHARE = 0.1
 _MATERIAL_SHARE = 0.0002
+_BUDGET_STEP = "04_financial_review"
 _MORE = 0.10
 _EASE = {
     "hours": "an extra shift, overtime, work moved to another line or a subcontractor",
@@ -35,7 +37,7 @@ _HOUR_LIMITS = ("capacity", "overtime", "crew", "crew overtime")
 
 def open_decisions(
     budget_gap: pd.DataFrame, binding_limit: pd.DataFrame, unmet_demand: pd.DataFrame, excess_stock: pd.DataFrame,
-    scenario_comparison: pd.DataFrame, alerts: pd.DataFrame, settings: Settings,
+    scenario_comparison: pd.DataFrame, alerts: pd.DataFrame, settings: Settings, item: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """List the decisions of the cycle by money at stake, each with options, a recommendation and who decides.
 
@@ -50,6 +52,8 @@ def open_decisions(
         Result tables of the cycle; an empty one gives no decision of its kind.
     settings : Settings
         Tolerances, currency and the owners of the steps.
+    item : DataFrame, optional
+        Input table; with it the demand that goes short is named by family.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def open_decisions(
     found = [
         *_family_gaps(budget_gap, settings),
         *_bottlenecks(binding_limit, profits, settings),
-        *_shortage(unmet_demand, scenario_comparison, settings),
+        *_shortage(unmet_demand, scenario_comparison, item, settings),
         *_excess(excess_stock, settings),
         *_risks_and_chances(profits, settings),
         *_change_requests(alerts),
@@ -70,7 +74,7 @@ def open_decisions(
     revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
     rows = pd.DataFrame(found).sort_values(["money_amt", "question"], ascending=[False, True], na_position="last", ignore_index=True)
     rows = rows[rows["money_amt"].isna() | (rows["money_amt"] >= _MATERIAL_SHARE * revenue)].reset_index(drop=True)
-    rows["level"] = [_who(row["money_amt"], revenue, row["step"], settings) for row in rows.to_dict("records")]
+    rows["level"] = [_who(money, revenue, step, settings) for money, step in zip(rows["money_amt"], rows["step"], strict=True)]
     return validate("open_decision", rows.drop(columns="step").assign(sequence=range(1, len(rows) + 1)))
 
 
@@ -92,7 +96,7 @@ def _family_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
             "recommendation": demand + (f" and {supply}: " if is_short else ": ") + (
                 "ask sales for actions with dates, lower the estimate by what they do not cover" if is_demand else
                 "decide on the bottlenecks first, then on the estimate"),
-            "money_amt": -row["gap_amt"], "step": "04_financial_review",
+            "money_amt": -row["gap_amt"], "step": _BUDGET_STEP,
         })
     return decisions
 
@@ -127,18 +131,21 @@ def _levers_on(member: str, profits: pd.DataFrame, settings: Settings) -> pd.Dat
     return named.assign(text=[f"{s}: profit {_signed(d, settings)}" for s, d in zip(named["scenario"], named["delta"], strict=True)])
 
 
-def _shortage(unmet_demand: pd.DataFrame, scenario_comparison: pd.DataFrame, settings: Settings) -> list[dict]:
+def _shortage(unmet_demand: pd.DataFrame, scenario_comparison: pd.DataFrame, item: pd.DataFrame | None, settings: Settings) -> list[dict]:
     """Demand that the plan does not serve."""
     lost = unmet_demand["lost_revenue_amt"].sum()
     if not lost > 0:
         return []
-    items = unmet_demand.groupby("item_id")["lost_revenue_amt"].sum().nlargest(_NAMES_SHOWN)
+    # The executive page speaks of families; items stand in where a company has none or the item table is not given.
+    names = unmet_demand["item_id"] if item is None else unmet_demand["item_id"].map(item.set_index("item_id")["family"])
+    names = names.fillna(unmet_demand["item_id"])
+    goods = unmet_demand["lost_revenue_amt"].groupby(names).sum().nlargest(_NAMES_SHOWN)
     markets = unmet_demand.groupby("market_id")["lost_revenue_amt"].sum().nlargest(_NAMES_SHOWN)
     helps = scenario_comparison[(scenario_comparison["measure"] == "lost revenue") & (scenario_comparison["delta"] < 0)]
     helps = helps.sort_values(["delta", "scenario"])
     options = [f"{s}: {_money(-d, settings)} less is lost" for s, d in zip(helps["scenario"], helps["delta"], strict=True)]
     return [{
-        "question": f"{_money(lost, settings)} of demand cannot be served, most of it {_names(items)}: who goes short?",
+        "question": f"{_money(lost, settings)} of demand cannot be served, most of it {_names(goods)}: who goes short?",
         "options": "; ".join([*options, f"accept the plan's allocation: {_names(markets)} lose most"]),
         "recommendation": f"{helps['scenario'].iloc[0]} saves most of it; tell the markets that stay short" if len(helps) else
                           "no scenario serves more: confirm the allocation and tell the markets concerned",
@@ -207,7 +214,8 @@ def _who(money: float, revenue: float, step: str, settings: Settings) -> str:
     limit = settings.tolerances.budget_gap_ratio * revenue
     if money > limit:
         return "Executive S&OP"
-    if money > _STEP_SHARE * limit:
+    # A family's gap is listed only outside its own tolerance, so it is never for finance alone.
+    if money > _STEP_SHARE * limit or step == _BUDGET_STEP:
         return "Management review (pre-S&OP)"
     return settings.steps[step].owner if step in settings.steps else f"Owner of {step[3:].replace('_', ' ')}"
 

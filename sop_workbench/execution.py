@@ -35,7 +35,7 @@ def plan_deviation(plan_archive: pd.DataFrame, inputs: Mapping[str, pd.DataFrame
     plant), of `constrained` the quantity shipped, of every other stream the quantity ordered; no row of history in a period
     that has history means nothing was ordered. Consensus, constrained and production plan everything, so an actual they did
     not name is scored against a plan of zero; a stream that speaks for some items only (sales, marketing, …) is scored where
-    it spoke.
+    it spoke. Production is scored for the kinds of items (finished, component) that production_history records.
 
     Parameters
     ----------
@@ -54,9 +54,10 @@ def plan_deviation(plan_archive: pd.DataFrame, inputs: Mapping[str, pd.DataFrame
         The `plan_deviation` table.
     """
     open_period = calendar.period_of(pd.Timestamp(as_of) + pd.Timedelta(days=1))
+    plans = _recorded(plan_archive, inputs)
     parts = [
-        _scored(plan_archive[plan_archive["stream"] == stream], _actual(stream, inputs, open_period), calendar)
-        for stream in sorted(plan_archive["stream"].unique())
+        _scored(plans[plans["stream"] == stream], _actual(stream, inputs, open_period), calendar)
+        for stream in sorted(plans["stream"].unique())
     ]
     filled = [part for part in parts if len(part)]
     if not filled:
@@ -66,6 +67,13 @@ def plan_deviation(plan_archive: pd.DataFrame, inputs: Mapping[str, pd.DataFrame
     rows["deviation_qty"] = rows["actual_qty"] - rows["plan_qty"]
     key = ["plan_cycle_id", "stream", "item_id", "market_id", "period"]
     return validate("plan_deviation", rows.sort_values(key, ignore_index=True))
+
+
+def _recorded(plan_archive: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Plans without production of kinds of items (components, for one) whose production the history never records."""
+    kinds = inputs["item"].set_index("item_id")["item_type"]
+    known = inputs["production_history"]["item_id"].map(kinds).unique()
+    return plan_archive[(plan_archive["stream"] != PRODUCTION) | plan_archive["item_id"].map(kinds).isin(known)]
 
 
 def _actual(stream: str, inputs: Mapping[str, pd.DataFrame], open_period: pd.Timestamp) -> pd.DataFrame:

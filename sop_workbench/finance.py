@@ -335,7 +335,7 @@ def _past_statement(ledger: pd.DataFrame, before: pd.Timestamp) -> pd.DataFrame:
     lines["overhead_amt"] = past[list(_OVERHEADS)].sum(axis=1, min_count=1)
     lines["gross_margin_amt"] = lines["revenue_amt"] - lines["cogs_amt"]
     lines["inventory_change_amt"] = lines["inventory_amt"].diff()
-    return lines.assign(source="ledger")
+    return lines.dropna(how="all").assign(source="ledger")
 
 
 def _overhead(past: pd.DataFrame) -> float:

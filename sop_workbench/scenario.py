@@ -441,6 +441,8 @@ def evaluate(
 ) -> dict[str, pd.DataFrame]:
     """Plan and value one scenario from consensus demand on, by the functions that make base.
 
+    Stock targets stand as in base unless a lever addresses inventory_target.
+
     Parameters
     ----------
     inputs, consensus_demand, inventory_target
@@ -469,9 +471,7 @@ def evaluate(
                                     plan.inventory_projection, changed, settings, calendar)
     return {
         "consensus_demand": demand, "inventory_target": target, "capacity_load": capacity.rough_cut_load(demand, changed, calendar),
-        "supply_plan": plan.supply_plan, "resource_plan": plan.resource_plan, "shipment_plan": plan.shipment_plan,
-        "purchase_plan": plan.purchase_plan, "unmet_demand": plan.unmet_demand, "inventory_projection": plan.inventory_projection,
-        "binding_limit": plan.binding_limit, "financial_projection": projection,
+        **plan.tables, "financial_projection": projection,
         "cash_projection": cash_projection(projection, changed, settings, calendar),
     }
 

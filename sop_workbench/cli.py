@@ -43,7 +43,7 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as fault:
-            log = _write_log(ctx.obj or Path())
+            log = _write_log(ctx.obj)
             click.echo(f"unexpected {type(fault).__name__}: {_first_line(fault)} (details in {log})", err=True)
             ctx.exit(2)
 
@@ -296,9 +296,10 @@ def _print_state(state: StepState) -> None:
         click.echo(f"{'':<26} {line}")
 
 
-def _write_log(folder: Path) -> Path:
+def _write_log(folder: Path | None) -> Path:
     """The traceback, kept for whoever mends it; beside the workspace's settings where there are any."""
-    log = (folder if folder.is_dir() else Path(tempfile.gettempdir())).resolve() / "sop.log"
+    is_workspace = folder is not None and (folder / "sop.yaml").is_file()
+    log = (folder if folder and is_workspace else Path(tempfile.gettempdir())).resolve() / "sop.log"
     with log.open("a", encoding="utf-8") as file:
         file.write(f"sop {' '.join(sys.argv[1:])}\n{traceback.format_exc()}\n")
     return log

@@ -3,11 +3,12 @@
 One look for all: text in the colour of the page (so light, dark and print work), blue for what is fine and
 orange for what is not, the company's colour for the plan itself, numbers in k and M with the currency.
 `use(settings)` sets currency, colour and the way charts are stored in a notebook: as Vega-Lite 5, which
-JupyterLab draws without a network, and as SVG for every other reader.
+JupyterLab draws without a network, and as a picture for every other reader.
 """
 
 from __future__ import annotations
 
+import base64
 import colorsys
 import html
 import textwrap
@@ -25,14 +26,14 @@ from sop_workbench.settings import Settings
 
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
-WIDTH, HEIGHT = 880, 270
+WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 _VEGA_LITE_VERSION = "6.4"
 _VEGA_LITE_5 = "https://vega.github.io/schema/vega-lite/v5.json"
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"  # equal widths, so that labels fit wherever the drawing is shown
 _CONTRAST_LUMINANCE = 0.18  # seen 4 : 1 and better against white and against near-black
-_NOTE_CHARACTERS = 125
+_NOTE_CHARACTERS = 112
 _SERIES = (BLUE, ORANGE, "#009e73", "#cc79a7", GREY, "#b38f00", "#56b4e9", "#8c5a2b")
 _CHIP_COLOURS = {
     "on target": "#1b7f4b",
@@ -121,7 +122,10 @@ def svg(spec: dict) -> str:
 
 def _mime_bundle(spec: dict, **_: Any) -> tuple[dict, dict]:
     drawable = {**spec, "$schema": _VEGA_LITE_5}
-    bundle = {VEGA_LITE_MIME: drawable, "image/svg+xml": svg(spec), "text/plain": title_text(spec)}
+    # The picture is for readers that cannot draw; without one JupyterLab would add its own and ask to save the notebook.
+    opaque = {**spec, "config": {**spec.get("config", {}), "background": "white"}}
+    picture = vl_convert.vegalite_to_png(opaque, vl_version=_VEGA_LITE_VERSION)
+    bundle = {VEGA_LITE_MIME: drawable, "image/png": base64.b64encode(picture).decode(), "text/plain": title_text(spec)}
     return bundle, {VEGA_LITE_MIME: {"embed_options": {"renderer": "svg", "actions": False}}}
 
 
@@ -133,7 +137,7 @@ def title_text(spec: dict) -> str:
 
 
 def _theme() -> alt.theme.ThemeConfig:
-    ink = {"labelColor": "currentColor", "titleColor": "currentColor"}
+    ink: Any = {"labelColor": "currentColor", "titleColor": "currentColor"}
     return alt.theme.ThemeConfig(
         {
             "config": {
@@ -196,7 +200,7 @@ def _drawn(draw: Callable[Concatenate[pd.DataFrame, _More], alt.TopLevelMixin]) 
         if view.empty:
             return note(view)
         texts = {name: _in_currency(str(view.attrs.get(name, ""))) for name in ("title", "note")}
-        title = alt.Title(textwrap.wrap(texts["title"], 85) or "", subtitle=textwrap.wrap(texts["note"], _NOTE_CHARACTERS))
+        title = alt.Title(textwrap.wrap(texts["title"], 72) or "", subtitle=textwrap.wrap(texts["note"], _NOTE_CHARACTERS))
         return draw(_worded(view), *options, **named).properties(title=title)
 
     return titled
@@ -253,7 +257,7 @@ def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, la
     x = alt.X(f"{measure}:Q", axis=axis, scale=alt.Scale(padding=90) if is_signed else alt.Undefined)
     base = alt.Chart(view.assign(bar_label=labels)).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=x)
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(color=colour, tooltip=_tooltips(view))
-    return (bars + _end_labels(base, measure, "bar_label")).properties(width=WIDTH - 220, height=alt.Step(24))
+    return (bars + _end_labels(base, measure, "bar_label")).properties(width=WIDTH - 190, height=alt.Step(24))
 
 
 def _end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
@@ -354,9 +358,9 @@ def _card(row: dict) -> str:
     target = f"target {row['target_text']}" if row["target_text"] != "–" else "no target"
     return (
         f'<td style="{_CARD};border-left:7px solid {_chip_colour(row["status_text"])}">'
-        f'<div style="font-size:13px">{_text(row["kpi_name"])}, {_text(row["about"])}</div>'
+        f'<div style="font-size:13px;white-space:nowrap">{_text(row["kpi_name"])}</div>'
         f'<div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
-        f'<div style="font-size:12px">{_chip(row["status_text"])} {_text(target)}</div>'
+        f'<div style="font-size:12px">{_chip(row["status_text"])}</div><div style="font-size:12px">{_text(target)} · {_text(row["about"])}</div>'
         f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
     )
 
@@ -461,7 +465,7 @@ def issue_scorecard(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("severity", colours, view["severity"]), order=alt.Order("severity:N"), tooltip=_tooltips(view)
     )
     numbers = base.mark_text(color=INK, dx=-8).encode(text="finding_count:Q", order=alt.Order("severity:N"), detail="severity:N")
-    return (bars + numbers).properties(width=WIDTH - 220, height=alt.Step(24))
+    return (bars + numbers).properties(width=WIDTH - 190, height=alt.Step(24))
 
 
 @_drawn
@@ -485,8 +489,12 @@ def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, heig
     if len(members) == 1:
         return layers.properties(width=WIDTH, height=HEIGHT)
     columns = min(3, len(members))
-    sized = layers.properties(width=(WIDTH - 60 * columns) // columns, height=height)
-    return sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns).resolve_scale(y="independent")
+    sized = layers.properties(width=(WIDTH - 55 * (columns - 1)) // columns, height=height)
+    return (
+        sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns)
+        .properties(bounds="flush", spacing={"row": 75, "column": 55})
+        .resolve_scale(y="independent")
+    )
 
 
 # ------------------------------------------------------------------ 1 product review
@@ -619,7 +627,7 @@ def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
     numbers = base.mark_text(dy=-20, fontWeight=600).encode(text="error_text:N") + base.mark_text(dy=-7, fontSize=10.5).encode(
         text="gain_text:N"
     )
-    return (bars + numbers).properties(width=WIDTH - 180, height=HEIGHT)
+    return (bars + numbers).properties(width=WIDTH, height=HEIGHT)
 
 
 @_drawn
@@ -638,7 +646,7 @@ def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
         y=alt.Y("demand_amt:Q", axis=_amount_axis(_money("Revenue"))), color=colour, tooltip=_tooltips(view)
     )
-    budget = base.mark_tick(thickness=3, width=alt.RelativeBandSize(0.86), color="currentColor").encode(y="budget_amt:Q")
+    budget = base.mark_tick(thickness=3, size=0.8 * WIDTH / len(view), color="currentColor").encode(y="budget_amt:Q")
     text = (
         base.mark_text(dy=-9, fontSize=10.5)
         .encode(y=alt.Y("top:Q"), text="gap_text:N")
@@ -893,7 +901,7 @@ def plan_vs_actual(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=colour,
         tooltip=_tooltips(view),
     )
-    plan = base.mark_tick(thickness=3, width=alt.RelativeBandSize(0.8), color="currentColor").encode(y="plan_qty:Q")
+    plan = base.mark_tick(thickness=3, size=0.75 * WIDTH / len(view), color="currentColor").encode(y="plan_qty:Q")
     text = (
         base.transform_calculate(top="max(datum.actual_qty, datum.plan_qty)")
         .mark_text(dy=-9, fontWeight=600)

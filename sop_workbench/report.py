@@ -101,7 +101,7 @@ def _section(path: Path) -> tuple[str, str, str]:
         template_name="basic", exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
     body, _ = exporter.from_notebook_node(notebook)
-    return path.stem, heading, _demoted(body)
+    return f"step-{path.stem}", heading, _demoted(body)
 
 
 def _demoted(body: str) -> str:
@@ -124,8 +124,7 @@ def _shown_output(output: nbformat.NotebookNode, name: str) -> nbformat.Notebook
         return nbformat.v4.new_output("display_data", {"text/html": box})
     if charts.VEGA_LITE_MIME in output.get("data", {}):
         spec = output.data[charts.VEGA_LITE_MIME]
-        drawing = output.data.get("image/svg+xml") or charts.svg(spec)
-        return nbformat.v4.new_output("display_data", {"text/html": _figure(drawing, charts.title_text(spec), name)})
+        return nbformat.v4.new_output("display_data", {"text/html": _figure(charts.svg(spec), charts.title_text(spec), name)})
     return output
 
 

@@ -351,7 +351,7 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             "kpi": k,
             "level": "total",
             "member": "all",
-            "period": PERIODS[0],
+            "period": PAST[-1] if k == "wape" else PERIODS[0],
             "value": v,
             "unit": u,
             "target": t,

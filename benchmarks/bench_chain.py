@@ -42,8 +42,9 @@ def empty_step_seconds(steps: int = 4) -> float:
         chain_steps = tuple(Step(f"{number:02d}_empty") for number in range(steps))
         tagged = nbformat.v4.new_code_cell('workspace = "."\ncycle_id = ""', metadata={"tags": ["parameters"]})
         kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        notebook = nbformat.v4.new_notebook(cells=[tagged], metadata={"kernelspec": kernel})
         for step in chain_steps:
-            nbformat.write(nbformat.v4.new_notebook(cells=[tagged], metadata={"kernelspec": kernel}), folder / "notebooks" / f"{step.name}.ipynb")
+            nbformat.write(notebook, folder / "notebooks" / f"{step.name}.ipynb")
         workspace = open_workspace(folder)
         start = time.perf_counter()
         run_chain(Chain(workspace, workspace.cycle("2026-10"), chain_steps))

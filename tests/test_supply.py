@@ -125,7 +125,7 @@ def random_plan(seed: int, shortage: str) -> tuple[Situation, SupplyResult]:
     return situation, situation.plan()
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(SEEDS, SHORTAGE)
 def test_stock_balances_everywhere(seed, shortage):
     _, plan = random_plan(seed, shortage)
@@ -138,7 +138,7 @@ def test_stock_balances_everywhere(seed, shortage):
     np.testing.assert_allclose(stock["opening_qty"][before.notna()], before.dropna(), atol=1e-9)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(SEEDS, SHORTAGE)
 def test_hours_material_and_demand_balance(seed, shortage):
     situation, plan = random_plan(seed, shortage)
@@ -162,7 +162,7 @@ def test_hours_material_and_demand_balance(seed, shortage):
     assert shipped == pytest.approx(served["served_qty"].sum(), abs=1e-5)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(SEEDS, SHORTAGE)
 def test_objective_equals_tables_and_finance_to_the_cent(seed, shortage):
     situation, plan = random_plan(seed, shortage)
@@ -181,7 +181,7 @@ def test_objective_equals_tables_and_finance_to_the_cent(seed, shortage):
     assert plan.objective_amt == pytest.approx(plan.profit_amt - sum(plan.penalty_terms.values()), abs=CENT)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(SEEDS, st.floats(min_value=1.0, max_value=3.0))
 def test_more_capacity_never_lowers_the_objective(seed, factor):
     situation, plan = random_plan(seed, "lost_sales")
@@ -189,7 +189,7 @@ def test_more_capacity_never_lowers_the_objective(seed, factor):
     assert more.objective_amt >= plan.objective_amt - CENT
 
 
-@settings(max_examples=4, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(SEEDS)
 def test_same_inputs_same_plan_and_nothing_mutated(seed):
     situation = RandomCompany(seed).situation()

@@ -61,12 +61,14 @@ def open_decisions(
         The `open_decision` table, largest money first.
     """
     profits = _scenario_profits(scenario_comparison)
+    bottlenecks = _bottlenecks(binding_limit, profits, settings)
+    is_option = profits["scenario"].map(lambda name: any(f"{name}: profit" in decision["options"] for decision in bottlenecks)).astype(bool)
     found = [
         *_family_gaps(budget_gap, settings),
-        *_bottlenecks(binding_limit, profits, settings),
+        *bottlenecks,
         *_shortage(unmet_demand, scenario_comparison, item, settings),
         *_excess(excess_stock, settings),
-        *_risks_and_chances(profits, settings),
+        *_risks_and_chances(profits[~is_option], settings),
         *_change_requests(alerts),
     ]
     if not found:
@@ -113,7 +115,7 @@ def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: S
         options = _levers_on(row.member, profits, settings)
         helping = options[options["delta"] > 0]
         decisions.append({
-            "question": f"{row.member} is at its limit ({row.kind}) in {row.count} periods, {_span(row.start, row.end)}; "
+            "question": f"{row.member} is at its limit ({row.kind}) in {_count(row.count, 'period')}, {_span(row.start, row.end)}; "
                         f"ten per cent more would earn up to {money}: ease it?",
             "options": "; ".join(options["text"]) or f"no scenario eases it yet; think of {_EASE.get(row.kind, 'easing the limit')}",
             "recommendation": f"take up {helping['text'].iloc[0]}" if len(helping) else
@@ -160,9 +162,9 @@ def _excess(excess_stock: pd.DataFrame, settings: Settings) -> list[dict]:
     for stage, part in rows.groupby("lifecycle"):
         is_over = stage in ("ended", "phase_out")
         money, largest = part["excess_amt"].sum(), part.nlargest(_NAMES_SHOWN, "excess_amt").set_index("item_name")["excess_amt"]
-        kind = {"ended": "items no longer sold", "phase_out": "items being phased out"}.get(str(stage), f"{stage} items")
+        goods = _count(len(part), {"ended": "ended item", "phase_out": "item being phased out"}.get(str(stage), f"{stage} item"))
         decisions.append({
-            "question": f"{_money(money, settings)} lie in excess stock of {len(part)} {kind} ({_names(largest)}): what becomes of it?",
+            "question": f"{_money(money, settings)} lie in excess stock of {goods} ({_names(largest)}): what becomes of it?",
             "options": "sell off at a discount; offer to service and spare parts; write off" if is_over else
                        "stop replenishment until cover is back at the limit; move it to markets that are short; promote it",
             "recommendation": "set a sell-off price and a date for the write-off of the rest" if is_over else
@@ -240,6 +242,18 @@ def _signed(amount: float, settings: Settings) -> str:
 
 def _names(amounts: pd.Series) -> str:
     return ", ".join(str(name) for name in amounts.index)
+
+
+def _count(number: int, words: str) -> str:
+    """A number of things, the first word that names them in the plural where it must be.
+
+    Examples
+    --------
+    >>> _count(1, "period"), _count(2, "item being phased out")
+    ('1 period', '2 items being phased out')
+    """
+    plural = re.sub(r"\b(item|period)\b", r"\1s", words, count=1)
+    return f"{number} {words if number == 1 else plural}"
 
 
 def _span(start: pd.Timestamp, end: pd.Timestamp) -> str:

@@ -162,7 +162,7 @@ def family_grid(
     deviation : DataFrame
         `plan_deviation`; tells which periods are over.
     plan_archive, inputs : DataFrame, mapping of DataFrame
-        Archived plans; item, sales_history, production_history, stock_history.
+        Archived plans; item, sales_history, production_history, stock_history, stock_on_hand.
     calendar : Calendar
         The company's calendar.
     plan_cycle_id : str, optional
@@ -190,7 +190,9 @@ def family_grid(
         grid[f"{word}_actual_qty"] = actual.where(over)
         grid[f"{word}_difference_qty"] = grid[f"{word}_actual_qty"] - grid[f"{word}_plan_qty"]
         grid[f"{word}_cumulative_qty"] = grid.groupby("family")[f"{word}_difference_qty"].cumsum()
-    grid = _grid_stock(grid, inputs["stock_history"], families, calendar.add(start, -1))
+    stock = _by_family(inputs["stock_history"], "closing_qty", families)
+    on_hand = inputs["stock_on_hand"].groupby(inputs["stock_on_hand"]["item_id"].map(families))["on_hand_qty"].sum()
+    grid = _grid_stock(grid, stock, on_hand, calendar.add(start, -1))
     return validate("family_grid", grid.reset_index().assign(plan_cycle_id=chosen))
 
 
@@ -221,14 +223,17 @@ def _by_family(rows: pd.DataFrame, column: str, families: pd.Series) -> pd.Serie
     return named.groupby(["family", "period"])[column].sum()
 
 
-def _grid_stock(grid: pd.DataFrame, stock_history: pd.DataFrame, families: pd.Series, before: pd.Timestamp) -> pd.DataFrame:
-    """Planned and actual stock; without a stock history the actual follows from an opening stock of the plan's own."""
-    stock = _by_family(stock_history, "closing_qty", families)
+def _grid_stock(grid: pd.DataFrame, stock: pd.Series, on_hand: pd.Series, before: pd.Timestamp) -> pd.DataFrame:
+    """Planned and actual stock; without a stock history the actual leads to the stock on hand now."""
     family = grid.index.get_level_values("family")
-    # No row in the month before the plan: the family had no stock then, or none is known; differences do not depend on it.
-    opening = pd.Series([stock.get((name, before), 0.0) for name in family], index=grid.index)
     flow_plan = (grid["production_plan_qty"] - grid["sales_plan_qty"]).groupby("family").cumsum()
     flow_actual = (grid["production_actual_qty"] - grid["sales_actual_qty"]).groupby("family").cumsum()
+    # A family without a row in a count had no stock.
+    if before in stock.index.get_level_values("period"):
+        opening = pd.Series([stock.get((name, before), 0.0) for name in family], index=grid.index)
+    else:
+        now = pd.Series([on_hand.get(name, 0.0) for name in family], index=grid.index)
+        opening = now - flow_actual.groupby("family").transform("last")
     grid["inventory_plan_qty"] = opening + flow_plan
     counted = stock.reindex(grid.index)
     grid["inventory_actual_qty"] = counted.where(flow_actual.notna()).fillna(opening + flow_actual)
@@ -380,8 +385,8 @@ def _biased(deviation: pd.DataFrame, settings: Settings) -> list[dict]:
     for family, part in rows.assign(family=rows["family"].fillna(_NO_FAMILY)).groupby("family"):
         bias = kpi.bias(part["actual_qty"], part["plan_qty"])
         if abs(bias) > limit:
-            side, count = ("over" if bias > 0 else "under"), part["period"].nunique()
-            sentence = f"{family} was planned {abs(bias):.0%} {side} actual demand over the last {count} periods (tolerance {limit:.0%})."
+            side, count = ("over" if bias > 0 else "under"), _periods(part["period"].nunique())
+            sentence = f"{family} was planned {abs(bias):.0%} {side} actual demand over the last {count} (tolerance {limit:.0%})."
             found.append(_alert("biased plan", "family", family, part["period"].max(), bias, limit, sentence))
     return found
 
@@ -394,7 +399,7 @@ def _full_resources(resource_plan: pd.DataFrame, settings: Settings, calendar: C
     found = []
     for resource, part in rows.groupby("resource_id"):
         worst = part.loc[part["ratio"].idxmax()]
-        sentence = (f"{resource} is loaded above {limit:.0%} of its regular hours in {len(part)} periods, most in "
+        sentence = (f"{resource} is loaded above {limit:.0%} of its regular hours in {_periods(len(part))}, most in "
                     f"{calendar.cycle_id(worst['period'])} ({worst['ratio']:.0%}, {worst['overtime_used_hours']:,.0f} h overtime).")
         found.append(_alert("resource full", "resource_id", resource, worst["period"], worst["ratio"], limit, sentence))
     return found
@@ -402,11 +407,13 @@ def _full_resources(resource_plan: pd.DataFrame, settings: Settings, calendar: C
 
 def _empty_stocks(inventory_projection: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
     sums = inventory_projection.groupby(["item_id", "period"], as_index=False)[["closing_qty", "safety_stock_qty"]].sum()
-    empty = sums[(sums["safety_stock_qty"] > 0) & (sums["closing_qty"] <= 1e-6)]
+    # The end of the horizon says nothing: a plan has no reason to leave stock for demand it does not know.
+    ahead = sums[sums["period"] < sums["period"].max()]
+    empty = ahead[(ahead["safety_stock_qty"] > 0) & (ahead["closing_qty"] <= 1e-6)]
     found = []
     for item, part in empty.groupby("item_id"):
         first = part.iloc[0]
-        sentence = (f"{item} has no stock left at the end of {len(part)} periods, first in {calendar.cycle_id(first['period'])}; "
+        sentence = (f"{item} has no stock left at the end of {_periods(len(part))}, first in {calendar.cycle_id(first['period'])}; "
                     f"{first['safety_stock_qty']:,.0f} units of safety stock are wanted.")
         found.append(_alert("stock runs out", "item_id", item, first["period"], first["closing_qty"], first["safety_stock_qty"], sentence))
     return found
@@ -423,6 +430,10 @@ def _poor_service(unmet_demand: pd.DataFrame, settings: Settings, calendar: Cale
                         f"{part['lost_revenue_amt'].sum():,.0f} of revenue is lost, most in {calendar.cycle_id(worst)}.")
             found.append(_alert("service below target", "market_id", market, worst, fill, limit, sentence))
     return found
+
+
+def _periods(count: int) -> str:
+    return f"{count} period" + ("" if count == 1 else "s")
 
 
 def _alert(alert: str, level: str, member: str, period: pd.Timestamp, value: float, tolerance: float, sentence: str) -> dict:

@@ -458,6 +458,36 @@ def price_volume_mix(before: pd.DataFrame, after: pd.DataFrame, key: tuple[str, 
     return _bridge("price–volume–mix", ("Before", both["r0"].sum()), steps, ("After", both["r1"].sum()))
 
 
+def revenue_bridge(sales_history: pd.DataFrame, unmet_demand: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    """Split the plan's revenue against the same periods a year before into price, volume, mix, new and lost items.
+
+    Compared are the first periods of the plan, a year at most, that have history a year before; items by market.
+
+    Parameters
+    ----------
+    sales_history : DataFrame
+        Shipped quantity (ordered where nothing is known of shipping) and net sales; rows without net sales are left out.
+    unmet_demand : DataFrame
+        Served quantity and price of the plan.
+    calendar : Calendar
+        What a year before is.
+
+    Returns
+    -------
+    DataFrame
+        Rows of the `bridge` table, as of `price_volume_mix`.
+    """
+    year = calendar.buckets_per_year
+    before = {period: calendar.add(period, -year) for period in sorted(unmet_demand["period"].unique())[:year]}
+    known = sales_history.dropna(subset=["net_sales_amt"])
+    shared = [period for period, earlier in before.items() if (known["period"] == earlier).any()]
+    past = known[known["period"].isin([before[period] for period in shared])]
+    past = past.assign(volume_qty=past["shipped_qty"].fillna(past["ordered_qty"]), revenue_amt=past["net_sales_amt"])
+    plan = unmet_demand[unmet_demand["period"].isin(shared)]
+    plan = plan.assign(volume_qty=plan["served_qty"], revenue_amt=plan["served_qty"] * plan["price_amt"])
+    return price_volume_mix(past, plan, ("item_id", "market_id"))
+
+
 def budget_bridge(gap: pd.DataFrame) -> pd.DataFrame:
     """From budget over unconstrained demand to plan: what demand and what supply take away or add, by family.
 

@@ -121,7 +121,7 @@ def test_excess_is_decided_by_stage_of_life():
     )
     found = decide(unmet_demand=served(), excess_stock=stock)
     assert found["money_amt"].tolist() == [70e3, 10e3]
-    assert "2 items no longer sold (Old A, Old B)" in found["question"].iloc[0]
+    assert "2 ended items (Old A, Old B)" in found["question"].iloc[0]
     assert "write off" in found["options"].iloc[0]
     assert "stop replenishment" in found["recommendation"].iloc[1]
 

@@ -44,7 +44,7 @@ def sales(*records: tuple) -> pd.DataFrame:
 
 
 def company(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    names = ("sales_history", "production_history", "stock_history", "price")
+    names = ("sales_history", "production_history", "stock_history", "stock_on_hand", "price")
     return {"item": ITEM, **{name: tables.table(name).empty() for name in names}, **changes}
 
 
@@ -191,11 +191,13 @@ def test_stock_deviation_is_cumulative_production_less_cumulative_sales(deviatio
 
 
 def test_without_stock_counts_nothing_is_unexplained(deviation):
-    uncounted = {**full_company(), "stock_history": tables.table("stock_history").empty()}
+    today = rows("stock_on_hand", {"item_id": "A", "location_id": "W1", "on_hand_qty": 300, "as_of_date": AS_OF})
+    uncounted = {**full_company(), "stock_history": tables.table("stock_history").empty(), "stock_on_hand": today}
     grid = execution.family_grid(deviation, full_archive(), uncounted, CALENDAR, plan_cycle_id="2026-05")
     past = grid.dropna(subset=["sales_actual_qty"])
     assert past["period"].nunique() == 5
     assert (past["unexplained_qty"].abs() < 1e-9).all()
+    assert past.set_index(["family", "period"]).loc[("Bikes", MONTHS[-1]), "inventory_actual_qty"] == 300, "actuals lead to today's stock"
     assert np.allclose(past["inventory_difference_qty"], past["production_cumulative_qty"] - past["sales_cumulative_qty"])
 
 
@@ -248,7 +250,7 @@ def test_a_family_off_plan_twice_asks_for_a_change_request(deviation):
 
 
 def test_alerts_look_ahead():
-    october, november = pd.Timestamp("2026-10-01"), pd.Timestamp("2026-11-01")
+    october, november, december = pd.date_range("2026-10-01", periods=3, freq="MS")
     hours = pd.DataFrame(
         {
             "resource_id": ["L1", "L1", "L2"],
@@ -260,11 +262,11 @@ def test_alerts_look_ahead():
     )
     stock = pd.DataFrame(
         {
-            "item_id": ["A", "A", "B"],
+            "item_id": ["A", "A", "A", "B", "C"],
             "location_id": "W1",
-            "period": [october, november, october],
-            "closing_qty": [3.0, 0.0, 0.0],
-            "safety_stock_qty": [5.0, 5.0, np.nan],
+            "period": [october, november, december, october, december],
+            "closing_qty": [3.0, 0.0, 0.0, 0.0, 0.0],
+            "safety_stock_qty": [5.0, 5.0, 5.0, np.nan, 5.0],
         }
     )
     unmet = pd.DataFrame(
@@ -284,7 +286,7 @@ def test_alerts_look_ahead():
         ("service below target", "N"),
         ("stock runs out", "A"),
     ]
-    assert found.set_index("alert")["period"].tolist() == [november] * 3
+    assert found.set_index("alert")["period"].tolist() == [november] * 3, "C runs empty only where the horizon ends"
     assert (
         found["sentence"].iloc[1]
         == "N is served 80.0% of its demand over the horizon (target 95%); 800 of revenue is lost, most in 2026-11."

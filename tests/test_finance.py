@@ -423,3 +423,28 @@ def test_plan_bridge_shows_who_changed(projection):
     bridge = finance.plan_bridge(projection, later)
     assert_sums(bridge)
     assert bridge.loc[bridge["kind"] == "step", "bar"].tolist() == ["Bikes"]
+
+
+def test_plan_against_the_same_periods_a_year_before(plan):
+    history = rows(
+        "sales_history",
+        *(
+            {
+                "item_id": "B1",
+                "market_id": "N",
+                "period": p - pd.DateOffset(years=1),
+                "ordered_qty": 40,
+                "shipped_qty": 40,
+                "net_sales_amt": 4000,
+            }
+            for p in PERIODS[:2]
+        ),
+        {"item_id": "B1", "market_id": "S", "period": "2026-12-01", "ordered_qty": 99, "net_sales_amt": 9999},
+    )
+    bridge = finance.revenue_bridge(history, plan.unmet_demand, SETTINGS.calendar)
+    assert_sums(bridge)
+    assert bars(bridge)["Before"] == 8000
+    first_two = plan.unmet_demand[plan.unmet_demand["period"].isin(PERIODS[:2])]
+    assert bars(bridge)["After"] == pytest.approx((first_two["served_qty"] * first_two["price_amt"]).sum())
+    bikes = first_two[(first_two["item_id"] == "B1") & (first_two["market_id"] == "N")]["served_qty"].sum()
+    assert bars(bridge)["Price"] == pytest.approx((120 - 100) * bikes)

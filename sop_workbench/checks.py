@@ -4,6 +4,9 @@ A rule is a plain function of the `Evidence`; its name is the name of the rule, 
 what is wrong and why it matters. `RULES` is the list of all of them. Rules on planning inputs block
 where the plan would be wrong. Rules on documents (orders, receipts, movements as booked) are evidence
 for the owners of the data: they warn or inform and never block.
+
+What one table can say about itself — types, bounds such as a price below zero, double keys, no rows,
+units without a factor — is told while it is read (`tables.conform`, `sources`) and not repeated here.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
 _VALUES_SHOWN = 5
+_DAYS_TO_COMPARE = 60
 _SEVERITY_ORDER = {"blocks": 0, "warns": 1, "info": 2}
 _DATED_SPANS = (
     ("item", "launch_date", "phase_out_date"),
@@ -77,10 +81,11 @@ def run_checks(
 
     Examples
     --------
-    >>> price = pd.DataFrame({"item_id": ["A1"], "market_id": ["North"], "valid_from": [pd.Timestamp("2026-01-01")], "price_amt": [-3.0]})
-    >>> issues = run_checks({"price": price}, {}, Settings(company="Any"), pd.Timestamp("2026-09-30"))
-    >>> issues.loc[issues["rule"] == "negative_price", ["severity", "keys", "value"]].to_dict("records")
-    [{'severity': 'blocks', 'keys': 'item_id=A1 market_id=North valid_from=2026-01-01', 'value': '-3.0'}]
+    >>> bom = pd.DataFrame({"parent_item_id": ["A", "B"], "component_item_id": ["B", "A"], "quantity_per": 1.0,
+    ...     "valid_from": pd.Timestamp("2020-01-01"), "valid_to": pd.NaT})
+    >>> issues = run_checks({"bill_of_material": bom}, {}, Settings(company="Any"), pd.Timestamp("2026-09-30"))
+    >>> issues.loc[issues["rule"] == "bom_loop", ["severity", "keys", "count"]].to_dict("records")
+    [{'severity': 'blocks', 'keys': 'A → B → A', 'count': 2}]
     """
     frames = {name: tables.table(name).empty() for name in tables.names("input") + tables.names("document")}
     evidence = Evidence({**frames, **inputs, **documents}, settings, pd.Timestamp(as_of))
@@ -272,12 +277,6 @@ def market_without_lane(data: Evidence) -> list[dict]:
     sold = _sold_lately(data).drop_duplicates("market_id").sort_values("market_id")
     rows = sold[~sold["market_id"].isin(data["lane"]["to_id"])]
     return [] if data["lane"].empty else _found("blocks", "lane", rows, "add a lane to the market", key=["market_id"])
-
-
-def negative_price(data: Evidence) -> list[dict]:
-    """A price below zero would pay customers for buying; blocks."""
-    rows = data["price"].query("price_amt < 0")
-    return _found("blocks", "price", rows, "enter a price of 0 or more", column="price_amt")
 
 
 def price_below_standard_cost(data: Evidence) -> list[dict]:
@@ -866,7 +865,7 @@ def calendar_offset_between_systems(data: Evidence) -> list[dict]:
     moved = data["stock_movement"].query("kind == 'sale'")
     out = data["stock_balance"].groupby("balance_date")["out_qty"].sum()
     sold = moved.groupby(moved["movement_date"].dt.normalize())["moved_qty"].sum()
-    if len(out) < 60 or len(sold) < 60:
+    if len(out) < _DAYS_TO_COMPARE or len(sold) < _DAYS_TO_COMPARE:
         return []
     days, correlation = _best_shift(out, sold)
     if days == 0 or correlation < 0.8:
@@ -896,7 +895,6 @@ RULES: tuple[Rule, ...] = (
     sold_item_without_source,
     sold_item_without_family,
     market_without_lane,
-    negative_price,
     price_below_standard_cost,
     supplier_without_lead_time,
     bom_cost_unlike_standard_cost,
@@ -1029,19 +1027,18 @@ def _loops(parents: pd.Series, components: pd.Series) -> list[list[str]]:
     graph = csr_matrix((np.ones(len(start)), (start, end)), shape=(len(names), len(names)))
     group = connected_components(graph, connection="strong")[1]
     inside = pd.DataFrame({"start": start, "end": end})[group[start] == group[end]]
-    onward = inside.groupby("start")["end"].min()
-    loops: dict[int, list[int]] = {}
-    for item in onward.index:
-        loops.setdefault(group[item], _walk(onward, item))
-    return [[names[code] for code in loop] for loop in loops.values()]
+    onward = inside.groupby("start")["end"].min().to_dict()
+    first = pd.Series(list(onward), dtype="int64").groupby(group[list(onward)]).min() if onward else []
+    return [[names[code] for code in _walk(onward, item)] for item in sorted(first)]
 
 
-def _walk(onward: pd.Series, item: int) -> list[int]:
-    """Follow one component each time until an item comes back; the part from there on is a loop."""
-    path = [item]
-    while (item := onward[item]) not in path:
-        path.append(item)
-    loop = path[path.index(item) :]
+def _walk(onward: dict[int, int], item: int) -> list[int]:
+    """Follow one component each time until an item comes back; the part from there on is a loop, smallest item first."""
+    place: dict[int, int] = {}
+    while item not in place:
+        place[item] = len(place)
+        item = onward[item]
+    loop = list(place)[place[item] :]
     first = loop.index(min(loop))
     return loop[first:] + loop[:first]
 
@@ -1141,7 +1138,8 @@ def _best_shift(early: pd.Series, late: pd.Series) -> tuple[int, float]:
     """Days to add to `early` so that it matches `late` best, within a year, and the correlation there."""
     days = pd.date_range(min(early.index.min(), late.index.min()), max(early.index.max(), late.index.max()))
     first, second = (s.reindex(days, fill_value=0.0).to_numpy(dtype=float) for s in (early, late))  # no row: nothing moved
-    shifts = range(-366, 367)
+    reach = min(366, len(days) - _DAYS_TO_COMPARE)
+    shifts = range(-reach, reach + 1)
     scores = [_overlap_correlation(first, second, shift) for shift in shifts]
     best = int(np.argmax(scores))
     return shifts[best], float(scores[best])
@@ -1149,6 +1147,6 @@ def _best_shift(early: pd.Series, late: pd.Series) -> tuple[int, float]:
 
 def _overlap_correlation(first: np.ndarray, second: np.ndarray, shift: int) -> float:
     a, b = (first[: len(first) - shift], second[shift:]) if shift >= 0 else (first[-shift:], second[:shift])
-    if len(a) < 60 or a.std() == 0 or b.std() == 0:
+    if a.std() == 0 or b.std() == 0:
         return -1.0
     return float(np.corrcoef(a, b)[0, 1])

@@ -23,6 +23,7 @@ import random
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class Store:
     def locked_cycles(self) -> list[str]:
         """Names of the locked cycles, oldest first."""
         approvals = self.open_delta("approval")
-        return [] if approvals is None else [c for c in self.cycles() if _is_odd(approvals.transaction_version(c))]
+        return [] if approvals is None else [c for c in self.cycles() if (approvals.transaction_version(c) or 0) % 2]
 
     def cycle(self, cycle_id: str) -> Cycle:
         """One cycle (it need not have been written yet).
@@ -383,7 +384,7 @@ class Cycle:
         records = self._sign(record_table, rows, by, why)
         if len(records):
             self._register()
-            self._append(record_table, records, by, why, None)
+            self._append(record_table, records, by, why)
         return records
 
     def records(self, table: str) -> pd.DataFrame:
@@ -400,8 +401,7 @@ class Cycle:
     @property
     def is_locked(self) -> bool:
         """Tell whether the cycle is approved and closed for writing."""
-        approvals = self.store.open_delta("approval")
-        return approvals is not None and _is_odd(approvals.transaction_version(self.id))
+        return self._approvals() % 2 == 1
 
     def lock(self, *, by: str, why: str) -> None:
         """Approve and close the cycle, pinning the version of every table.
@@ -413,10 +413,11 @@ class Cycle:
         UnknownCycleError
             When nothing was written to it.
         """
+        count = self._approvals()
         self._refuse_when_locked()
         if self.id not in self.store.cycles():
             raise UnknownCycleError(f"cycle {self.id} is empty and cannot be locked; cycles are {', '.join(self.store.cycles()) or 'none'}")
-        self._approve("locked", json.dumps(self.store.versions(), sort_keys=True), by, why)
+        self._approve("locked", json.dumps(self.store.versions(), sort_keys=True), by, why, count + 1)
 
     def unlock(self, *, by: str, why: str) -> None:
         """Reopen a locked cycle for a stated reason.
@@ -426,9 +427,10 @@ class Cycle:
         SopError
             When the cycle is not locked.
         """
-        if not self.is_locked:
+        count = self._approvals()
+        if count % 2 == 0:
             raise SopError(f"cycle {self.id} is not locked; there is nothing to unlock")
-        self._approve("unlocked", "", by, why)
+        self._approve("unlocked", "", by, why, count + 1)
 
     def open_delta(self, table: str) -> DeltaTable | None:
         """The Delta table this cycle reads: at its pinned version when locked, else the newest."""
@@ -491,7 +493,9 @@ class Cycle:
         register = self.store.open_or_create_delta(_REGISTER, _REGISTER_SCHEMA, [])
         if register.transaction_version(self.id) is None:
             row = pa.table({"cycle_id": [self.id], "at": [_now().to_pydatetime()], "user": [_user()]}, schema=_REGISTER_SCHEMA)
-            write_deltalake(register, row, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(self.id, 1)]))
+            once = CommitProperties(app_transactions=[Transaction(self.id, 1)])
+            with suppress(CommitFailedError):  # another process registers the cycle at this moment
+                write_deltalake(register, row, mode="append", commit_properties=once)
 
     def _replace(self, name: str, rows: pa.Table, scenario: str, note: str) -> None:
         """Replace one partition; a clash over another partition or a new column is tried again, one over our own is told."""
@@ -537,32 +541,36 @@ class Cycle:
         signed = frame.assign(record_id=pd.Series(numbers, dtype=object), by=by.strip(), at=at, why=why.strip())
         return tables.validate(table, signed)
 
-    def _append(self, table: str, records: pd.DataFrame, by: str, why: str, transaction: Transaction | None) -> None:
-        """Append rows in one commit; a clash is tried again, except over a transaction number (the lock)."""
+    def _append(self, table: str, records: pd.DataFrame, by: str, why: str, count: int | None = None) -> None:
+        """Append rows in one commit; a clash is tried again. `count` is the number that this approval of the cycle must get."""
         declared = tables.table(table)
+        counted = None if count is None else Transaction(self.id, count)
         for attempt in range(_ATTEMPTS):
             delta = self.store.open_delta(table)
             rows, findings = _to_arrow(declared, records, {"cycle_id": self.id}, _schema_of(delta))
             if findings:
                 raise DataError(tables.issue_frame(findings))
             delta = delta or self.store.open_or_create_delta(table, rows.schema, ["cycle_id"])
-            commit = _commit_properties(why, self.id, BASE, transaction, by)
-            try:
+            if count is not None and (delta.transaction_version(self.id) or 0) != count - 1:
+                raise StoreConflictError(f"cycle {self.id} was locked or unlocked by another process at the same moment; look again")
+            commit = _commit_properties(why.strip(), self.id, BASE, counted, by.strip())
+            with suppress(CommitFailedError):
                 write_deltalake(delta, rows, mode="append", schema_mode="merge", commit_properties=commit)
                 return
-            except CommitFailedError as fault:
-                if transaction is not None:
-                    raise StoreConflictError(f"cycle {self.id} was locked or unlocked by another process at the same moment") from fault
-                _wait(attempt)
+            _wait(attempt)
         raise StoreConflictError(f"{table} of cycle {self.id} could not be appended to: the store is too busy. Try again")
 
-    def _approve(self, status: str, versions: str, by: str, why: str) -> None:
-        approvals = self.store.open_delta("approval")
-        number = 0 if approvals is None else approvals.transaction_version(self.id) or 0
+    def _approve(self, status: str, versions: str, by: str, why: str, count: int) -> None:
+        """Append approval number `count` of the cycle: odd locks, even opens again."""
         earlier = self.records("approval")
         after = earlier["at"].max() if len(earlier) else None
         records = self._sign("approval", {"status": status, "versions": versions}, by, why, after)
-        self._append("approval", records, by, why, Transaction(self.id, number + 1))
+        self._append("approval", records, by, why, count)
+
+    def _approvals(self) -> int:
+        """How often the cycle was locked or unlocked."""
+        approvals = self.store.open_delta("approval")
+        return 0 if approvals is None else approvals.transaction_version(self.id) or 0
 
 
 def _to_arrow(
@@ -658,10 +666,6 @@ def _now() -> pd.Timestamp:
 
 def _wait(attempt: int) -> None:
     time.sleep(random.uniform(0.01, 0.05) * (1 + attempt))
-
-
-def _is_odd(number: int | None) -> bool:
-    return bool((number or 0) % 2)
 
 
 def _quoted(value: str) -> str:

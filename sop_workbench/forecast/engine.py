@@ -13,7 +13,7 @@ from sop_workbench.forecast.events import event_effects
 from sop_workbench.forecast.intervals import error_scale, interval
 from sop_workbench.forecast.leaderboard import leaderboard
 from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, Model, forecast_models, route
-from sop_workbench.forecast.nodes import Nodes, coherent, hierarchy_nodes
+from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
@@ -112,7 +112,7 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
 
     def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
         return forecast_models(nodes.demand[:, :known], dates[:known], nodes.effects[:, :known + test], dates[known:known + test],
-                               nodes.groups, calendar.buckets_per_year, routes, always)
+                               nodes.groups, nodes.level <= ITEM, calendar.buckets_per_year, routes, always)
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)

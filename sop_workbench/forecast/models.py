@@ -10,8 +10,8 @@ import pandas as pd
 from sop_workbench.forecast import candidates
 from sop_workbench.forecast.candidates import Candidate
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
-from sop_workbench.forecast.panel import pooled
-from sop_workbench.forecast.structure import FOURIER_ORDER, SEASON_PRIOR, fit_structure, repeats_yearly
+from sop_workbench.forecast.panel import like_for_like
+from sop_workbench.forecast.structure import FOURIER_ORDER, LEAST_FACTOR, SEASON_PRIOR, fit_structure, repeats_yearly, yearly_terms
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
@@ -19,6 +19,8 @@ _SEASONS = 2
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 _QUARTER_PRIOR = 0.3
+_QUARTER_CORRELATION = 0.2
+_QUARTER_TERMS = np.array([6, 7])  # sine and cosine of the fourth harmonic of the year
 # How many average gaps without a sale make a series count as ended, and at least how many periods.
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
 
@@ -64,7 +66,7 @@ def route(demand: np.ndarray) -> np.ndarray:
 
 
 def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
-                    season_length: int, routes: dict[str, tuple[Model, ...]], always: tuple[Model, ...] = ()) -> dict[str, np.ndarray]:
+                    shapes: np.ndarray, season_length: int, routes: dict[str, tuple[Model, ...]], always: tuple[Model, ...] = ()) -> dict[str, np.ndarray]:
     """Forecast of every model for every series on its route.
 
     Parameters
@@ -75,6 +77,8 @@ def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.nda
         Stated effects of events.
     groups : list of ndarray of int
         Groups whose season a series leans on, from the widest to the closest.
+    shapes : ndarray of bool, series
+        Series that shape the season of their groups (a sum of them would only count them again).
     routes : dict
         Models of each kind of series.
     always : tuple of Model
@@ -85,7 +89,7 @@ def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.nda
     dict of ndarray, series × ahead
         By model name; NaN where a model does not suit the series.
     """
-    with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, season_length)
+    with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, shapes, season_length)
     base = {True: _bridged(demand / with_season), False: _bridged(demand / events_only)}
     future = {True: future_season, False: future_events}
     kinds = route(demand)
@@ -110,19 +114,22 @@ def _run(results: dict[str, np.ndarray], model: Model, rows: np.ndarray, base: d
 
 
 def _factors(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
-             season_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+             shapes: np.ndarray, season_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Season and event factors of history and horizon, with and without season."""
     past, coming = effects[:, :len(dates)], effects[:, len(dates):]
     mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
+    shaping = np.where(shapes[:, None], demand, np.nan)
     for group in groups:
-        mean = _group_season(demand, dates, group, mean, season_length)
-    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, _own_season_sd(demand, season_length, bool(groups)))
+        mean = _group_season(shaping, dates, group, mean, season_length)
+    quarter = _has_quarter_cycle(shaping, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
+    own_sd = _own_season_sd(demand, season_length, quarter, bool(groups))
+    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
     return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
 
 
 def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:
-    """Season of each series' group, estimated on the demand of the group together and leaning on the wider group's."""
-    total = pooled(demand, group)
+    """Season of each series' group, estimated on the like-for-like demand of the group and leaning on the wider group's."""
+    total = like_for_like(demand, group)
     wider = np.zeros((len(total), mean.shape[1]))
     wider[group] = mean
     sd = np.where(repeats_yearly(total, season_length), SEASON_PRIOR, 0.0)[:, None]
@@ -130,16 +137,29 @@ def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray
     return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
 
 
-def _own_season_sd(demand: np.ndarray, season_length: int, has_group: bool) -> np.ndarray:
-    """How far a series may leave the season of its group: little, but freely in the cycle of a quarter.
+def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:
+    """Do series of the group repeat themselves after a quarter, once the season of the group is out?
 
-    Customers who order once a quarter give every item and market a cycle of its own, which two quarters already show;
-    the shape of the year takes two years.
+    Customers who order once a quarter give every item and market a cycle of its own; one series of half a year cannot show
+    it, a group of them can: the correlation of log growth with that of a quarter before, over all series of the group.
     """
+    quarter = season_length // 4
+    season = np.maximum(1 + mean @ yearly_terms(dates, FOURIER_ORDER).T, LEAST_FACTOR)
+    growth = np.clip(np.diff(np.log1p(demand / season), axis=1), -2, 2)
+    now, before = growth[:, quarter:], growth[:, :-quarter]
+    known = ~np.isnan(now) & ~np.isnan(before)
+    now, before = np.where(known, now, 0.0), np.where(known, before, 0.0)
+    count = int(group.max(initial=0)) + 1
+    together, one, other = (np.bincount(group, (a * b).sum(axis=1), minlength=count) for a, b in ((now, before), (now, now), (before, before)))
+    return (together > _QUARTER_CORRELATION * np.sqrt(one * other))[group]
+
+
+def _own_season_sd(demand: np.ndarray, season_length: int, quarter: np.ndarray, has_group: bool) -> np.ndarray:
+    """How far a series may leave the season of its group: a little after two years, freely in a quarter's cycle it is known to have."""
     length = (~np.isnan(demand)).sum(axis=1)
     year = np.where(length >= _SEASONS * season_length, _OWN_SEASON_PRIOR if has_group else SEASON_PRIOR, 0.0)
     sd = np.repeat(year[:, None], 2 * FOURIER_ORDER, axis=1)
-    sd[length >= season_length / 2, 6:8] = _QUARTER_PRIOR if has_group else SEASON_PRIOR
+    sd[np.ix_(quarter & (length >= season_length / 2), _QUARTER_TERMS)] = _QUARTER_PRIOR
     return sd
 
 

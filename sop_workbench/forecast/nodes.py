@@ -11,6 +11,8 @@ from scipy import sparse
 from sop_workbench.forecast.hierarchy import reconcile
 from sop_workbench.forecast.panel import Panel, pooled
 
+LEAF, ITEM, FAMILY, CHANNEL, TOTAL = range(5)
+
 
 @dataclass(frozen=True)
 class Nodes:

@@ -78,3 +78,34 @@ def _after_first_sale(demand: np.ndarray) -> np.ndarray:
 def _note(negative: int, missing: int) -> str:
     parts = [f"{negative} negative read as none"] * bool(negative) + [f"{missing} missing bridged"] * bool(missing)
     return "; ".join(parts)
+
+
+def like_for_like(demand: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Demand of each group as if its range had never changed: growth from period to period of what was on sale in both.
+
+    index(t) = index(t−1) · Σ y(t) / Σ y(t−1) over series between their first and last sale in both periods, scaled to the
+    last total. A range refresh every June would otherwise pass for a season.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+    group : ndarray of int, series
+
+    Returns
+    -------
+    ndarray, groups × periods
+        NaN before a group began.
+    """
+    total = pooled(demand, group)
+    known = np.nan_to_num(demand)
+    sold = known > 0
+    later = np.maximum.accumulate(sold[:, ::-1], axis=1)[:, ::-1]
+    on_sale = np.maximum.accumulate(sold, axis=1) & later
+    both = on_sale[:, 1:] & on_sale[:, :-1]
+    now, before = np.zeros((len(total), both.shape[1])), np.zeros((len(total), both.shape[1]))
+    np.add.at(now, group, np.where(both, known[:, 1:], 0.0))
+    np.add.at(before, group, np.where(both, known[:, :-1], 0.0))
+    growth = np.where((before > 0) & (now > 0), now / np.where(before > 0, before, 1), 1.0)
+    # Built backwards from the newest period, so that today's range sets the level.
+    index = np.hstack([np.cumprod(growth[:, ::-1], axis=1)[:, ::-1] ** -1, np.ones((len(total), 1))])
+    return np.where(np.isnan(total), np.nan, index * np.nan_to_num(total[:, -1:]).clip(min=1.0))

@@ -23,13 +23,13 @@ FOURIER_ORDER = 6
 SEASON_PRIOR = 0.1
 CHANGEPOINTS = 12
 _CHANGEPOINT_RANGE = 0.9
-_CHANGEPOINT_PRIOR = 0.05
+CHANGEPOINT_PRIOR = 0.05
 _LEVEL_PRIOR = 5.0
 _NOISE_PRIOR = 0.5
 _OUTER, _SWEEPS, _TOLERANCE = 80, 8, 1e-7
 _CHUNK = 2000
 # A season or event never divides by less than this: a month cannot hold less than 5 % of its trend.
-_LEAST_FACTOR = 0.05
+LEAST_FACTOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Structure:
 
     def factor(self, dates: pd.DatetimeIndex, effects: np.ndarray) -> np.ndarray:
         """What trend is multiplied by: 1 + season + events, series × dates."""
-        return np.maximum(1 + self.season(dates) + self._effect(effects), _LEAST_FACTOR)
+        return np.maximum(1 + self.season(dates) + self._effect(effects), LEAST_FACTOR)
 
     def event_factor(self, effects: np.ndarray) -> np.ndarray:
         """The same for events alone: 1 + events."""
-        return np.maximum(1 + self._effect(effects), _LEAST_FACTOR)
+        return np.maximum(1 + self._effect(effects), LEAST_FACTOR)
 
     def _effect(self, effects: np.ndarray) -> np.ndarray:
         return np.einsum("nte,ne->nt", effects, self.event_coefficients)
@@ -77,7 +77,7 @@ def yearly_terms(dates: pd.DatetimeIndex, order: int) -> np.ndarray:
 
 def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
                   season_mean: np.ndarray | None = None, season_sd: np.ndarray | float = SEASON_PRIOR,
-                  order: int = FOURIER_ORDER) -> Structure:
+                  changepoint_sd: float = CHANGEPOINT_PRIOR, order: int = FOURIER_ORDER) -> Structure:
     """Fit trend, season and events of every series.
 
     Parameters
@@ -94,6 +94,8 @@ def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarr
         Prior mean of the season, such as the family's.
     season_sd : ndarray (series × 2·order, or series × 1) or float
         Prior standard deviation of the season; 0 takes the prior mean as it is.
+    changepoint_sd : float
+        τ: how readily the trend bends.
 
     Returns
     -------
@@ -103,14 +105,15 @@ def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarr
     season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
     season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count, 2 * order))
     parts = [
-        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows], order)
+        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows],
+                   changepoint_sd, order)
         for rows in (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
     ]
     return Structure(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
-               season_mean: np.ndarray, season_sd: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+               season_mean: np.ndarray, season_sd: np.ndarray, changepoint_sd: float, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seen = ~np.isnan(demand)
     scale = np.nanmax(np.where(seen, np.abs(demand), 0), axis=1, initial=0)
     scale[scale == 0] = 1.0
@@ -120,7 +123,7 @@ def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray,
     features = np.concatenate([terms, effects], axis=2) * seen[:, :, None]
     mean = np.hstack([season_mean, np.broadcast_to(effect_mean, (len(y), len(effect_mean)))])
     sd = np.hstack([season_sd, np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
-    theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6))
+    theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6), changepoint_sd)
     trend = np.einsum("ntp,np->nt", _trend_basis(seen, dates), theta) * scale[:, None]
     return trend, beta[:, :2 * order], beta[:, 2 * order:]
 
@@ -145,7 +148,7 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
 
 
 def _posterior_mode(y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray,
-                    sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                    sd: np.ndarray, changepoint_sd: float) -> tuple[np.ndarray, np.ndarray]:
     """Block coordinate descent on the negative log posterior; every array is series first."""
     count = seen.sum(axis=1)
     theta, beta, variance = _start(y, seen, basis), mean.copy(), np.full(len(y), 0.01)
@@ -155,13 +158,14 @@ def _posterior_mode(y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features
         weight = 1 + np.einsum("ntk,nk->nt", features, beta)
         weighted = basis * weight[:, :, None]
         ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
-        _lasso_sweeps(weighted.transpose(0, 2, 1) @ weighted, np.einsum("ntp,nt->np", weighted, y), ridge, variance / _CHANGEPOINT_PRIOR, theta)
+        gram, target = weighted.transpose(0, 2, 1) @ weighted, np.einsum("ntp,nt->np", weighted, y)
+        _lasso_sweeps(gram, target, ridge, variance / changepoint_sd, theta)
         trend = np.einsum("ntp,np->nt", basis, theta)
         beta = _ridge_step(y - trend, features * trend[:, :, None], mean, sd, variance)
         error = np.where(seen, y - trend * (1 + np.einsum("ntk,nk->nt", features, beta)), 0)
         squares = (error**2).sum(axis=1)
-        variance = np.maximum((-count + np.sqrt(count.astype(float) ** 2 + 8 * squares * 0.5 / _NOISE_PRIOR**2)) * _NOISE_PRIOR**2 / 2, 1e-8)
-        now = _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd)
+        variance = _noise_variance(count, squares)
+        now = _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd, changepoint_sd)
         if np.all(before - now < _TOLERANCE * np.maximum(1, np.abs(now))):
             break
         before = now
@@ -199,9 +203,16 @@ def _ridge_step(residual: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: 
     return np.linalg.solve(gram, right[:, :, None])[:, :, 0]
 
 
-def _negative_log_posterior(count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray) -> np.ndarray:
+def _noise_variance(count: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """σ² where n/σ − SS/σ³ + σ/prior² = 0."""
+    prior = _NOISE_PRIOR**2
+    return np.maximum((np.sqrt(count.astype(float) ** 2 + 4 * squares / prior) - count) * prior / 2, 1e-8)
+
+
+def _negative_log_posterior(count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray,
+                            changepoint_sd: float) -> np.ndarray:
     return (count * np.log(variance) / 2 + squares / (2 * variance) + (theta[:, :2] ** 2).sum(axis=1) / (2 * _LEVEL_PRIOR**2)
-            + np.abs(theta[:, 2:]).sum(axis=1) / _CHANGEPOINT_PRIOR + (standardised**2).sum(axis=1) / 2 + variance / (2 * _NOISE_PRIOR**2))
+            + np.abs(theta[:, 2:]).sum(axis=1) / changepoint_sd + (standardised**2).sum(axis=1) / 2 + variance / (2 * _NOISE_PRIOR**2))
 
 
 def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeIndex | None = None) -> np.ndarray:

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -49,6 +49,7 @@ LOG = "chain.log"
 _SAMPLE_SECONDS = 0.1
 _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_OWN_PARAMETERS = ("workspace", "cycle_id")
 _DONE = ("done", "approved")
 _NOT_PLANNING = {"steps", "newest_cycle", "store", "brand_colour"}
 _REASONS = {
@@ -137,7 +138,8 @@ class Chain:
 
     def values(self, step: Step) -> dict[str, Any]:
         """The parameters of a step's notebook."""
-        return {"workspace": str(Path(self.workspace.folder).resolve()), "cycle_id": self.cycle.id, **self.parameters.get(step.name, {})}
+        own = {"workspace": str(Path(self.workspace.folder).resolve()), "cycle_id": self.cycle.id}
+        return {**self.parameters.get(step.name, {}), **own}
 
 
 def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
@@ -206,6 +208,13 @@ def step_states(chain: Chain) -> list[StepState]:
             reason = entry.get("error", "")
         states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
     return states
+
+
+def as_last_run(chain: Chain) -> Chain:
+    """The chain with the parameters its steps last ran with, as the manifest has them."""
+    steps = _read_manifest(chain).get("steps", {})
+    given = {name: {k: v for k, v in entry["parameters"].items() if k not in _OWN_PARAMETERS} for name, entry in steps.items()}
+    return replace(chain, parameters=given)
 
 
 def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
@@ -572,12 +581,12 @@ def _common_parts(chain: Chain) -> dict[str, Any]:
     folder, settings = Path(chain.workspace.folder), chain.workspace.settings
     before = [c for c in chain.workspace.store.locked_cycles() if c < chain.cycle.id]
     return {
-        "code": _digest(_file_hashes(PACKAGE, PACKAGE)),
+        "code": _digest(_file_hashes(PACKAGE, "")),
         "packages": _digest(_packages()),
         "settings": _digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
         "cycles": _digest(before),
         "sources": _source_hashes(folder, settings.sources.folder, settings.sources.sql),
-        "scenarios": _file_hashes(folder / "scenarios", folder),
+        "scenarios": _file_hashes(folder / "scenarios", "scenarios"),
     }
 
 
@@ -604,15 +613,14 @@ def _cells(notebook: Path) -> list[tuple[str, str]]:
 
 
 def _source_hashes(folder: Path, sources: str | None, sql: str) -> dict[str, str]:
-    found = _file_hashes(folder / sql, folder)
-    if sources:
-        found |= _file_hashes(folder / expand_variables(sources), folder)
-    return found
+    found = _file_hashes(folder / expand_variables(sql), sql)
+    return found | (_file_hashes(folder / expand_variables(sources), sources) if sources else {})
 
 
-def _file_hashes(folder: Path, base: Path) -> dict[str, str]:
+def _file_hashes(folder: Path, name: str) -> dict[str, str]:
+    """Hash of every file of a folder, by its path under the folder's name (wherever that is on this machine)."""
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith((".", "~$"))]
-    return {os.path.relpath(p, base): _file_hash(p) for p in paths}
+    return {f"{name}/{p.relative_to(folder).as_posix()}": _file_hash(p) for p in paths}
 
 
 def _file_hash(path: Path) -> str:

@@ -133,9 +133,9 @@ def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None,
 @_of_cycle
 def status(folder: Path, cycle_id: str | None) -> None:
     """Show where each step of the cycle stands, who owns it, when it is due and what made it stale."""
-    from sop_workbench.chain import step_states
+    from sop_workbench.chain import as_last_run, step_states
 
-    chain = _chain(folder, cycle_id)
+    chain = as_last_run(_chain(folder, cycle_id))
     click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}")
     for state in step_states(chain):
         _print_state(state)
@@ -162,9 +162,9 @@ def report(folder: Path, cycle_id: str | None, kind: str) -> None:
 @_why
 def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) -> None:
     """Record that the owner of STEP stands behind its result; the step must be done."""
-    from sop_workbench.chain import approve_step
+    from sop_workbench.chain import approve_step, as_last_run
 
-    chain = _chain(folder, cycle_id)
+    chain = as_last_run(_chain(folder, cycle_id))
     approve_step(chain, step, by=by, why=why)
     click.echo(f"{chain.find(step).name} of cycle {chain.cycle.id} approved by {by}")
 
@@ -177,9 +177,9 @@ def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) ->
 def lock(folder: Path, cycle_id: str | None, by: str, why: str) -> None:
     """Approve the whole cycle and close it for good; every step must be done."""
     from sop_workbench import report as pack
-    from sop_workbench.chain import lock_cycle
+    from sop_workbench.chain import as_last_run, lock_cycle
 
-    chain = _chain(folder, cycle_id)
+    chain = as_last_run(_chain(folder, cycle_id))
     lock_cycle(chain, by=by, why=why)
     pack.write_html(chain.cycle)  # they say now that the plan is approved
     pack.write_workbook(chain.cycle)

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from sop_workbench import chain as chain_module
-from sop_workbench.chain import Chain, Step, approve_step, check_parameters, lock_cycle, run_chain, step_states
+from sop_workbench.chain import Chain, Step, approve_step, as_last_run, check_parameters, lock_cycle, run_chain, step_states
 from sop_workbench.errors import CycleLockedError, SettingsError, StepFailedError, StoreConflictError
 from sop_workbench.store import open_workspace
 
@@ -307,6 +307,8 @@ def test_a_parameter_reaches_its_notebook_and_makes_it_stale(copy: Chain) -> Non
     changed = replace(copy, parameters={"02_compare": {"top": 9}})
     assert [state.reason for state in step_states(changed)][2] == "changed since: its parameters"
     run_chain(changed)
+    assert statuses(copy)[2] == "stale"
+    assert statuses(as_last_run(copy)) == ["done", "done", "done"]
     assert "top = 9" in "".join(cell.source for cell in executed(changed, "02_compare").cells)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pandas as pd
 
 from sop_workbench import tables
@@ -18,6 +20,11 @@ def rows(name: str, *records: dict) -> pd.DataFrame:
 
 def inputs(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Every input table; bikes and trailers made at P1 of frames and bought tubes, sent over W1 to North and South."""
+    return {**_inputs(), **changes}
+
+
+@cache
+def _inputs() -> dict[str, pd.DataFrame]:
     made = {
         "item": rows(
             "item",
@@ -109,7 +116,7 @@ def inputs(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
             {"order_id": "O1", "item_id": "M1", "location_id": "P1", "kind": "purchase", "due_date": "2027-01-20", "open_qty": 40},
         ),
     }
-    return {name: tables.table(name).empty() for name in tables.names("input")} | made | changes
+    return {name: tables.table(name).empty() for name in tables.names("input")} | made
 
 
 def demand(quantity: float = 45.0) -> pd.DataFrame:

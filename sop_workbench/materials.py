@@ -11,11 +11,12 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from sop_workbench import tables
 from sop_workbench.errors import DataError
+from sop_workbench.periods import Calendar
 
 LotRule = Callable[[np.ndarray], np.ndarray]
 
 
-def explode(bom: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
+def explode(bom: pd.DataFrame, demand: pd.DataFrame, calendar: Calendar | None = None) -> pd.DataFrame:
     r"""Demand of every item: its own and what its parents take.
 
     .. math:: g = d + U g = \sum_{n \ge 0} U^n d,\qquad U_{cp} = \text{quantity\_per}_{pc} / (1 - \text{scrap\_ratio}_{pc})
@@ -26,6 +27,8 @@ def explode(bom: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
         `bill_of_material`; a line counts in a period when it is valid on the period's first day.
     demand : DataFrame
         item_id, period, demand_qty (further keys such as market are added up).
+    calendar : Calendar, optional
+        Says on which day a period really begins; without it, on the day it is named by.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def explode(bom: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
     own = demand.groupby(["item_id", "period"])["demand_qty"].sum().unstack("period")
     own = own.reindex(items).fillna(0.0)  # no row is no demand
     gross = own.copy()
-    for lines, periods in _bom_versions(bom, own.columns):
+    for lines, periods in _bom_versions(bom, own.columns, calendar):
         gross[periods] = _levels_down(_usage_matrix(lines, items), own[periods].to_numpy())
     return _requirement_rows(own, gross)
 
@@ -275,14 +278,15 @@ def _one_loop(graph: csr_array, members: np.ndarray) -> list[int]:
     return [int(members[n]) for n in [*way, 0]]
 
 
-def _bom_versions(bom: pd.DataFrame, periods: pd.DatetimeIndex) -> list[tuple[pd.DataFrame, list[pd.Timestamp]]]:
+def _bom_versions(bom: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar | None) -> list[tuple[pd.DataFrame, list[pd.Timestamp]]]:
     """Lines valid in each period; periods with the same lines together."""
     if "valid_from" not in bom.columns:
         return [(bom, list(periods))]
     begins, ends = bom["valid_from"].to_numpy(), bom["valid_to"].to_numpy()
     versions: dict[bytes, list[pd.Timestamp]] = {}
     for period in periods:
-        valid = (begins <= np.datetime64(period)) & (pd.isna(ends) | (ends >= np.datetime64(period)))
+        day = np.datetime64(calendar.first_day(period) if calendar else period)
+        valid = (begins <= day) & (pd.isna(ends) | (ends >= day))
         versions.setdefault(valid.tobytes(), []).append(period)
     return [(bom[np.frombuffer(valid, dtype=bool)], dates) for valid, dates in versions.items()]
 

@@ -371,6 +371,7 @@ def test_profit_without_end_names_where(red_tomato):
     ("capacity", {"regular_hours": -1.0}, "negative_hours"),
     ("lane", {"to_id": "moon"}, "lane_to_nowhere"),
     ("capacity", {"period": pd.Timestamp("2020-01-06")}, "hours_not_stated"),
+    ("resource", {"resource_id": "other"}, "unknown_resource"),
 ])
 def test_contradictions_are_data_errors_with_a_remedy(steel_mix, table, change, rule):
     with pytest.raises(DataError, match=f"{rule}.*Remedy") as fault:

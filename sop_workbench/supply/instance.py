@@ -146,17 +146,19 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     Raises
     ------
     DataError
-        Negative demand, price or hours, a lane to nowhere, a period in which a resource has no stated hours.
+        Negative demand, price or hours, a lane to nowhere, hours of an unknown resource, a period without stated hours.
     """
     lane, capacity = inputs["lane"], inputs["capacity"]
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
     dated = demand.assign(period=periods[demand["t"]])
     unstated = _periods_without_hours(inputs, periods)
+    unknown = capacity[~capacity["resource_id"].isin(inputs["resource"]["resource_id"])]
     checks = [
         ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
         ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
         ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
         ("lane_to_nowhere", "lane", lane[~lane["to_id"].isin(places)], "to_id", "make to_id a location or a market, or remove the lane"),
+        ("unknown_resource", "capacity", unknown, "resource_id", "enter the resource with its location and cost per hour in resource"),
         ("hours_not_stated", "capacity", unstated, "resource_id", "state the hours of every period planned; write 0 where there are none"),
     ]
     found = [tables.finding(rule, "blocks", name, tables.key_text(rows, tables.table(name).key), len(rows),

@@ -583,6 +583,9 @@ def _text_file(table: str, path: Path, given: FileFormat, encoding: str, scratch
         given = FileFormat(text=given.text, decimal=given.decimal)
     readable = _in_utf8(table, path, given, given.encoding or encoding, scratch)
     first = _first_text_line(readable)
+    if "\0" in first:
+        remedy = f"write {path.name} again as a text file"
+        raise _Refused(tables.finding("unreadable_file", "blocks", table, path.name, 0, "not a text file", remedy))
     delimiter = given.delimiter or ("\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=_outside_quotes(first).count))
     columns = given.columns or _header(table, path, first, delimiter, given.quote)
     kept = frozenset({c.casefold() for c in given.text} | _declared_text())
@@ -635,15 +638,23 @@ def _in_utf8(table: str, path: Path, given: FileFormat, encoding: str, scratch: 
     except LookupError as fault:
         remedy = "correct encoding in sop.yaml or columns.yaml (utf-8, cp1252, utf-16 …)"
         raise _Refused(tables.finding("unknown_encoding", "blocks", "sources", path.name, 0, encoding, remedy)) from fault
-    if codec.name in ("utf-8", "utf-8-sig") and not given.row_end:
-        for _ in _decoded(table, path, "utf-8"):
-            pass
+    if codec.name in ("utf-8", "utf-8-sig") and not given.row_end and _has_one_line_end(_decoded(table, path, "utf-8")):
         return path
     copy = scratch / f"{path.parent.name}-{path.stem}.csv"
     with copy.open("w", encoding="utf-8", newline="") as out:
         for text in _rows_ended(_decoded(table, path, codec.name), given.row_end):
             out.write(text)
     return copy
+
+
+def _has_one_line_end(texts: Iterable[str]) -> bool:
+    """Tell whether all lines end alike; DuckDB refuses a file put together from files of two systems."""
+    carriage = bare = 0
+    for text in texts:
+        both = text.count("\r\n")
+        carriage += both
+        bare += text.count("\n") - both
+    return carriage == 0 or bare == 0
 
 
 def _decoded(table: str, path: Path, encoding: str) -> Iterator[str]:
@@ -669,15 +680,25 @@ def _decoded(table: str, path: Path, encoding: str) -> Iterator[str]:
 def _rows_ended(texts: Iterable[str], row_end: str) -> Iterator[str]:
     """The text with `row_end` and the line break after it as the only end of a row; other breaks become spaces."""
     if not row_end:
-        yield from texts
+        yield from _plain_line_ends(texts)
         return
     rest = ""
-    for text in texts:
-        *rows, rest = re.split(re.escape(row_end) + r"\r?\n", rest + text)
+    for text in _plain_line_ends(texts):
+        *rows, rest = (rest + text).split(row_end + "\n")
         for row in rows:
-            yield re.sub(r"\r?\n", " ", row) + "\n"
+            yield row.replace("\n", " ") + "\n"
     if rest.strip():
-        yield re.sub(r"\r?\n", " ", rest.removesuffix(row_end)) + "\n"
+        yield rest.rstrip("\n").removesuffix(row_end).replace("\n", " ") + "\n"
+
+
+def _plain_line_ends(texts: Iterable[str]) -> Iterator[str]:
+    r"""The text with `\\n` for every line break; a break that falls between two pieces is kept together."""
+    held = ""
+    for text in texts:
+        whole = held + text
+        held = "\r" if whole.endswith("\r") else ""
+        yield whole.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n")
+    yield held.replace("\r", "\n")
 
 
 def _not_text(table: str, path: Path, encoding: str, offset: int, line: int) -> dict:

@@ -181,6 +181,22 @@ def test_a_utf8_mark_carriage_returns_and_quoted_commas_do_not_matter(tmp_path):
     assert found["market"]["market_name"].tolist() == ['North, "old" part']
 
 
+@pytest.mark.parametrize("ends", [("\n", "\n"), ("\r\n", "\r\n"), ("\r", "\r"), ("\r\n", "\n"), ("\n", "\r\n")])
+def test_line_ends_of_any_system_even_mixed(tmp_path, ends):
+    text = (
+        f'market_id,market_name,region,channel{ends[0]}N,"two\nlines",North,web{ends[0]}S,South,South,web{ends[1]}W,West,West,web{ends[1]}'
+    )
+    write_company(tmp_path)
+    (tmp_path / "extract" / "market.csv").write_bytes(text.encode())
+    found, issues = load(tmp_path)
+    assert issue_lines(issues) == []
+    assert found["market"].map(str).iloc[:, :3].to_numpy().tolist() == [
+        ["N", "two\nlines", "North"],
+        ["S", "South", "South"],
+        ["W", "West", "West"],
+    ]
+
+
 def test_another_encoding_is_a_setting(tmp_path):
     write_company(tmp_path)
     for path in (tmp_path / "extract").iterdir():

@@ -96,7 +96,7 @@ RESOURCES = pd.DataFrame(
         ("COAT1", "Enamel and powder line Celle", "P1", 46.0, 0.80, 0.15, 0.60),
         ("ASMG1", "Gas grill assembly Celle", "P1", 33.0, 1.06, 0.10, 0.35),
         ("ASMC1", "Charcoal grill assembly Celle", "P1", 32.0, 0.78, 0.20, 0.60),
-        ("PRESS2", "Press shop Brno", "P2", 31.0, 0.74, 0.20, 0.30),
+        ("PRESS2", "Press shop Brno", "P2", 31.0, 0.70, 0.20, 0.30),
         ("BURN2", "Burner cell Brno", "P2", 30.0, 0.80, 0.15, 0.50),
         ("ASMS2", "Stove assembly Brno", "P2", 24.0, 0.78, 0.25, 0.60),
         ("ASMH2", "Heater assembly Brno", "P2", 25.0, 0.76, 0.25, 0.60),
@@ -147,7 +147,7 @@ _FINISHED = {
         ("107", "Expedition stove Multi", "C", 0.10, NICHE, None, (("Wind mesh", 1), ("Carry pouch", 1))),
         ("108", "Camp stove Scout 1", "A", 0.09, ("S-RET", "S-ONL"), 0.50, ()),
         ("109", "Field kitchen burner Duo", "B", 0.04, TRADE, None, ()),
-        ("110", "Camp stove Trail 2 Ultra", "B", 0.40, NICHE, 0.20, (("Wind mesh", 1),)),
+        ("110", "Camp stove Trail 2 Ultra", "B", 0.40, BROAD, 0.20, (("Wind mesh", 1),)),
     ],
     "CW": [
         ("101", "Dutch oven 28", "C28", 1.00, WIDE, 0.10, ()),

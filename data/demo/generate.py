@@ -67,7 +67,7 @@ def _part_places(supplier_item: pd.DataFrame, routing: pd.DataFrame) -> pd.DataF
     made = routing.loc[routing["item_id"].str.startswith("C-"), ["item_id", "location_id"]]
     tubes_used = pd.DataFrame({"item_id": ["C-107"], "location_id": ["P1"]})
     places = pd.concat([supplier_item[["item_id", "location_id"]], made, tubes_used]).drop_duplicates()
-    months = np.where(places["item_id"].isin(made["item_id"]), 0.35, 0.8)
+    months = np.where(places["item_id"].isin(made["item_id"]), 0.25, 0.8)
     return places.assign(cover=months / places.groupby("item_id")["location_id"].transform("count"))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from company import HISTORY_MONTHS, MONTHS
 
 COVER_MONTHS = 0.7  # finished stock aimed for, in months of the coming month's demand
+LUMPY_COVER_MONTHS = 2.5  # the same where few large orders come
 RECORDED_SHARE_WHEN_OUT = 0.3  # of what could not be served, this share is still ordered and so recorded
 
 # Promotions: id, family, item, market, region, first and last month, uplift, pull-forward, cost, known since.
@@ -163,14 +164,15 @@ def simulate(demand: Demand, rng: np.random.Generator) -> Flow:
     """Make, ship and stock every finished item through the past months; closing = opening + made − shipped."""
     items, row_of = items_of(demand.series)
     item_expected = add_by_item(demand.expected, row_of, len(items))
-    opening = np.round(COVER_MONTHS * item_expected[:, 0])
+    cover = cover_months()
+    opening = np.round(cover * item_expected[:, 0])
     allowed = _share_made(items)
     flow = Flow(*(np.zeros((len(row_of), HISTORY_MONTHS)) for _ in range(5)), np.zeros((len(items), HISTORY_MONTHS)), opening,
                 np.zeros((len(items), HISTORY_MONTHS)))
     overbuilt = {(items.get_loc(item), month_index(month)): quantity for item, month, quantity in OVERBUILT}
     stock = opening.copy()
     for month in range(HISTORY_MONTHS):
-        aim = item_expected[:, month] + COVER_MONTHS * item_expected[:, month + 1] - stock
+        aim = item_expected[:, month] + cover * item_expected[:, month + 1] - stock
         plan_noise = rng.normal(1.0, 0.04, len(items))
         flow.made[:, month] = np.round(np.clip(aim * plan_noise, 0, None) * allowed[:, month])
         for (place, when), quantity in overbuilt.items():
@@ -193,6 +195,12 @@ def add_by_item(values: np.ndarray, row_of: np.ndarray, count: int) -> np.ndarra
     total = np.zeros((count, values.shape[1]))
     np.add.at(total, row_of, values)
     return total
+
+
+def cover_months() -> np.ndarray:
+    """Months of the coming demand that each finished item is stocked for."""
+    noise = company.finished_specifications()["noise"]
+    return np.where(noise.isna() | (noise > 0.4), LUMPY_COVER_MONTHS, COVER_MONTHS)
 
 
 def sales_history(demand: Demand, flow: Flow, price: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def open_supply(need: pd.DataFrame, supplier_item: pd.DataFrame, finished_plan: 
         work = finished_plan[finished_plan["period"] == month]
         orders.append(pd.DataFrame({
             "item_id": work["item_id"].to_numpy(), "location_id": work["location_id"].to_numpy(), "kind": "production",
-            "due_date": month + pd.Timedelta(days=9), "open_qty": np.round(work["plan_qty"].to_numpy() * 0.2), "supplier_id": None,
+            "due_date": month + pd.Timedelta(days=9), "open_qty": np.round(work["plan_qty"].to_numpy() * 0.15), "supplier_id": None,
             "opened_date": month - pd.Timedelta(days=8)}))
     every = pd.concat(orders, ignore_index=True)
     late = (every["supplier_id"] == LATE_SUPPLIER) & (every["due_date"] >= "2026-08-01")
@@ -258,10 +258,10 @@ def _production_rows(cycle: pd.Timestamp, plan: np.ndarray, demand: history.Dema
     items, row_of = history.items_of(demand.series)
     quantity = history.add_by_item(plan, row_of, len(items))
     stock = flow.closing[:, at - 1].copy()
-    made = np.empty_like(quantity)
+    made, cover = np.empty_like(quantity), history.cover_months()
     for month in range(quantity.shape[1]):
         coming = quantity[:, min(month + 1, quantity.shape[1] - 1)]
-        made[:, month] = np.clip(quantity[:, month] + history.COVER_MONTHS * coming - stock, 0, None)
+        made[:, month] = np.clip(quantity[:, month] + cover * coming - stock, 0, None)
         stock = stock + made[:, month] - quantity[:, month]
     months = pd.date_range(cycle, periods=quantity.shape[1], freq="MS")
     rows = pd.DataFrame({"item_id": np.repeat(items, len(months)), "period": np.tile(months, len(items))})

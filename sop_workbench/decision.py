@@ -197,13 +197,18 @@ def _risks_and_chances(profits: pd.DataFrame, settings: Settings) -> list[dict]:
 
 
 def _change_requests(alerts: pd.DataFrame) -> list[dict]:
-    """Families off plan twice running: their plan has to change."""
+    """Families off plan twice running: their plans have to change."""
     twice = alerts[alerts["sentence"].str.contains("change request")] if len(alerts) else alerts
+    if twice.empty:
+        return []
+    largest = twice.sort_values("value", key=lambda v: -v.abs(), kind="stable")
+    others = len(largest) - _NAMES_SHOWN
+    names = ", ".join(largest["member"].head(_NAMES_SHOWN)) + (f" and {others} more" if others > 0 else "")
     return [{
-        "question": f"{row.member} is off plan twice running: change its plan?",
+        "question": f"{names} {'is' if len(largest) == 1 else 'are'} off plan twice running: change the plan?",
         "options": "take the new level into the next cycle; keep the plan and name what will bring it back",
-        "recommendation": row.sentence, "money_amt": np.nan, "step": "02_demand_review",
-    } for row in twice.itertuples()]
+        "recommendation": largest["sentence"].iloc[0], "money_amt": np.nan, "step": "02_demand_review",
+    }]
 
 
 def _scenario_profits(scenario_comparison: pd.DataFrame) -> pd.DataFrame:

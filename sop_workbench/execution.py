@@ -25,6 +25,7 @@ _NO_FAMILY = "no family"
 _TRAILING_PERIODS = 12
 _BIAS_PERIODS = 6
 _PAST_IN_GRID = 3
+_MATERIAL_SHARE = 0.005
 
 
 # ------------------------------------------------------------------ plan against actual
@@ -81,8 +82,9 @@ def _actual(stream: str, inputs: Mapping[str, pd.DataFrame], open_period: pd.Tim
     if stream == PRODUCTION:
         actual = inputs["production_history"].rename(columns={"location_id": "market_id", "produced_qty": "actual_qty"})
     else:
-        column = "shipped_qty" if stream == "constrained" else "ordered_qty"
-        actual = inputs["sales_history"].rename(columns={column: "actual_qty"})
+        sales = inputs["sales_history"]
+        shipped = sales["shipped_qty"].fillna(sales["ordered_qty"])  # not known of shipping: taken as ordered, never as nothing
+        actual = sales.assign(actual_qty=shipped if stream == "constrained" else sales["ordered_qty"])
     return actual.loc[(actual["period"] < open_period) & actual["actual_qty"].notna(), [*_ROW_KEY, "actual_qty"]]
 
 
@@ -325,7 +327,7 @@ def alerts(deviation: pd.DataFrame, results: Mapping[str, pd.DataFrame], setting
 
     Past: a family off plan in the last period, its plan biased over the last six. Ahead: a resource above the utilisation
     limit, an item whose stock runs out, a market below the service level. A family off plan twice in the same direction
-    asks for a change request to the next cycle.
+    asks for a change request to the next cycle; one that misses by less than half a per cent of all units is left alone.
 
     Parameters
     ----------
@@ -359,9 +361,7 @@ def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -
     limit = settings.tolerances.plan_deviation_ratio
     now, before = (_family_deviation(_latest(deviation, "consensus", back)) for back in (0, 1))
     found = []
-    for family, row in now.iterrows():
-        if not abs(row["ratio"]) > limit:
-            continue
+    for family, row in now[now["is_material"] & (now["ratio"].abs() > limit)].iterrows():
         again = family in before.index and abs(before.loc[family, "ratio"]) > limit and before.loc[family, "ratio"] * row["ratio"] > 0
         side = "above" if row["ratio"] > 0 else "below"
         action = "; outside tolerance twice running: raise a change request to the next cycle" if again else ""
@@ -375,16 +375,18 @@ def _family_deviation(rows: pd.DataFrame) -> pd.DataFrame:
     sums = rows.assign(family=rows["family"].fillna(_NO_FAMILY)).groupby("family").agg(
         plan_qty=("plan_qty", "sum"), actual_qty=("actual_qty", "sum"), period=("period", "max"))
     sums["ratio"] = (sums["actual_qty"] - sums["plan_qty"]) / sums["plan_qty"].where(sums["plan_qty"] != 0)
+    sums["is_material"] = (sums["actual_qty"] - sums["plan_qty"]).abs() >= _MATERIAL_SHARE * sums["plan_qty"].sum()
     return sums
 
 
 def _biased(deviation: pd.DataFrame, settings: Settings) -> list[dict]:
     limit = settings.tolerances.forecast_bias_ratio
     rows = _trailing(deviation, "consensus", _BIAS_PERIODS)
+    material = _MATERIAL_SHARE * rows["plan_qty"].sum()
     found = []
     for family, part in rows.assign(family=rows["family"].fillna(_NO_FAMILY)).groupby("family"):
         bias = kpi.bias(part["actual_qty"], part["plan_qty"])
-        if abs(bias) > limit:
+        if abs(bias) > limit and abs(part["deviation_qty"].sum()) >= material:
             side, count = ("over" if bias > 0 else "under"), _periods(part["period"].nunique())
             sentence = f"{family} was planned {abs(bias):.0%} {side} actual demand over the last {count} (tolerance {limit:.0%})."
             found.append(_alert("biased plan", "family", family, part["period"].max(), bias, limit, sentence))

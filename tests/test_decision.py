@@ -139,13 +139,17 @@ def test_risks_chances_and_impossible_scenarios():
     assert pd.isna(found["money_amt"].iloc[2])
 
 
-def test_a_change_request_comes_last():
-    alert = pd.DataFrame(
-        [
-            {"alert": "sales off plan", "member": "Bikes", "sentence": "Bikes sold 30% below plan: raise a change request"},
-            {"alert": "biased plan", "member": "Bikes", "sentence": "Bikes was planned 20% over"},
-        ]
-    )
-    found = decide(unmet_demand=served(lost=50e3), alert=alert)
+def off_plan(family: str, ratio: float) -> dict:
+    return {"alert": "sales off plan", "member": family, "value": ratio, "sentence": f"{family} is {ratio:.0%} off: raise a change request"}
+
+
+def test_change_requests_are_one_decision_and_come_last():
+    biased = {"alert": "biased plan", "member": "Bikes", "value": 0.2, "sentence": "Bikes was planned 20% over"}
+    found = decide(unmet_demand=served(lost=50e3), alert=pd.DataFrame([off_plan("Bikes", -0.3), biased]))
     assert found["sequence"].tolist() == [1, 2]
-    assert found["question"].iloc[1] == "Bikes is off plan twice running: change its plan?"
+    assert found["question"].iloc[1] == "Bikes is off plan twice running: change the plan?"
+    many = decide(
+        unmet_demand=served(), alert=pd.DataFrame([off_plan(f, r) for f, r in zip("ABCDE", (0.2, -0.5, 0.3, 0.1, 0.4), strict=True)])
+    )
+    assert many["question"].tolist() == ["B, E, C and 2 more are off plan twice running: change the plan?"]
+    assert many["recommendation"].iloc[0].startswith("B is -50% off")

@@ -313,3 +313,25 @@ def test_kpis_that_cannot_be_measured_say_why():
     assert table["value"].isna().all()
     assert (table["status"] == "none").all()
     assert table.loc[("wape", "total"), "reason"] == "not defined: no actual demand; no locked plan for the period"
+
+
+def test_quantities_whose_shipping_is_not_known_count_as_ordered():
+    plan = archive(("2026-07", "constrained", "A", "N", "2026-07-01", 10))
+    history = sales(("A", "N", MONTHS[3], 12.0)).assign(shipped_qty=np.nan)
+    found = execution.plan_deviation(plan, company(sales_history=history), AS_OF, CALENDAR)
+    assert found["actual_qty"].tolist() == [12]
+
+
+def test_a_tiny_family_alarms_nobody():
+    plan = archive(("2026-09", "consensus", "A", "N", "2026-09-01", 1000), ("2026-09", "consensus", "C", "N", "2026-09-01", 1))
+    history = company(sales_history=sales(("A", "N", MONTHS[5], 990.0), ("C", "N", MONTHS[5], 3.0)))
+    deviation = execution.plan_deviation(plan, history, AS_OF, CALENDAR)
+    assert execution.alerts(deviation, {}, SETTINGS, CALENDAR).empty
+
+
+def test_production_is_scored_for_the_kinds_of_items_history_records():
+    item = pd.concat([ITEM, rows("item", {"item_id": "F", "item_name": "Frame", "item_type": "component"})], ignore_index=True)
+    plan = archive(*(("2026-09", "production", i, "P1", "2026-09-01", 10) for i in ("A", "B", "F")))
+    made = rows("production_history", {"item_id": "A", "location_id": "P1", "period": MONTHS[5], "produced_qty": 9})
+    found = execution.plan_deviation(plan, {**company(production_history=made), "item": item}, AS_OF, CALENDAR)
+    assert found.set_index("item_id")["actual_qty"].to_dict() == {"A": 9, "B": 0}, "frames are not recorded; B was planned and not made"

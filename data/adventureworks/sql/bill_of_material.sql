@@ -6,4 +6,4 @@ select b.ProductAssemblyID as parent_item_id,
 from BillOfMaterials b
 join Product parent on parent.ProductID = b.ProductAssemblyID and parent.SellStartDate < :as_of + 1
 join Product part on part.ProductID = b.ComponentID and part.SellStartDate < :as_of + 1
-where b.StartDate < :as_of + 1 and (b.EndDate is null or b.EndDate >= :as_of + 1)
+where b.StartDate < :as_of + 1 and (b.EndDate is null or cast(b.EndDate as timestamp) >= :as_of + 1)

@@ -12,7 +12,7 @@ with crew as (
     from day group by 1
 ), booked as (
     select LocationID as resource_id, period_of(cast(ActualStartDate as date)) as period, sum(ActualResourceHrs) as hours
-    from WorkOrderRouting where ActualEndDate < :as_of + 1 and ActualStartDate > :as_of - interval 12 month group by all
+    from WorkOrderRouting where cast(ActualEndDate as timestamp) < :as_of + 1 and ActualStartDate > :as_of - interval 12 month group by all
 ), demonstrated as (
     select resource_id, max(hours) as demonstrated_hours from booked group by 1
 )

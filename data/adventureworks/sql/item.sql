@@ -16,7 +16,7 @@ select p.ProductID as item_id,
        coalesce(u.base_unit, 'EA') as base_unit,
        nullif(k.StandardCost, 0) as standard_cost_amt,
        cast(p.SellStartDate as date) as launch_date,
-       case when p.SellEndDate < :as_of + 1 then cast(p.SellEndDate as date) end as phase_out_date,
+       case when cast(p.SellEndDate as timestamp) < :as_of + 1 then cast(p.SellEndDate as date) end as phase_out_date,
        case when cast(p.MakeFlag as boolean) then 'make' else 'buy' end as make_or_buy,
        p.SafetyStockLevel as reorder_safety_stock_qty
 from Product p

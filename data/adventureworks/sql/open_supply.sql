@@ -14,4 +14,4 @@ union all
 select 'WO' || cast(w.WorkOrderID as varchar), w.ProductID, 'plant', 'production', cast(w.DueDate as date), w.OrderQty
 from WorkOrder w
 join Product p on p.ProductID = w.ProductID and p.SellStartDate < :as_of + 1
-where w.StartDate < :as_of + 1 and (w.EndDate is null or w.EndDate >= :as_of + 1)
+where w.StartDate < :as_of + 1 and (w.EndDate is null or cast(w.EndDate as timestamp) >= :as_of + 1)

@@ -5,7 +5,7 @@
 with recursive bom as (
     select ProductAssemblyID as parent, ComponentID as part, PerAssemblyQty as quantity
     from BillOfMaterials
-    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or EndDate >= :as_of + 1)
+    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or cast(EndDate as timestamp) >= :as_of + 1)
 ), cost as (
     select ProductID, max_by(StandardCost, StartDate) as amount
     from ProductCostHistory where StartDate < :as_of + 1 group by ProductID having max_by(StandardCost, StartDate) > 0
@@ -43,7 +43,7 @@ with recursive bom as (
     select n.item, sum(n.quantity * p.amount) as amount from need n join planned p on p.ProductID = n.part group by n.item
 ), yield as (
     select ProductID, sum(StockedQty) / sum(OrderQty) as ratio
-    from WorkOrder where EndDate < :as_of + 1 and EndDate > :as_of - interval 12 month group by ProductID
+    from WorkOrder where cast(EndDate as timestamp) < :as_of + 1 and cast(EndDate as timestamp) > :as_of - interval 12 month group by ProductID
 )
 select p.ProductID as item_id,
        'plant' as location_id,

@@ -4,5 +4,5 @@ select w.ProductID as item_id,
        sum(w.StockedQty) as produced_qty
 from WorkOrder w
 join Product p on p.ProductID = w.ProductID and p.SellStartDate < :as_of + 1
-where w.EndDate < :as_of + 1
+where cast(w.EndDate as timestamp) < :as_of + 1
 group by all

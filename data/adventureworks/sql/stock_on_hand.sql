@@ -7,7 +7,7 @@ with shift as (
 ), bom as (
     select ProductAssemblyID as parent, ComponentID as part, PerAssemblyQty as quantity
     from BillOfMaterials
-    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or EndDate >= :as_of + 1)
+    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or cast(EndDate as timestamp) >= :as_of + 1)
 ), warehouse as (
     select p.ProductID, greatest(sum(f.UnitsBalance), 0) as quantity
     from FactProductInventory f

@@ -4,7 +4,7 @@
 with recursive bom as (
     select ProductAssemblyID as parent, ComponentID as part, PerAssemblyQty as quantity
     from BillOfMaterials
-    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or EndDate >= :as_of + 1)
+    where ProductAssemblyID is not null and StartDate < :as_of + 1 and (EndDate is null or cast(EndDate as timestamp) >= :as_of + 1)
 ), cost as (
     select ProductID, max_by(StandardCost, StartDate) as amount
     from ProductCostHistory where StartDate < :as_of + 1 group by ProductID having max_by(StandardCost, StartDate) > 0

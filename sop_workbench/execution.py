@@ -33,10 +33,12 @@ def plan_deviation(plan_archive: pd.DataFrame, inputs: Mapping[str, pd.DataFrame
     """Put every archived plan of a period that is over beside what happened.
 
     deviation = actual − plan, in base units. The actual of stream `production` is production_history (its market is the
-    plant), of `constrained` the quantity shipped, of every other stream the quantity ordered; no row of history in a period
-    that has history means nothing was ordered. Consensus, constrained and production plan everything, so an actual they did
-    not name is scored against a plan of zero; a stream that speaks for some items only (sales, marketing, …) is scored where
-    it spoke. Production is scored for the kinds of items (finished, component) that production_history records.
+    plant), of `constrained` the quantity shipped (ordered where shipping is not known), of every other stream the quantity
+    ordered; no row of history in a period that has history means nothing was ordered.
+
+    Consensus, constrained and production plan everything, so an actual they did not name is scored against a plan of zero;
+    a stream that speaks for some items only (sales, marketing, …) is scored where it spoke. Production is scored for the
+    kinds of items (finished, component) that production_history records.
 
     Parameters
     ----------

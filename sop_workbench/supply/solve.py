@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -143,6 +143,9 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     """
     refuse_endless_numbers(arrays)
     solver = open_solver(arrays, settings)
+    if arrays.is_integer.any():
+        columns, switches = linear_start(arrays, settings)
+        solver.setSolution(len(columns), columns, switches)
     solver.run()
     status = solver.getModelStatus()
     has_plan = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
@@ -159,6 +162,31 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
         return Solution(value, _prices_with_integers_held(solver, arrays, value), float(objective), words)
     words = "optimal" if status == _STATUS.kOptimal else f"best plan found ({solver.modelStatusToString(status).lower()})"
     return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words)
+
+
+def linear_start(arrays: Arrays, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Where the search for whole lots begins: the linear plan's lots and orders that already reach their smallest size.
+
+    Returns
+    -------
+    (ndarray of int32, ndarray)
+        Columns of the lot and order switches, and 1 or 0 for each; empty when there are none or no linear plan.
+    """
+    solver = open_solver(replace(arrays, is_integer=np.zeros_like(arrays.is_integer)), settings)
+    solver.run()
+    none = np.array([], dtype=np.int32)
+    if solver.getModelStatus() != _STATUS.kOptimal:
+        return none, np.array([])
+    linear = np.asarray(solver.getSolution().col_value)
+    columns, switches = [none], [np.array([])]
+    for switch, minimum in (("lot_count", "minimum_lot"), ("order_count", "minimum_order")):
+        column, rows = arrays.columns[switch].positions, arrays.rows[minimum].positions
+        switched_on = linear.copy()
+        switched_on[column] = 1.0
+        is_large_enough = arrays.matrix[rows] @ switched_on >= arrays.row_lower[rows] - 1e-7 if len(rows) else np.array([], dtype=bool)
+        columns.append(column.astype(np.int32))
+        switches.append((is_large_enough & (linear[column] > 1e-9)).astype(float))
+    return np.concatenate(columns), np.concatenate(switches)
 
 
 def refuse_endless_numbers(arrays: Arrays) -> None:
@@ -219,7 +247,7 @@ def clashing_rows(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple]]
 
 def _refuse(arrays: Arrays, settings: Settings) -> None:
     """Tell an impossible plan from an endless one: without an objective only the first has no plan."""
-    plain = Arrays(**{**arrays.__dict__, "cost": np.zeros_like(arrays.cost)})
+    plain = replace(arrays, cost=np.zeros_like(arrays.cost))
     solver = open_solver(plain, settings)
     solver.run()
     if solver.getModelStatus() == _STATUS.kInfeasible:

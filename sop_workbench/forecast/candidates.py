@@ -65,6 +65,8 @@ def tsb(demand: np.ndarray, ahead: int, season_length: int) -> np.ndarray:
 
 def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex) -> np.ndarray:
     """The Prophet library, alone, with multiplicative yearly season."""
+    if len(demand) < 3 or np.ptp(demand) == 0:
+        return naive(demand, len(ahead), 1)
     # Prophet and its Stan back end take a second to import, set their own log levels and report every fit.
     for name in ("prophet.plot", "prophet", "cmdstanpy"):
         logging.getLogger(name).disabled = True

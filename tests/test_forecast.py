@@ -1,0 +1,298 @@
+"""The statistical forecast: published cases, agreement with Prophet, back-test, hierarchy, odd series."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sop_workbench import tables
+from sop_workbench.errors import SopError
+from sop_workbench.forecast import candidates, reconcile, spread, static_forecast, statistical_forecast
+from sop_workbench.forecast.backtest import combine, rolling_origins
+from sop_workbench.forecast.engine import ENSEMBLE, forecast_nodes
+from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, event_effects
+from sop_workbench.forecast.models import ENDED, INTERMITTENT, REGULAR, SHORT, route
+from sop_workbench.forecast.nodes import plain_nodes
+from sop_workbench.forecast.panel import demand_panel, like_for_like
+from sop_workbench.forecast.structure import fit_structure, repeats_yearly
+from sop_workbench.periods import Calendar
+from sop_workbench.settings import Forecast, Settings
+
+MONTHS = pd.date_range("2021-10-01", periods=60, freq="MS")
+AHEAD = pd.date_range("2026-10-01", periods=18, freq="MS")
+CALENDAR = Calendar("month")
+QUICK = Settings(company="Test", forecast=Forecast(effort="quick"))
+STANDARD = Settings(company="Test", forecast=Forecast(effort="standard"))
+NO_EVENT = (np.zeros(0), np.zeros(0))
+
+
+def real_data(name: str) -> Path:
+    folder = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    path = folder / name
+    if not path.exists():
+        pytest.skip(f"{path} is absent; set SOP_DATA to the folder that holds {name}")
+    return path
+
+
+def seasonal(level: float = 100, growth: float = 0.0, swing: float = 0.3, length: int = 60) -> np.ndarray:
+    """Trend, season and a little noise: without any, Stan searches for a spread of zero for seconds."""
+    t = np.arange(length)
+    return level * (1 + growth * t) * (1 + swing * np.sin(2 * np.pi * t / 12)) * np.random.default_rng(7).lognormal(0, 0.03, length)
+
+
+def history(series: dict[tuple[str, str], np.ndarray], periods: pd.DatetimeIndex = MONTHS) -> pd.DataFrame:
+    rows = [{"item_id": item, "market_id": market, "period": period, "ordered_qty": value}
+            for (item, market), values in series.items() for period, value in zip(periods[-len(values):], values, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def test_tahoe_salt_by_hand() -> None:
+    demand = [8000, 13000, 23000, 34000, 10000, 18000, 23000, 38000, 12000, 13000, 32000, 41000]
+    salt = static_forecast(demand, 4, 4, line_decimals=0, factor_decimals=2)
+    assert salt.deseasonalised[2:10].tolist() == [19750, 20625, 21250, 21750, 22500, 22125, 22625, 24125]
+    assert (salt.level, salt.trend, salt.seasonal_factors.tolist()) == (18439, 524, [0.47, 0.68, 1.17, 1.67])
+    assert salt.forecast.round().tolist() == [11868, 17527, 30770, 44794]
+
+
+def test_static_method_needs_two_seasons() -> None:
+    with pytest.raises(SopError, match="two seasons"):
+        static_forecast([1.0, 2, 3], 4, 1)
+
+
+def test_structure_agrees_with_the_prophet_library() -> None:
+    """Same model, same priors: season within 1 % of the level, trend within 3 %."""
+    from prophet import Prophet
+
+    rng = np.random.default_rng(7)
+    demand = seasonal(growth=0.004) * rng.lognormal(0, 0.06, 60)
+    mine = fit_structure(demand[None], MONTHS, np.zeros((1, 60, 0)), *NO_EVENT)
+    library = Prophet(seasonality_mode="multiplicative", yearly_seasonality=6, weekly_seasonality=False, daily_seasonality=False,
+                      seasonality_prior_scale=0.1, n_changepoints=12, changepoint_range=0.9, uncertainty_samples=0)
+    library.fit(pd.DataFrame({"ds": MONTHS, "y": demand}), algorithm="LBFGS")
+    theirs = library.predict(pd.DataFrame({"ds": MONTHS}))
+    assert np.abs(mine.season(MONTHS)[0] - theirs["yearly"].to_numpy()).max() < 0.01
+    assert np.abs(mine.trend[0] / theirs["trend"].to_numpy() - 1).max() < 0.03
+
+
+def test_structure_learns_how_far_an_event_really_worked() -> None:
+    effects = np.zeros((1, 60, 2))
+    effects[0, [10, 25, 40], 0] = 0.5
+    demand = seasonal() * (1 + 2.0 * effects[0, :, 0])
+    fitted = fit_structure(demand[None], MONTHS, effects, EFFECT_MEAN, EFFECT_SD)
+    assert fitted.event_coefficients[0, 0] == pytest.approx(2.0, abs=0.35)
+
+
+def test_one_jump_is_not_a_season() -> None:
+    jump = np.r_[np.full(24, 100.0), np.full(7, 900.0)] * np.random.default_rng(1).lognormal(0, 0.05, 31)
+    answers = repeats_yearly(np.vstack([jump, seasonal(length=31)]), 12)
+    assert answers.tolist() == [False, True]
+
+
+def test_like_for_like_does_not_see_a_change_of_range() -> None:
+    old, new, kept = np.full(24, 50.0), np.full(24, np.nan), np.full(24, 30.0)
+    old[12:], new[12:] = 0.0, 200.0
+    index = like_for_like(np.vstack([old, new, kept]), np.zeros(3, dtype=int))
+    assert np.allclose(index, 230.0)
+
+
+def test_routes() -> None:
+    rare = np.tile([0.0, 0, 7], 20)
+    ended = np.r_[np.full(40, 9.0), np.zeros(20)]
+    short = np.r_[np.full(52, np.nan), np.full(8, 5.0)]
+    assert route(np.vstack([seasonal(), rare, ended, short, np.zeros(60)])).tolist() == [REGULAR, INTERMITTENT, ENDED, SHORT, ENDED]
+
+
+@pytest.mark.parametrize("series", [[5.0], [5.0, 5.0], [0.0, 0.0, 0.0], [4.0] * 30, [1.0, 0.0, 2.0], list(seasonal())])
+@pytest.mark.parametrize("model", [candidates.naive, candidates.moving_average, candidates.seasonal_naive, candidates.theta,
+                                   candidates.exponential_smoothing, candidates.complex_smoothing, candidates.imapa, candidates.tsb])
+def test_no_candidate_ever_fails(model: candidates.Candidate, series: list[float]) -> None:
+    made = model(np.array(series), 6, 12)
+    assert made.shape == (6,)
+    assert np.isfinite(made).all()
+    assert (made >= 0).all()
+
+
+def test_forecast_follows_season_and_beats_naive() -> None:
+    rng = np.random.default_rng(3)
+    series = {(f"I{i}", f"M{m}"): seasonal(50 + 20 * i, 0.002) * rng.lognormal(0, 0.1, 60) for i in range(4) for m in range(2)}
+    known = {key: values[:48] for key, values in series.items()}
+    periods = MONTHS[48:]
+    made, error = statistical_forecast(history(known, MONTHS[:48]), periods, STANDARD, CALENDAR)
+    actual = np.concatenate([values[48:] for _, values in sorted(series.items())])
+    naive = np.concatenate([np.full(12, values[45:48].mean()) for _, values in sorted(series.items())])
+    wape = np.abs(made["forecast_qty"].to_numpy() - actual).sum() / actual.sum()
+    assert wape < 0.5 * np.abs(naive - actual).sum() / actual.sum()
+    assert (made["low_qty"] <= made["forecast_qty"]).all()
+    assert (made["forecast_qty"] <= made["high_qty"]).all()
+    board = error[(error["member"] == "all") & (error["level"] == "total")].set_index("model")["wape_ratio"]
+    assert {"prophet", "auto ets", "theta", "ces", "seasonal naive", "naive", ENSEMBLE} <= set(board.index)
+    assert board[ENSEMBLE] < board["naive"]
+
+
+def test_odd_series_are_answered_and_stop_nobody() -> None:
+    odd = {
+        ("CONSTANT", "M"): np.full(60, 12.0),
+        ("ZERO", "M"): np.zeros(60),
+        ("NEGATIVE", "M"): np.r_[seasonal()[:-1], -40.0],
+        ("ONE", "M"): np.array([7.0]),
+        ("TWO", "M"): np.array([7.0, 9.0]),
+        ("RARE", "M"): np.tile([0.0, 0, 0, 8], 15),
+        ("GAP", "M"): np.r_[seasonal()[:30], np.nan, seasonal()[31:]],
+        ("FINE", "M"): seasonal(),
+    }
+    made, _ = statistical_forecast(history(odd), AHEAD, QUICK, CALENDAR)
+    by_item = made.groupby("item_id")
+    assert by_item.size().eq(18).all()
+    assert made[["forecast_qty", "low_qty", "high_qty"]].notna().all().all()
+    words = by_item["model"].first()
+    assert "1 negative read as none" in words["NEGATIVE"]
+    assert "1 missing bridged" in words["GAP"]
+    assert words["ONE"].startswith("short")
+    assert words["RARE"].startswith("intermittent")
+    assert by_item["forecast_qty"].mean()["CONSTANT"] == pytest.approx(12, rel=0.1)
+    assert made.loc[made["item_id"] == "ZERO", "forecast_qty"].eq(0).all()
+
+
+def test_no_history_gives_empty_tables() -> None:
+    made, error = statistical_forecast(tables.table("sales_history").empty(), AHEAD, QUICK, CALENDAR)
+    assert made.empty
+    assert error.empty
+
+
+def test_later_knowledge_is_not_read() -> None:
+    known = history({("I", "M"): seasonal()})
+    future = known.assign(period=known["period"] + pd.DateOffset(years=5), ordered_qty=1e6)
+    first, _ = statistical_forecast(known, AHEAD, QUICK, CALENDAR)
+    second, _ = statistical_forecast(pd.concat([known, future], ignore_index=True), AHEAD, QUICK, CALENDAR)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_known_promotion_lifts_its_period_and_lowers_the_next() -> None:
+    event = tables.validate("event", pd.DataFrame([{
+        "event_id": "E1", "kind": "promotion", "item_id": "I", "market_id": "M", "from_period": "2026-12-01", "to_period": "2026-12-01",
+        "uplift_ratio": 0.4, "pull_forward_ratio": 0.1, "status": "approved"}]))
+    base, _ = statistical_forecast(history({("I", "M"): seasonal(swing=0)}), AHEAD, QUICK, CALENDAR)
+    made, _ = statistical_forecast(history({("I", "M"): seasonal(swing=0)}), AHEAD, QUICK, CALENDAR, event)
+    change = made["forecast_qty"].to_numpy() / base["forecast_qty"].to_numpy() - 1
+    assert change[2] == pytest.approx(0.6, abs=0.02)
+    assert change[3:5] == pytest.approx(-0.1, abs=0.02)
+    assert change[5:] == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize("status", ["idea", "cancelled"])
+def test_events_that_are_not_planned_count_for_nothing(status: str) -> None:
+    event = tables.validate("event", pd.DataFrame([{"event_id": "E", "kind": "promotion", "from_period": "2026-12-01",
+                                                    "to_period": "2026-12-01", "uplift_ratio": 1.0, "status": status}]))
+    keys = pd.DataFrame({"item_id": ["I"], "market_id": ["M"]})
+    assert not event_effects(keys, AHEAD, event).any()
+
+
+def test_event_of_a_family_and_region_touches_its_members_only() -> None:
+    keys = pd.DataFrame({"item_id": ["I", "J", "I"], "market_id": ["M", "M", "N"]})
+    item = pd.DataFrame({"item_id": ["I", "J"], "family": ["F", "G"]})
+    market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"]})
+    event = tables.validate("event", pd.DataFrame([{"event_id": "E", "kind": "promotion", "family": "F", "region": "R",
+                                                    "from_period": AHEAD[0], "to_period": AHEAD[1], "uplift_ratio": 0.2}]))
+    assert event_effects(keys, AHEAD, event, item, market)[:, 0, 0].tolist() == [0.2, 0.0, 0.0]
+
+
+def test_ended_item_gets_zero() -> None:
+    item = tables.validate("item", pd.DataFrame([{"item_id": "I", "item_name": "i", "item_type": "finished", "phase_out_date": "2026-09-15"}]))
+    made, _ = statistical_forecast(history({("I", "M"): seasonal()}), AHEAD, QUICK, CALENDAR, None, item)
+    assert made["forecast_qty"].eq(0).all()
+
+
+def test_panel_reads_no_row_as_no_order_after_the_first_sale() -> None:
+    frame = pd.DataFrame({"item_id": "I", "market_id": ["M", "M", "N"], "period": MONTHS[[2, 4, 0]], "ordered_qty": [3.0, 4.0, 1.0]})
+    panel = demand_panel(frame, MONTHS[5], CALENDAR)
+    np.testing.assert_array_equal(panel.demand[0], [np.nan, np.nan, 3, 0, 4, 0])
+
+
+def test_origins_leave_one_test_length() -> None:
+    origins, test = rolling_origins(60, 18, 3)
+    assert origins[-1] + test == 60
+    assert rolling_origins(2, 18, 3)[0] == []
+
+
+def test_combine_leaves_out_models_without_a_forecast() -> None:
+    made = combine({"a": np.array([[2.0, 2.0]]), "b": np.array([[4.0, np.nan]])}, ["a", "b"], np.array([[0.5, 0.5]]))
+    assert made.tolist() == [[3.0, 2.0]]
+
+
+@given(arrays(float, st.integers(1, 20), elements=st.floats(0, 1e6)), st.floats(0, 1e9))
+@settings(max_examples=60, deadline=None)
+def test_spread_conserves_the_total_and_is_never_negative(base: np.ndarray, total: float) -> None:
+    shares = spread(np.array([total]), base, np.zeros(len(base), dtype=int))
+    assert shares.sum() == pytest.approx(total, rel=1e-12, abs=1e-9)
+    assert (shares >= 0).all()
+
+
+def test_spread_refuses_a_negative_base_and_a_group_without_members() -> None:
+    with pytest.raises(SopError, match="0 or more"):
+        spread(np.array([1.0]), np.array([-1.0]), np.array([0]))
+    with pytest.raises(SopError, match="no member"):
+        spread(np.array([1.0, 2.0]), np.array([1.0]), np.array([0]))
+
+
+@given(arrays(float, (6, 3), elements=st.floats(0, 1000)), st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_reconciled_forecasts_add_up_and_are_never_negative(base: np.ndarray, seed: int) -> None:
+    """Total over two families of two items each (rows: total, A, B, a1, a2, b1 …); the lock on A is honoured exactly."""
+    nodes = np.vstack([base, base[:1]])
+    rules = np.array([[1, -1, -1, 0, 0, 0, 0], [0, 1, 0, -1, -1, 0, 0], [0, 0, 1, 0, 0, -1, -1]])
+    variance = np.random.default_rng(seed).uniform(0.1, 10, 7)
+    variance[1] = 0
+    made = reconcile(nodes, rules, np.zeros((3, 3)), variance)
+    assert np.abs(rules @ made).max() < 1e-6
+    assert (made >= 0).all()
+    np.testing.assert_allclose(made[1], nodes[1])
+
+
+def test_contradicting_locks_are_named() -> None:
+    with pytest.raises(SopError, match="contradict"):
+        reconcile(np.array([[100.0], [30.0], [50.0]]), np.array([[1, -1, -1]]), np.zeros((1, 1)), np.zeros(3))
+
+
+def test_same_numbers_for_the_same_inputs() -> None:
+    known = history({(f"I{i}", "M"): seasonal(40 + i) for i in range(3)})
+    first, second = (statistical_forecast(known, AHEAD, STANDARD, CALENDAR) for _ in range(2))
+    pd.testing.assert_frame_equal(first[0], second[0])
+    pd.testing.assert_frame_equal(first[1], second[1])
+
+
+def test_import_stays_quick() -> None:
+    """Prophet and statsforecast take seconds: they wait until a model is fitted."""
+    code = "import sys, sop_workbench.forecast; sys.exit(any(name in sys.modules for name in ('prophet', 'statsforecast')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_standard_beats_naive2_and_theta_on_m3_and_its_range_holds() -> None:
+    """Sixty series of the M3 competition, 18 months ahead."""
+    frame = pd.read_parquet(real_data("forecast/m3_monthly.parquet")).sort_values(["unique_id", "ds"])
+    names = sorted(frame["unique_id"].unique())[5::24]
+    train = [frame.loc[(frame["unique_id"] == name) & ~frame["test"], "y"].to_numpy() for name in names]
+    test = np.vstack([frame.loc[(frame["unique_id"] == name) & frame["test"], "y"].to_numpy() for name in names])
+    length = max(map(len, train))
+    demand = np.vstack([np.r_[np.full(length - len(series), np.nan), series] for series in train])
+    dates = pd.date_range("2000-01-01", periods=length + 18, freq="MS")
+    made = forecast_nodes(plain_nodes(demand, np.zeros((len(names), length + 18, 2))), dates[:length], dates[length:], STANDARD, CALENDAR)
+    scale = np.array([np.abs(series[12:] - series[:-12]).mean() for series in train])[:, None]
+    seasonal_naive = np.vstack([candidates.seasonal_naive(series, 18, 12) for series in train])
+    theta = np.vstack([candidates.theta(series, 18, 12) for series in train])
+
+    def mase(forecast: np.ndarray) -> float:
+        return float((np.abs(forecast - test) / scale).mean())
+
+    assert mase(made.forecast) < 0.85 * mase(seasonal_naive)
+    assert mase(made.forecast) < 1.02 * mase(theta)
+    covered = ((test >= made.low) & (test <= made.high)).mean()
+    assert 0.70 < covered < 0.90

@@ -117,7 +117,8 @@ def unmet_demand(read: Reader) -> pd.DataFrame:
     frame = read.instance.demand
     for column, variable in (("lost_qty", "lost_qty"), ("backlog_qty", "backlog_qty"), ("floor_shortfall_qty", "floor_shortfall_qty")):
         frame = read.put(frame, column, read.value(variable, key))
-    before = frame.groupby(SALE)["backlog_qty"].shift().fillna(0.0)  # before the horizon: opening backlog, below
+    # Nothing is late before the horizon but the opening backlog, which is added by itself.
+    before = frame.groupby(SALE)["backlog_qty"].shift().fillna(0.0)
     due = frame["demand_qty"] + frame["opening_backlog_qty"]
     frame["served_qty"] = _no_noise(due + before - frame["lost_qty"] - frame["backlog_qty"])
     late_revenue = (frame["price_amt"] * frame["backlog_qty"]).groupby([frame[column] for column in SALE]).shift().fillna(0.0)

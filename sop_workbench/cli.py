@@ -94,10 +94,11 @@ def check(folder: Path, cycle_id: str | None) -> None:
 
     Without --cycle the extract is judged as of the newest cycle.
     """
+    from sop_workbench.reviews import gather
     from sop_workbench.settings import load_settings
 
     settings = load_settings(folder)
-    issues = _find_issues(settings, folder, cycle_id or _newest(settings))
+    _, issues = gather(settings, folder, settings.calendar.as_of(cycle_id or _newest(settings)))
     for severity, colour in _SEVERITIES.items():
         _print_issues(severity, colour, issues[issues["severity"] == severity])
     blocking = int((issues["severity"] == "blocks").sum())
@@ -261,18 +262,6 @@ def _parameters(chain: Chain, assignments: tuple[str, ...]) -> dict[str, dict[st
             raise SettingsError(f"cannot read --parameter {assignment}; write it like 02_demand_review.name=value")
         found.setdefault(chain.find(step).name, {})[name] = yaml.safe_load(value)
     return found
-
-
-def _find_issues(settings: Settings, folder: Path, cycle_id: str) -> pd.DataFrame:
-    import pandas as pd
-
-    from sop_workbench import checks, sources
-
-    as_of = settings.calendar.as_of(cycle_id)
-    inputs, unread_inputs = sources.load_inputs(settings, folder, as_of)
-    documents, unread_documents = sources.load_documents(settings, folder, as_of)
-    found = [unread_inputs, unread_documents, checks.run_checks(inputs, documents, settings, as_of)]
-    return pd.concat([issues for issues in found if len(issues)] or found[:1], ignore_index=True)
 
 
 def _print_issues(severity: str, colour: str, issues: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ Every review takes a cycle of the store and returns the tables it read and wrote
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from sop_workbench import (
 )
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import statistical_forecast
+from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
 Tables = dict[str, pd.DataFrame]
@@ -42,9 +44,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
         With every finding, when one of them blocks. The `issue` table is written all the same; no input is.
     """
     settings = cycle.settings
-    inputs, found = sources.load_inputs(settings, cycle.workspace.folder, cycle.as_of)
-    documents, unread = sources.load_documents(settings, cycle.workspace.folder, cycle.as_of)
-    issue = _join("issue", [found, unread, checks.run_checks(inputs, documents, settings, cycle.as_of)])
+    inputs, issue = gather(settings, cycle.workspace.folder, cycle.as_of)
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
@@ -52,6 +52,13 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     corrections = demand.decide_corrections(proposed, cycle.records("history_decision"))
     cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
     return {**inputs, "issue": issue, "history_correction": corrections}
+
+
+def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Tables, pd.DataFrame]:
+    """Load and check the sources as of a day: the input tables and every finding (`issue`); nothing is written."""
+    inputs, found = sources.load_inputs(settings, workspace, as_of)
+    documents, unread = sources.load_documents(settings, workspace, as_of)
+    return inputs, _join("issue", [found, unread, checks.run_checks(inputs, documents, settings, as_of)])
 
 
 def product_review(cycle: Cycle) -> Tables:
@@ -121,7 +128,10 @@ def financial_review(cycle: Cycle) -> Tables:
     written = {
         "financial_projection": projection,
         "budget_gap": finance.budget_gap(projection, inputs["budget"]),
+        "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
+        "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
+                                   finance.profit_bridge(projection)]),
     }
     return _write(cycle, {**inputs, **read}, written, "financial review")
 
@@ -153,7 +163,7 @@ def executive_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["item", "market", "financial_projection", "budget_gap", "cash_projection", "scenario_comparison", "kpi",
                          "binding_limit", "unmet_demand", "inventory_projection", "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
-                                        read["scenario_comparison"], read["alert"], cycle.settings)
+                                        read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
     taken = {"decision": cycle.records("decision"), "risk": cycle.records("risk")}
     return _write(cycle, {**read, **taken}, {"open_decision": decisions}, "executive review")
 
@@ -196,7 +206,8 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     ended = cycle.calendar.add(cycle.period, -1)
     past = execution.past_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
     ahead = kpi.kpi_table(
-        kpi.plan_measures(read["unmet_demand"], read["resource_plan"], inputs["capacity"], read["financial_projection"], cycle.settings),
+        kpi.plan_measures(read["unmet_demand"], read["resource_plan"], inputs["capacity"], read["financial_projection"], cycle.settings,
+                          read["cash_projection"]),
         cycle.settings,
     )
     return _join("kpi", [past, ahead])

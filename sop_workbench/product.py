@@ -12,8 +12,8 @@ from scipy.optimize import least_squares
 from sop_workbench import tables
 from sop_workbench.errors import SopError
 from sop_workbench.forecast.models import ENDED, SHORT_PERIODS, route
-from sop_workbench.forecast.panel import KEYS, demand_panel, pooled
-from sop_workbench.forecast.structure import deseasonalised
+from sop_workbench.forecast.panel import KEYS, demand_panel, like_for_like, pooled
+from sop_workbench.forecast.structure import deseasonalised, repeats_yearly
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -217,8 +217,7 @@ class _Launches:
         total = pooled(panel.demand, number) if len(names) else np.zeros((0, 0))
         family = item.set_index("item_id")["family"].reindex(names)
         group = pd.factorize(family.where(family.notna(), ""), sort=True)[0]
-        family_total = pooled(total, group) if len(names) else total
-        with_season = season_factors(family_total, panel.periods, calendar)
+        with_season = season_factors(like_for_like(total, group), panel.periods, calendar)
         demand, started, is_seen = {}, {}, {}
         for row, name in enumerate(names):
             first = int((~np.isnan(total[row])).argmax())
@@ -301,15 +300,16 @@ class _Launches:
 
 
 def season_factors(demand: np.ndarray, periods: pd.DatetimeIndex, calendar: Calendar) -> np.ndarray:
-    """Factor of each season slot (month or week of the year) per series; 1 everywhere with less than two years."""
+    """Factor of each season slot (month or week of the year) per series; 1 everywhere without a season that repeats."""
     steady = deseasonalised(demand, calendar.buckets_per_year, periods)
     factors = np.ones((len(demand), calendar.buckets_per_year + 1))
+    is_seasonal = repeats_yearly(demand, calendar.buckets_per_year)
     slots = np.array([_season_slot(period, calendar) for period in periods], dtype=int)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = demand / steady
     for slot in np.unique(slots):
         known = np.where(np.isfinite(ratio[:, slots == slot]), ratio[:, slots == slot], np.nan)
-        has = ~np.isnan(known).all(axis=1)
+        has = is_seasonal & ~np.isnan(known).all(axis=1)
         factors[has, slot] = np.nanmean(known[has], axis=1)
     return factors
 

@@ -1,0 +1,200 @@
+"""Product review: classes, launches, Bass diffusion, phase-outs, excess."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sop_workbench import product, tables
+from sop_workbench.errors import SopError
+from sop_workbench.periods import Calendar
+from sop_workbench.settings import Settings
+
+MONTHS = pd.date_range("2023-10-01", periods=36, freq="MS")
+AHEAD = pd.date_range("2026-10-01", periods=12, freq="MS")
+AS_OF = pd.Timestamp("2026-09-30")
+CALENDAR = Calendar("month")
+SETTINGS = Settings(company="Test")
+
+
+def items(*rows: dict) -> pd.DataFrame:
+    base = {"item_name": "name", "item_type": "finished", "family": "F", "standard_cost_amt": 4.0}
+    return tables.validate("item", pd.DataFrame([{**base, **row} for row in rows]))
+
+
+def sales(series: dict[tuple[str, str], np.ndarray], price: float = 10.0) -> pd.DataFrame:
+    rows = [{"item_id": item, "market_id": market, "period": period, "ordered_qty": value, "net_sales_amt": price * value}
+            for (item, market), values in series.items() for period, value in zip(MONTHS[-len(values):], values, strict=True)]
+    return tables.validate("sales_history", pd.DataFrame(rows))
+
+
+NO_PRICE = tables.table("price").empty()
+
+
+def test_abc_keeps_the_item_that_crosses_the_limit_in_the_better_class() -> None:
+    assert product.abc_class(pd.Series([50.0, 790.0, 100.0, 60.0, 0.0])).tolist() == ["C", "A", "A", "B", "C"]
+    assert product.abc_class(pd.Series([0.0, 0.0])).tolist() == ["C", "C"]
+
+
+def test_classes_patterns_and_stages_of_life() -> None:
+    rng = np.random.default_rng(2)
+    frame = items({"item_id": "STEADY"}, {"item_id": "RARE"}, {"item_id": "GONE"}, {"item_id": "YOUNG"}, {"item_id": "LEAVING", "phase_out_date": "2027-01-31"},
+                  {"item_id": "ENDED", "phase_out_date": "2025-01-31"}, {"item_id": "NEVER"}, {"item_id": "COMING", "launch_date": "2026-12-01"})
+    history = sales({
+        ("STEADY", "M"): 100 + rng.normal(0, 3, 36), ("RARE", "M"): np.tile([9.0, 0, 0], 12), ("GONE", "M"): np.r_[np.full(24, 5.0), np.zeros(12)],
+        ("YOUNG", "M"): np.full(4, 20.0), ("LEAVING", "M"): np.full(36, 30.0), ("ENDED", "M"): np.full(12, 3.0)})
+    made = product.classify_items(frame, history, NO_PRICE, SETTINGS, AS_OF, CALENDAR).set_index("item_id")
+    assert made["lifecycle"].to_dict() == {"STEADY": "mature", "RARE": "mature", "GONE": "ended", "YOUNG": "launch", "LEAVING": "phase_out",
+                                           "ENDED": "ended", "NEVER": "ended", "COMING": "launch"}
+    assert made.loc["STEADY", ["abc", "xyz", "demand_pattern"]].tolist() == ["A", "X", "smooth"]
+    assert made.loc["RARE", "demand_pattern"] == "intermittent"
+    assert made.loc["RARE", "demand_interval"] == pytest.approx(34 / 12, abs=0.3)
+    assert made.loc["STEADY", "margin_amt"] == pytest.approx(0.6 * made.loc["STEADY", "revenue_amt"])
+    assert made.loc["NEVER", ["abc", "xyz", "demand_pattern", "revenue_amt"]].tolist() == ["C", "Z", "none", 0.0]
+
+
+def test_season_does_not_make_an_item_variable() -> None:
+    season = 100 * (1 + 0.8 * np.sin(2 * np.pi * np.arange(36) / 12)) * np.random.default_rng(1).lognormal(0, 0.05, 36)
+    made = product.classify_items(items({"item_id": "I"}), sales({("I", "M"): season}), NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    assert season.std() / season.mean() > 0.5
+    assert made.loc[0, "variation_ratio"] < 0.3
+    assert made.loc[0, "xyz"] == "X"
+
+
+def test_later_sales_are_not_known() -> None:
+    history = sales({("I", "M"): np.full(36, 10.0)})
+    early = product.classify_items(items({"item_id": "I"}), history, NO_PRICE, SETTINGS, pd.Timestamp("2024-09-30"), CALENDAR)
+    assert early.loc[0, "demand_qty"] == 120
+
+
+def test_launch_copies_the_curve_of_the_like_item() -> None:
+    curve = np.r_[10.0, 20, 40, 60, 80, 80, 80, 80, 80, 80, 80, 80]
+    frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE", "launch_date": "2026-11-10"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): 0.75 * curve, ("LIKE", "N"): 0.25 * curve})
+    made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
+    assert set(made["item_id"]) == {"NEW"}
+    total = made.groupby("period")["forecast_qty"].sum()
+    assert total.iloc[0] == 0
+    np.testing.assert_allclose(total.iloc[1:8], curve[:7])
+    share = made.groupby("market_id")["forecast_qty"].sum()
+    assert share["M"] / share.sum() == pytest.approx(0.75)
+    assert made["method"].str.contains("launch curve of LIKE").all()
+    assert (made["low_qty"] <= made["forecast_qty"]).all()
+    assert (made["high_qty"] >= made["forecast_qty"]).all()
+
+
+def test_launch_is_scaled_by_its_own_first_sales() -> None:
+    curve = np.r_[10.0, 20, 40, 60, np.full(8, 80.0)]
+    frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): curve, ("NEW", "M"): 2 * curve[:4]})
+    made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
+    scale = (260 + 3 * made_typical(curve)) / (130 + 3 * made_typical(curve))
+    assert made["forecast_qty"].iloc[0] == pytest.approx(80 * scale, rel=0.02)
+    assert 1 < scale < 2
+
+
+def made_typical(curve: np.ndarray) -> float:
+    return float(np.r_[curve, np.full(6, 80.0)].mean())
+
+
+def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_the_family() -> None:
+    frame = items({"item_id": "OLD"}, {"item_id": "A"}, {"item_id": "B"}, {"item_id": "NEW"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("A", "M"): np.full(10, 40.0), ("B", "M"): np.full(8, 60.0), ("NEW", "M"): np.full(2, 50.0)})
+    made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
+    assert set(made["item_id"]) == {"NEW"}
+    assert made["like_item_id"].isna().all()
+    assert made["method"].str.contains("2 launches").all()
+    np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.02)
+
+
+def test_no_young_item_gives_an_empty_table() -> None:
+    assert product.launch_forecast(items({"item_id": "I"}), sales({("I", "M"): np.full(36, 5.0)}), AHEAD, CALENDAR).empty
+
+
+def test_bass_published_peak() -> None:
+    time, rate = product.bass_peak(0.03, 0.38, 100_000)
+    assert (round(time, 2), round(rate)) == (6.19, 11059)
+    assert float(product.bass_cumulative(0.03, 0.38, 1, time)) == pytest.approx(0.5 - 0.03 / (2 * 0.38))
+    assert product.bass_peak(0.2, 0.1, 1000) == (0.0, 200.0)
+
+
+@pytest.mark.parametrize("estimator", ["sales", "cumulative"])
+@given(p=st.floats(0.005, 0.08), q=st.floats(0.2, 0.6), m=st.floats(1e2, 1e6))
+@settings(max_examples=15, deadline=None)
+def test_bass_fit_on_the_exact_curve_returns_its_parameters(estimator: str, p: float, q: float, m: float) -> None:
+    made = product.fit_bass(product.bass_curve(p, q, m, 20), estimator)
+    assert (made.innovation, made.imitation, made.market_qty) == pytest.approx((p, q, m), rel=1e-3)
+
+
+def test_bass_estimators_differ_on_noise_and_say_their_name() -> None:
+    noisy = product.bass_curve(0.03, 0.38, 1000, 10) * np.random.default_rng(4).lognormal(0, 0.2, 10)
+    by_sales, by_sum = product.fit_bass(noisy, "sales"), product.fit_bass(noisy, "cumulative")
+    assert by_sales.estimator == "least squares on sales"
+    assert by_sum.estimator == "least squares on cumulative"
+    assert abs(by_sales.market_qty / by_sum.market_qty - 1) > 0.001
+
+
+def test_bass_prior_holds_a_short_launch() -> None:
+    prior = product.BassModel(0.03, 0.38, 1000, "published averages")
+    made = product.fit_bass(product.bass_curve(0.03, 0.38, 1000, 3) * np.array([1.3, 0.8, 1.1]), "sales", prior, prior_periods=6)
+    assert made.market_qty == pytest.approx(1000, rel=0.4)
+    assert made.estimator.endswith("with prior")
+
+
+def test_bass_refuses_what_cannot_be_fitted() -> None:
+    with pytest.raises(SopError, match="three periods"):
+        product.fit_bass(np.array([1.0, 2.0]))
+    with pytest.raises(SopError, match="p > 0"):
+        product.bass_curve(0, 0.3, 100, 3)
+
+
+def demand(item: str, quantity: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"item_id": item, "market_id": "M", "period": AHEAD[:len(quantity)], "demand_qty": quantity})
+
+
+def stock(**quantity: float) -> pd.DataFrame:
+    return tables.validate("stock_on_hand", pd.DataFrame([
+        {"item_id": name, "location_id": "L", "on_hand_qty": value, "as_of_date": AS_OF} for name, value in quantity.items()]))
+
+
+def test_phase_out_says_when_stock_ends_and_what_to_buy_last() -> None:
+    frame = items({"item_id": "I", "phase_out_date": "2026-12-31", "successor_item_id": "J"}, {"item_id": "J"})
+    made = product.phase_out(frame, demand("I", [100.0] * 6), stock(I=150.0), AS_OF, CALENDAR, pd.Series({"I": 30.0})).iloc[0]
+    assert made["remaining_demand_qty"] == 300
+    assert made["last_buy_qty"] == 150
+    assert made["last_buy_date"] == pd.Timestamp("2026-12-01")
+    assert made["run_out_date"] == pd.Timestamp("2026-11-16")
+    assert made["moved_qty"] == 300
+    assert made["left_over_qty"] == 0
+
+
+def test_phase_out_names_what_is_left_over() -> None:
+    frame = items({"item_id": "I", "phase_out_date": "2026-11-30"})
+    made = product.phase_out(frame, demand("I", [10.0] * 12), stock(I=500.0), AS_OF, CALENDAR).iloc[0]
+    assert (made["left_over_qty"], made["left_over_amt"], made["last_buy_qty"]) == (480, 1920, 0)
+    assert pd.isna(made["run_out_date"])
+    assert made["moved_qty"] == 0
+
+
+def test_excess_names_ended_models_with_their_money() -> None:
+    frame = items({"item_id": "A"}, {"item_id": "ENDED", "phase_out_date": "2026-05-30"}, {"item_id": "SHORT"})
+    classes = product.classify_items(frame, sales({("A", "M"): np.full(36, 10.0), ("ENDED", "M"): np.full(36, 1.0), ("SHORT", "M"): np.full(36, 9.0)}),
+                                     NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    plan = pd.concat([demand("A", [10.0] * 12), demand("SHORT", [9.0] * 12)])
+    made = product.excess_stock(frame, stock(A=100.0, ENDED=50.0, SHORT=20.0), plan, classes, SETTINGS, CALENDAR)
+    assert made["item_id"].tolist() == ["ENDED", "A"]
+    assert made["excess_amt"].tolist() == [200, 160]
+    assert made.loc[0, "reason"] == "model ended on 2026-05-30"
+    assert made.loc[1, "cover_months"] == 10
+
+
+def test_portfolio_names_the_tail() -> None:
+    frame = items({"item_id": "BIG"}, {"item_id": "TINY"})
+    classes = product.classify_items(frame, sales({("BIG", "M"): np.full(36, 1000.0), ("TINY", "M"): np.full(36, 1.0)}), NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    made = product.portfolio(frame, classes, stock(TINY=10.0)).set_index("item_id")
+    assert made["is_tail"].to_dict() == {"BIG": False, "TINY": True}
+    assert made.loc["TINY", "stock_amt"] == 40
+    assert made["cumulative_revenue_ratio"].iloc[-1] == pytest.approx(1)

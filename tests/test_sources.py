@@ -225,6 +225,19 @@ def test_row_order_does_not_depend_on_the_file(tmp_path):
     pd.testing.assert_frame_equal(first["sales_history"], second["sales_history"])
 
 
+def test_findings_do_not_depend_on_the_order_of_rows(tmp_path):
+    frames = small_tables()
+    wrong = pd.DataFrame(
+        {"item_id": [f"{n:03d}" for n in range(40)], "market_id": "N", "valid_from": "2026-01-01", "price_amt": -1.0, "unit": "BOX"}
+    )
+    items = pd.concat(
+        [frames["item"], pd.DataFrame({"item_id": [f"{n:03d}" for n in range(40) if n != 7], "item_name": "x", "item_type": "finished"})]
+    )
+    told = [load(write_company(tmp_path / str(step), frames | {"item": items, "price": wrong.iloc[::step]}))[1] for step in (1, -1)]
+    assert told[0]["rule"].tolist() == ["below_minimum", "unit_without_factor"]
+    pd.testing.assert_frame_equal(*told)
+
+
 def test_extra_columns_pass_through(tmp_path):
     frames = small_tables()
     frames["item"]["colour"] = ["red", None]
@@ -544,6 +557,18 @@ def test_a_broken_query_is_told_with_file_line_and_reason(tmp_path):
     assert 'syntax error at or near "item"' in issues.loc[0, "value"]
     assert issues.loc[1, "value"] == "the file must hold exactly one SELECT"
     assert not issues["value"].str.contains("\n|Traceback").any()
+
+
+def test_a_query_that_no_table_takes(tmp_path):
+    issue = only(load(write_company(tmp_path, sale_history_sql="select 1"))[1])
+    assert (issue["rule"], issue["severity"], issue["value"]) == ("unknown_query", "warns", "sale_history.sql")
+    assert issue["remedy"] == "rename it to sales_history.sql"
+
+
+def test_a_column_selected_twice(tmp_path):
+    issue = only(load(write_company(tmp_path, lane_sql="select *, freight_cost_amt from lane"))[1])
+    assert (issue["rule"], issue["table"]) == ("duplicate_column", "lane")
+    assert issue["value"].startswith("freight_cost_amt")
 
 
 def test_a_csv_line_of_another_length(tmp_path):

@@ -179,6 +179,7 @@ def _theme() -> alt.theme.ThemeConfig:
                     "labelFontSize": 11.5,
                     "symbolStrokeWidth": 2,
                     "labelLimit": 260,
+                    "symbolOpacity": 1,
                     "columnPadding": 24,
                 },
                 "header": {**ink, "labelFontSize": 12.5, "labelFontWeight": 600, "title": None},
@@ -275,10 +276,10 @@ def _apart(values: pd.Series, span: float) -> pd.Series:
     return pd.Series(placed, index=ordered.index).reindex(values.index)
 
 
-def _line_ends(view: pd.DataFrame, name: str, x: str, y: str) -> pd.DataFrame:
+def _line_ends(view: pd.DataFrame, name: str, x: str, y: str, is_cut: bool = False) -> pd.DataFrame:
     """The last point of every line, with a place for its name beside it."""
     ends = view[view.groupby(name)[x].transform("max") == view[x]].drop_duplicates(name)
-    return ends.assign(place=_apart(ends[y], view[y].max() - view[y].min()))
+    return ends.assign(place=_apart(ends[y], view[y].max() - (view[y].min() if is_cut else 0.0)))
 
 
 def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
@@ -294,12 +295,12 @@ def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
 def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | None, colour: alt.Color, text: str) -> alt.LayerChart:
     """Coloured cells with their numbers; the rows keep the order of the view."""
     base = alt.Chart(view).encode(
-        x=alt.X(f"{column}:N", sort=columns, axis=alt.Axis(title=None, labelAngle=0, orient="top", labelOverlap=True)),
+        x=alt.X(f"{column}:N", sort=columns, axis=_band_axis(orient="top", labelOverlap=view[column].nunique() > 26)),
         y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
     is_roomy = view[column].nunique() <= 26
-    numbers = base.mark_text(color=INK, fontSize=10.5).encode(text=f"{text}:N")
+    numbers = base.mark_text(color=INK, fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N")
     return (cells + numbers if is_roomy else cells).properties(width=WIDTH - 160, height=alt.Step(26))
 
 
@@ -360,7 +361,8 @@ def _card(row: dict) -> str:
         f'<td style="{_CARD};border-left:7px solid {_chip_colour(row["status_text"])}">'
         f'<div style="font-size:13px;white-space:nowrap">{_text(row["kpi_name"])}</div>'
         f'<div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
-        f'<div style="font-size:12px">{_chip(row["status_text"])}</div><div style="font-size:12px">{_text(target)} · {_text(row["about"])}</div>'
+        f'<div style="font-size:12px">{_chip(row["status_text"])}</div>'
+        f'<div style="font-size:12px">{_text(target)} · {_text(row["about"])}</div>'
         f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
     )
 
@@ -372,11 +374,18 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     shown = _worded(view.head(limit)).drop(columns="period_label", errors="ignore")
     is_right = {c: _is_right(view[c]) for c in shown.columns}
     bold = shown.iloc[:, 0].isin(view.attrs.get("bold", ()))
-    written = zip(*(_written(shown[c], c) for c in shown.columns), strict=True)
+    written = zip(*(_unbroken(_written(shown[c], c), shown[c], c) for c in shown.columns), strict=True)
     head = "".join(_heading_cell(views.heading(c), _unit(c), right) for c, right in is_right.items())
     rows = "".join(_row(cells, list(is_right.values()), strong) for cells, strong in zip(written, bold, strict=True))
     more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
     return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
+
+
+def _unbroken(cells: list[str], values: pd.Series, column: str) -> list[str]:
+    """Item numbers, periods and dates stay on one line."""
+    if column.endswith(("_id", "period")) or pd.api.types.is_datetime64_any_dtype(values):
+        return [f'<span style="white-space:nowrap">{cell}</span>' for cell in cells]
+    return cells
 
 
 def _framed(view: pd.DataFrame, body: str) -> Html:
@@ -420,16 +429,16 @@ def _written(values: pd.Series, column: str) -> list[str]:
         return ["yes" if v else "no" for v in values]
     if not pd.api.types.is_numeric_dtype(values):
         return [_chip(v) if v in _CHIP_COLOURS or _chip_word(v) in _CHIP_COLOURS else _text(v) for v in values]
-    return [_number(v, column) for v in values]
+    return _numbers(values, column)
 
 
-def _number(value: float, column: str) -> str:
-    if pd.isna(value):
-        return "–"
+def _numbers(values: pd.Series, column: str) -> list[str]:
+    """Numbers of a column, all with the same decimals."""
     if column.endswith("_ratio"):
-        return f"{value * 100:,.1f}"
-    digits = 1 if column.endswith(("_months", "_days")) or (abs(value) < 10 and value != round(value)) else 0
-    return f"{value:,.{digits}f}".replace("-0", "0") if abs(value) < 0.05 else f"{value:,.{digits}f}"
+        return ["–" if pd.isna(v) else f"{v * 100:,.1f}" for v in values]
+    is_small = values.abs().max() < 10 and not (values.dropna() % 1 == 0).all()
+    digits = 1 if is_small or column.endswith(("_months", "_days")) else 0
+    return ["–" if pd.isna(v) else f"{v + 0.0 if abs(v) >= 0.5 * 10**-digits else 0.0:,.{digits}f}" for v in values]
 
 
 def _chip(text: str) -> str:
@@ -529,7 +538,8 @@ def abc_xyz(view: pd.DataFrame) -> alt.TopLevelMixin:
 def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Margin against volume; a bubble is a family in one stage of life, as large as its revenue."""
     colours = {"launch": "#009e73", "mature": BLUE, "phase_out": "#e69f00", "ended": ORANGE}
-    base = alt.Chart(view).encode(
+    is_large = view["revenue_amt"] > 0.03 * view["revenue_amt"].sum()
+    base = alt.Chart(view.assign(label=view["family"].where(is_large, ""))).encode(
         x=alt.X("demand_qty:Q", axis=_amount_axis("Volume of the last twelve months, units"), scale=alt.Scale(nice=True, padding=30)),
         y=alt.Y("margin_ratio:Q", axis=alt.Axis(title="Gross margin, %", format=".0%"), scale=alt.Scale(zero=False, padding=30)),
     )
@@ -539,7 +549,7 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
         tooltip=_tooltips(view),
     )
     zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
-    names = base.mark_text(dy=-14, fontSize=11).encode(text="family:N")
+    names = base.mark_text(dy=-14, fontSize=11).encode(text="label:N")
     return alt.layer(*[layer for layer in (zero, bubbles, names) if layer is not None]).properties(width=WIDTH, height=340)
 
 
@@ -586,11 +596,13 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     names = ["consensus", *sorted(set(view["stream"]) - {"consensus"})]
     colours = [_style.brand_colour, *(c for c in _SERIES if c != BLUE)][: len(names)]
     colour = alt.Color("stream:N", legend=None, scale=alt.Scale(domain=names, range=colours))
-    y = alt.Y("demand_qty:Q", axis=_amount_axis("Units (axis does not start at 0)"), scale=alt.Scale(zero=False))
+    is_cut = view["demand_qty"].min() > 0.5 * view["demand_qty"].max()
+    axis = _amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
+    y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
     x = alt.X("period:T", axis=_time_axis(2))
     width = alt.condition("datum.stream == 'consensus'", alt.value(4.5), alt.value(1.8))
     lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=_tooltips(view))
-    ends = alt.Chart(_line_ends(view, "stream", "period", "demand_qty"))
+    ends = alt.Chart(_line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
     return (lines + labels).properties(width=WIDTH - 90, height=HEIGHT)
 
@@ -618,7 +630,11 @@ def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     base = alt.Chart(shown).encode(
         x=alt.X("stair:N", sort=shown["stair"].tolist(), axis=_band_axis()),
-        y=alt.Y("wape_ratio:Q", axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5)),
+        y=alt.Y(
+            "wape_ratio:Q",
+            axis=alt.Axis(title="WAPE, %", format=".0%", tickCount=5),
+            scale=alt.Scale(domainMax=1.15 * view["wape_ratio"].max()),
+        ),
     )
     colour = alt.Color(
         "side:N", title="Against the stair before", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY])
@@ -722,7 +738,7 @@ def service(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
     """The limits by the money that easing them is worth."""
-    shown = view.assign(name=view["limit"].str.replace("_", " ") + " " + view["member"])
+    shown = view.assign(name=view["limit"] + ", " + view["member"])
     labels = [
         f"{views.short(m)}  ({views.short(p)} a unit, {n} period{'' if n == 1 else 's'})"
         for m, p, n in zip(view["money_amt"], view["price_amt"], view["period_count"], strict=True)
@@ -806,7 +822,12 @@ def cash(view: pd.DataFrame) -> alt.TopLevelMixin:
     low = base.transform_filter("datum.is_low_point")
     zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0))
     return (
-        zero + line + low.mark_point(filled=True, size=90, color=ORANGE) + low.mark_text(dy=18, fontWeight=600).encode(text="low_text:N")
+        zero
+        + line
+        + low.mark_point(filled=True, size=90, color=ORANGE)
+        + low.mark_text(dy=16, align="left" if view["is_low_point"].head(len(view) // 2).any() else "right", fontWeight=600).encode(
+            text="low_text:N"
+        )
     ).properties(width=WIDTH, height=220)
 
 

@@ -241,13 +241,14 @@ def _scenarios(comparison: pd.DataFrame) -> pd.DataFrame:
 def _summary(pen: _Pen, held: dict[str, pd.DataFrame], facts: dict[str, str], first_period: pd.Timestamp) -> None:
     """Facts, the plan by family with totals, and the KPIs."""
     numbers = views.family_numbers(held["financial_projection"], held["budget_gap"])
+    title = numbers.attrs["title"]
     numbers = numbers[numbers["family"] != "Total"]
     sheet = pen.sheet("Summary", f"{facts.get('Company', '')}: Sales & Operations Plan {facts.get('Cycle', '')}")
     for row, (name, value) in enumerate(facts.items(), start=2):
         sheet.write_string(row, 0, name, pen.bold)
         sheet.write_string(row, 1, value)
     first = len(facts) + 4
-    end = pen.block(sheet, first, numbers, "The plan by family, next twelve periods", [c for c in numbers if c.endswith("_amt")])
+    end = pen.block(sheet, first, numbers, title, [c for c in numbers if c.endswith("_amt")])
     if len(numbers):
         pen.column_chart(
             sheet,

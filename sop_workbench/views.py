@@ -277,7 +277,13 @@ def _feed_row(declared: tables.Table, frame: pd.DataFrame, closed: pd.Timestamp,
     newest = frame[column].max() if column and len(frame) else pd.NaT
     behind = calendar.distance(calendar.period_of(newest), closed) if pd.notna(newest) and declared.name in _PAST_FACTS else 0
     state = f"late by {_plural(behind, calendar.bucket)}" if behind > 0 else "read" if len(frame) else _absent_words(declared)
-    return {"table": declared.name, "meaning": declared.meaning, "row_count": len(frame), "newest_date": newest, "state": state}
+    return {
+        "table": declared.name,
+        "meaning": declared.meaning.replace("`", ""),
+        "row_count": len(frame),
+        "newest_date": newest,
+        "state": state,
+    }
 
 
 def _absent_words(declared: tables.Table) -> str:
@@ -531,13 +537,18 @@ def _fan_title(fan: pd.DataFrame) -> str:
 
 
 def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) -> pd.DataFrame:
-    """Back-test error of every model, best first, at the finest level measured (or the one named)."""
+    """Back-test error of every model, best first, at the level where most models were measured (or the one named)."""
     _needs(forecast_error, "forecast_error")
     whole = forecast_error[forecast_error["member"] == "all"]
-    levels = [name for name in ("item_id × market_id", "item_id", "family", "total") if name in set(whole["level"])]
-    chosen = level or (levels[0] if levels else "")
+    counts = whole["level"].value_counts()
+    finest_first = ["item_id × market_id", "item_id", "family", "total"]
+    chosen = level or max((name for name in finest_first if name in counts), key=lambda name: counts[name], default="")
     board = whole[whole["level"] == chosen].sort_values(["wape_ratio", "model"])
-    title = f"{board['model'].iloc[0]} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}" if len(board) else ""
+    title = (
+        f"{heading(board['model'].iloc[0])} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}"
+        if len(board)
+        else ""
+    )
     return _view(
         board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
@@ -551,32 +562,34 @@ def streams(demand_stream: pd.DataFrame, consensus_demand: pd.DataFrame) -> pd.D
     """Every stream of the demand plan beside the consensus, by period."""
     _needs(demand_stream, "demand_stream")
     _needs(consensus_demand, "consensus_demand")
-    rows = demand_stream[demand_stream["stream"] != "consensus"].groupby(["stream", "period"], as_index=False)["demand_qty"].sum()
-    agreed = consensus_demand.groupby("period", as_index=False)["demand_qty"].sum().assign(stream="consensus")
-    both = pd.concat([rows, agreed]) if len(rows) and len(agreed) else agreed if len(agreed) else rows
-    totals = both[both["period"].isin(agreed["period"])].groupby("stream")["demand_qty"].sum()
+    spoken = demand_stream[demand_stream["stream"] != "consensus"]
+    agreed = consensus_demand[["item_id", "market_id", "period", "demand_qty"]]
+    both = pd.concat([spoken, agreed.assign(stream="consensus")]).groupby(["stream", "period"], as_index=False)["demand_qty"].sum()
+    beside = spoken.merge(agreed, on=["item_id", "market_id", "period"], suffixes=("", "_agreed"), validate="many_to_one")
+    totals = beside.groupby("stream")[["demand_qty", "demand_qty_agreed"]].sum()
     return _view(
-        both[["stream", "period", "demand_qty"]].sort_values(["stream", "period"]),
-        _stream_title(totals),
+        both,
+        _stream_title(totals, agreed["demand_qty"].sum()),
         "Units over all items and markets. A stream covers only what its authors spoke about.",
         "No stream has a figure.",
     )
 
 
-def _stream_title(totals: pd.Series) -> str:
-    others = totals.drop("consensus", errors="ignore")
-    if "consensus" not in totals or others.empty:
+def _stream_title(totals: pd.DataFrame, agreed: float) -> str:
+    """The stream furthest from consensus where both speak; one that covers less than half of demand is left out."""
+    broad = totals[totals["demand_qty_agreed"] > 0.5 * agreed]
+    if broad.empty:
         return "Streams and consensus"
-    gaps = (others - totals["consensus"]) / totals["consensus"]
-    widest = gaps.abs().idxmax()
-    return f"{widest.capitalize()} stands furthest from consensus: {signed(percent(gaps[widest]))}"
+    gaps = broad["demand_qty"] / broad["demand_qty_agreed"] - 1
+    widest = str(gaps.abs().idxmax())
+    return f"{heading(widest)} stands furthest from consensus: {signed(percent(gaps[widest]))} where both speak"
 
 
 def stream_weights(stream_weight: pd.DataFrame) -> pd.DataFrame:
     """How much each stream counts in the consensus, and on what evidence."""
     _needs(stream_weight, "stream_weight")
     rows = stream_weight.sort_values(["weight_ratio", "stream"], ascending=[False, True])
-    title = f"{rows['stream'].iloc[0].capitalize()} counts most: {percent(rows['weight_ratio'].iloc[0], 0)}" if len(rows) else ""
+    title = f"{heading(rows['stream'].iloc[0])} counts most: {percent(rows['weight_ratio'].iloc[0], 0)}" if len(rows) else ""
     return _view(
         rows[["stream", "weight_ratio", "wape_ratio", "bias_ratio", "evidence"]],
         title,
@@ -751,9 +764,10 @@ def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame
     )
 
 
-def bottlenecks(binding_limit: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
+    _needs(resource, "resource")
     ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
@@ -763,7 +777,9 @@ def bottlenecks(binding_limit: pd.DataFrame, top: int = 12) -> pd.DataFrame:
         sentence=("sentence", "first"),
     )
     rows = rows.sort_values(["money_amt", "limit", "member"], ascending=[False, True, True]).head(top)
-    title = f"{rows['member'].iloc[0]} is the dearest limit" if len(rows) else ""
+    names = resource.dropna(subset=["resource_name"]).set_index("resource_id")["resource_name"]
+    rows = rows.assign(limit=rows["limit"].map(heading), member=rows["member"].map(names).fillna(rows["member"]))
+    title = f"{rows['limit'].iloc[0]} of {rows['member'].iloc[0]} is the dearest limit" if len(rows) else ""
     return _view(
         rows,
         title,
@@ -772,9 +788,9 @@ def bottlenecks(binding_limit: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     )
 
 
-def bottleneck_sentences(binding_limit: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The same limits in words."""
-    ranked = bottlenecks(binding_limit, top)
+    ranked = bottlenecks(binding_limit, resource, top)
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
@@ -1074,31 +1090,40 @@ def decisions(open_decision: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, periods: int = 12) -> pd.DataFrame:
-    """One set of numbers by family: budget, demand, plan, margin and stock, with the total."""
+def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame) -> pd.DataFrame:
+    """One set of numbers by family: budget, demand, plan, margin and stock, with the total.
+
+    Covers the periods that the budget covers (all planned ones where there is no budget), so that the
+    gap is that of the bridge.
+    """
     _needs(financial_projection, "financial_projection")
     _needs(budget_gap, "budget_gap")
-    shown = _first_periods(financial_projection, periods)
+    budgeted = budget_gap.dropna(subset=["budget_revenue_amt"])
+    is_shown = financial_projection["period"].isin(budgeted["period"]) if len(budgeted) else financial_projection["period"].notna()
+    shown = financial_projection[is_shown]
     rows = shown.groupby("family")[["demand_amt", "revenue_amt", "gross_margin_amt"]].sum()
     rows["inventory_amt"] = shown[shown["period"] == shown["period"].max()].groupby("family")["inventory_amt"].sum()
-    within = budget_gap[budget_gap["period"].isin(shown["period"].unique())]
-    rows["budget_amt"] = within.groupby("family")["budget_revenue_amt"].sum(min_count=1)
-    rows = (
-        pd.concat([rows, rows.sum(min_count=1).rename("Total").to_frame().T]).rename_axis("family").reset_index()
-        if len(rows)
-        else rows.reset_index()
-    )
+    rows["budget_amt"] = budgeted.groupby("family")["budget_revenue_amt"].sum(min_count=1)
+    rows = _with_total(rows)
     rows["gap_amt"] = rows["revenue_amt"] - rows["budget_amt"]
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
-    count = shown["period"].nunique()
+    columns = ["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
     view = _view(
-        rows[["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]],
-        f"The plan by family, next {count} periods",
-        "Gap = revenue of the plan − budget. Margin ratio = gross margin / revenue. Inventory: closing stock of the last period shown.",
+        rows[columns],
+        "The plan by family, " + " to ".join(period_labels(pd.Series([shown["period"].min(), shown["period"].max()])))
+        if len(shown)
+        else "",
+        "Gap = revenue of the plan − budget. Margin = gross margin / revenue. Inventory: closing stock of the last period shown.",
         "No financial projection: the supply review has not run.",
     )
     view.attrs["bold"] = ["Total"]
     return view
+
+
+def _with_total(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows by family with their total below."""
+    total = rows.sum(min_count=1).rename("Total").to_frame().T
+    return (pd.concat([rows, total]) if len(rows) else rows).rename_axis("family").reset_index()
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring
@@ -1192,9 +1217,12 @@ def family_grid(family_grid_table: pd.DataFrame, family: str | None = None, peri
 def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """Where the deviation in money comes from, largest first."""
     _needs(root_cause, "root_cause")
-    rows = root_cause.sort_values("deviation_amt", key=lambda v: -v.abs(), kind="stable").head(top)
-    title = f"{rows['member'].iloc[0]} moves the result most: {signed(short(rows['deviation_amt'].iloc[0], MONEY))}" if len(rows) else ""
-    return _view(rows, title, "Money of the deviation; share of the whole deviation.", "No deviation to explain yet.")
+    is_total = root_cause["level"] == "total"
+    rows = root_cause[~is_total].sort_values("deviation_amt", key=lambda v: -v.abs(), kind="stable").head(top)
+    whole = signed(short(root_cause.loc[is_total, "deviation_amt"].sum(), MONEY)) if is_total.any() else ""
+    title = f"{rows['member'].iloc[0]} moved the result most: {signed(short(rows['deviation_amt'].iloc[0], MONEY))}" if len(rows) else ""
+    title += f" of {whole}" if title and whole else ""
+    return _view(rows, title, "Money of the deviation; in brackets its share of the whole.", "No deviation to explain yet.")
 
 
 def alerts(alert: pd.DataFrame) -> pd.DataFrame:

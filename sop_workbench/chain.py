@@ -730,10 +730,10 @@ def _commit() -> dict[str, Any]:
 
 
 def _note_tables(cycle: Cycle, noted: dict[str, dict[str, Any]], step: Step) -> None:
-    """Note the version of every table in the manifest, and the step where it has moved."""
+    """Note version and content of every table in the manifest, and the step where it has moved."""
     for name, version in _table_versions(cycle).items():
         if noted.get(name, {}).get("version") != version:
-            noted[name] = {"version": version, "step": step.name}
+            noted[name] = {"version": version, "step": step.name, "sha256": cycle.fingerprint([name])}
 
 
 def _table_versions(cycle: Cycle) -> dict[str, int]:
@@ -743,9 +743,10 @@ def _table_versions(cycle: Cycle) -> dict[str, int]:
 
 
 def _written_outside(chain: Chain, manifest: Mapping[str, Any]) -> set[str]:
-    """Steps whose tables were written since they ran, by something that is not the chain."""
-    versions = _table_versions(chain.cycle)
-    return {noted["step"] for name, noted in manifest.get("tables", {}).items() if versions.get(name) != noted["version"]}
+    """Steps whose tables hold something else since they ran, written by something that is not the chain."""
+    versions, noted = _table_versions(chain.cycle), manifest.get("tables", {})
+    moved = {name: entry for name, entry in noted.items() if versions.get(name) != entry["version"]}
+    return {entry["step"] for name, entry in moved.items() if chain.cycle.fingerprint([name]) != entry["sha256"]}
 
 
 def _who() -> str:

@@ -132,7 +132,8 @@ def test_manifest_says_what_the_cycle_rests_on(done: Chain) -> None:
     assert manifest["as_of"] == "2026-09-30"
     assert manifest["inputs"]["extract/service_target.csv"] == hashlib.sha256(TARGETS.encode()).hexdigest()
     assert manifest["packages"]["pandas"] == pd.__version__
-    assert manifest["tables"]["stream_weight"] == {"version": 1, "step": "01_review"}
+    noted = {"version": 1, "step": "01_review", "sha256": done.cycle.fingerprint(["stream_weight"])}
+    assert manifest["tables"]["stream_weight"] == noted
     step = manifest["steps"]["01_review"]
     assert step["status"] == "done"
     assert step["wall_seconds"] > 0
@@ -234,6 +235,11 @@ def test_a_table_written_outside_the_chain_is_made_again(copy: Chain) -> None:
     assert "outside the chain" in step_states(copy)[1].reason
     run_chain(copy)
     pd.testing.assert_frame_equal(copy.cycle.read("stream_weight"), wanted)
+
+
+def test_a_table_written_again_with_the_same_rows_changes_nothing(copy: Chain) -> None:
+    copy.cycle.write("stream_weight", copy.cycle.read("stream_weight"))
+    assert statuses(copy) == ["done", "done", "done"]
 
 
 def test_only_what_is_stale_is_run_again(copy: Chain) -> None:

@@ -32,8 +32,15 @@ _PASSES = 3
 _PARTIAL_RATIO = 0.6
 
 
-def history_corrections(sales_history: pd.DataFrame, event: pd.DataFrame, settings: Settings, calendar: Calendar,
-                        as_of: pd.Timestamp, item: pd.DataFrame | None = None, market: pd.DataFrame | None = None) -> pd.DataFrame:
+def history_corrections(
+    sales_history: pd.DataFrame,
+    event: pd.DataFrame,
+    settings: Settings,
+    calendar: Calendar,
+    as_of: pd.Timestamp,
+    item: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Propose corrections of history, each with its evidence and a suggested quantity; nothing is changed.
 
     Stock-outs: flagged periods that sold less than expected. Missing: rows without a quantity, and periods without any
@@ -97,7 +104,8 @@ def apply_corrections(sales_history: pd.DataFrame, history_correction: pd.DataFr
     """
     accepted = history_correction.loc[history_correction["status"] == "accepted", [*CELL, "raw_qty", "suggested_qty"]]
     merged = sales_history.assign(raw_qty=sales_history["ordered_qty"]).merge(
-        accepted[[*CELL, "suggested_qty"]], on=CELL, how="left", validate="one_to_one")
+        accepted[[*CELL, "suggested_qty"]], on=CELL, how="left", validate="one_to_one"
+    )
     merged["ordered_qty"] = merged["suggested_qty"].where(merged["suggested_qty"].notna(), merged["ordered_qty"])
     added = accepted.merge(sales_history[CELL], on=CELL, how="left", validate="one_to_one", indicator=True)
     added = added[added["_merge"] == "left_only"].rename(columns={"suggested_qty": "ordered_qty"}).assign(is_stockout=False)
@@ -125,12 +133,13 @@ def _is_steady(demand: np.ndarray) -> np.ndarray:
     return (length >= SHORT_PERIODS) & (length <= INTERMITTENT_INTERVAL * sold)
 
 
-def _expected(demand: np.ndarray, doubtful: np.ndarray, periods: pd.DatetimeIndex, effects: np.ndarray, steady: np.ndarray,
-              calendar: Calendar) -> tuple[np.ndarray, np.ndarray]:
+def _expected(
+    demand: np.ndarray, doubtful: np.ndarray, periods: pd.DatetimeIndex, effects: np.ndarray, steady: np.ndarray, calendar: Calendar
+) -> tuple[np.ndarray, np.ndarray]:
     """What trend, season and events say, fitted without doubtful periods, and the usual deviation from it."""
     clean = np.where(doubtful, np.nan, demand)
     length = (~np.isnan(clean)).sum(axis=1)
-    season_sd = np.where(length >= 2 * calendar.buckets_per_year, SEASON_PRIOR, 0.0)
+    season_sd = np.where(length >= 2 * calendar.buckets_per_year, SEASON_PRIOR, 0.0)[:, None]
     for _ in range(_PASSES):
         fitted = fit_structure(clean, periods, effects, EFFECT_MEAN, EFFECT_SD, None, season_sd)
         expected = np.maximum(fitted.trend * fitted.factor(periods, effects), 0)
@@ -148,8 +157,9 @@ def _relative(expected: np.ndarray) -> np.ndarray:
     return np.clip(expected / np.where(mean > 0, mean, 1), 0.25, 4)
 
 
-def _partial(demand: np.ndarray, expected: np.ndarray, started: np.ndarray, as_of: pd.Timestamp, last: pd.Timestamp,
-             calendar: Calendar) -> np.ndarray:
+def _partial(
+    demand: np.ndarray, expected: np.ndarray, started: np.ndarray, as_of: pd.Timestamp, last: pd.Timestamp, calendar: Calendar
+) -> np.ndarray:
     flags = np.zeros(demand.shape, dtype=bool)
     is_cut = as_of < calendar.first_day(calendar.add(last, 1)) - pd.Timedelta(days=1)
     sold, hoped = np.nansum(demand[:, -1]), expected[started[:, -1], -1].sum()
@@ -158,8 +168,14 @@ def _partial(demand: np.ndarray, expected: np.ndarray, started: np.ndarray, as_o
     return flags
 
 
-def _proposals(keys: pd.DataFrame, periods: pd.DatetimeIndex, raw: np.ndarray, expected: np.ndarray, deviation: np.ndarray,
-               suspicious: dict[str, np.ndarray]) -> pd.DataFrame:
+def _proposals(
+    keys: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    raw: np.ndarray,
+    expected: np.ndarray,
+    deviation: np.ndarray,
+    suspicious: dict[str, np.ndarray],
+) -> pd.DataFrame:
     """One row per doubtful cell; the first kind that applies names it."""
     parts, taken = [], np.zeros(raw.shape, dtype=bool)
     for kind in ("negative", "missing", "stockout", "partial", "outlier"):
@@ -183,8 +199,10 @@ def _evidence(kind: str, part: pd.DataFrame, deviation: np.ndarray) -> list[str]
         "partial": "the newest period is not complete: {raw:,.0f} so far, trend and season give {expected:,.0f}",
         "outlier": "{raw:,.0f} ordered, trend and season give {expected:,.0f}: {times:.0f} times the usual deviation, no event on file",
     }
-    return [words[kind].format(raw=raw, expected=expected, times=abs(raw - expected) / spread_by)
-            for raw, expected, spread_by in zip(part["raw_qty"], part["suggested_qty"], deviation, strict=True)]
+    return [
+        words[kind].format(raw=raw, expected=expected, times=abs(raw - expected) / spread_by)
+        for raw, expected, spread_by in zip(part["raw_qty"], part["suggested_qty"], deviation, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------ rules on one series
@@ -219,8 +237,10 @@ def promotion_demand(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
     """
     inside = (demand.index >= event["from_period"]) & (demand.index <= event["to_period"])
     if not inside.any():
-        raise SopError(f"the event from {event['from_period']:%Y-%m-%d} to {event['to_period']:%Y-%m-%d} lies outside the periods planned "
-                       f"({demand.index[0]:%Y-%m-%d} to {demand.index[-1]:%Y-%m-%d}); move it or plan further ahead")
+        raise SopError(
+            f"the event from {event['from_period']:%Y-%m-%d} to {event['to_period']:%Y-%m-%d} lies outside the periods planned "
+            f"({demand.index[0]:%Y-%m-%d} to {demand.index[-1]:%Y-%m-%d}); move it or plan further ahead"
+        )
     last = int(np.flatnonzero(inside)[-1])
     after = slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
     result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
@@ -284,8 +304,13 @@ def price_in_period(price: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFr
 # ------------------------------------------------------------------ streams
 
 
-def demand_streams(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, inputs: Mapping[str, pd.DataFrame],
-                   periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
+def demand_streams(
+    statistical_forecast: pd.DataFrame,
+    launch_forecast: pd.DataFrame,
+    inputs: Mapping[str, pd.DataFrame],
+    periods: pd.DatetimeIndex,
+    calendar: Calendar,
+) -> pd.DataFrame:
     """Bring every stream of demand to item, market and period.
 
     `statistical` is the statistical forecast, with launch curves for young items and phase-outs moved to successors.
@@ -402,13 +427,27 @@ class _Grid:
             inside &= (self.places[column] == value).to_numpy()
         if inside.any():
             return self.places[inside]
-        fresh = self.item[self.item["item_type"] == "finished"][["item_id", "family"]].merge(self.market[["market_id", "region"]], how="cross")
+        fresh = self.item[self.item["item_type"] == "finished"][["item_id", "family"]].merge(
+            self.market[["market_id", "region"]], how="cross"
+        )
         for column, value in _scope(row):
             fresh = fresh[fresh[column] == value]
         if fresh.empty:
-            raise DataError(tables.issue_frame([tables.finding(
-                "unknown_member", "blocks", table, " ".join(f"{c}={v}" for c, v in _scope(row)), 1, "",
-                "name an item, family, market or region that is on file")]))
+            raise DataError(
+                tables.issue_frame(
+                    [
+                        tables.finding(
+                            "unknown_member",
+                            "blocks",
+                            table,
+                            " ".join(f"{c}={v}" for c, v in _scope(row)),
+                            1,
+                            "",
+                            "name an item, family, market or region that is on file",
+                        )
+                    ]
+                )
+            )
         return fresh.sort_values(KEYS)
 
     def share_base(self, members: pd.DataFrame, column: int) -> np.ndarray:
@@ -441,8 +480,17 @@ def _spread_source(rows: pd.DataFrame, grid: _Grid, table: str) -> pd.DataFrame:
         for period, value in by_period.items():
             column = int(grid.periods.get_loc(period))
             shares = spread(np.array([value]), grid.share_base(members, column), np.zeros(len(members), dtype=int))
-            parts.append(pd.DataFrame({"item_id": members["item_id"].to_numpy(), "market_id": members["market_id"].to_numpy(),
-                                       "period": period, "demand_qty": shares, "rank": _specificity(first)}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "item_id": members["item_id"].to_numpy(),
+                        "market_id": members["market_id"].to_numpy(),
+                        "period": period,
+                        "demand_qty": shares,
+                        "rank": _specificity(first),
+                    }
+                )
+            )
     spread_out = pd.concat(parts, ignore_index=True)
     best = spread_out["rank"] == spread_out.groupby(CELL)["rank"].transform("max")
     return spread_out[best].groupby(CELL, as_index=False)["demand_qty"].mean()
@@ -462,7 +510,9 @@ def _pipeline(opportunity: pd.DataFrame, grid: _Grid, periods: pd.DatetimeIndex)
 # ------------------------------------------------------------------ weights, consensus
 
 
-def stream_weights(plan_archive: pd.DataFrame, sales_history: pd.DataFrame, demand_stream: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+def stream_weights(
+    plan_archive: pd.DataFrame, sales_history: pd.DataFrame, demand_stream: pd.DataFrame, calendar: Calendar
+) -> pd.DataFrame:
     """How much each stream counts in the consensus: by its past error, after its past bias is taken out.
 
     bias = Σ(plan − actual) / Σ actual; error = Σ|plan / (1 + bias) − actual| / Σ actual; weight ∝ 1 / error. All streams are
@@ -510,8 +560,13 @@ def _scored_plans(plans: pd.DataFrame, sales_history: pd.DataFrame) -> pd.DataFr
 def _stream_record(name: str, scored: pd.DataFrame) -> dict:
     actual = scored["actual_qty"].sum()
     if scored.empty or actual <= 0:
-        return {"stream": name, "wape_ratio": np.nan, "bias_ratio": np.nan, "error_after_bias_ratio": np.nan,
-                "evidence": "no past plan of this stream: counts as much as the worst stream with a past"}
+        return {
+            "stream": name,
+            "wape_ratio": np.nan,
+            "bias_ratio": np.nan,
+            "error_after_bias_ratio": np.nan,
+            "evidence": "no past plan of this stream: counts as much as the worst stream with a past",
+        }
     bias = (scored["plan_qty"] - scored["actual_qty"]).sum() / actual
     fair = scored["plan_qty"] / (1 + bias) if bias > -1 else scored["plan_qty"]
     locks = sorted(scored["lock_cycle_id"].unique())
@@ -524,8 +579,14 @@ def _stream_record(name: str, scored: pd.DataFrame) -> dict:
     }
 
 
-def consensus(demand_stream: pd.DataFrame, stream_weight: pd.DataFrame, demand_adjustment: pd.DataFrame, statistical_forecast: pd.DataFrame,
-              launch_forecast: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def consensus(
+    demand_stream: pd.DataFrame,
+    stream_weight: pd.DataFrame,
+    demand_adjustment: pd.DataFrame,
+    statistical_forecast: pd.DataFrame,
+    launch_forecast: pd.DataFrame,
+    inputs: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
     """Unconstrained demand agreed on: streams without their bias, weighed, then people's adjustments in their order.
 
     demand = Σ w·plan/(1 + bias) / Σ w over the streams that speak for a cell, plus the pipeline; then each adjustment adds,
@@ -557,12 +618,15 @@ def consensus(demand_stream: pd.DataFrame, stream_weight: pd.DataFrame, demand_a
     ranged = _with_range(adjusted, statistical_forecast, launch_forecast)
     priced = _with_price(ranged, inputs["price"], periods)
     priced["revenue_amt"] = priced["demand_qty"] * priced["price_amt"]
-    return tables.validate("consensus_demand", priced[list(tables.table("consensus_demand").columns)].sort_values(CELL).reset_index(drop=True))
+    return tables.validate(
+        "consensus_demand", priced[list(tables.table("consensus_demand").columns)].sort_values(CELL).reset_index(drop=True)
+    )
 
 
 def _weighed(demand_stream: pd.DataFrame, stream_weight: pd.DataFrame) -> pd.DataFrame:
     weighed = demand_stream[demand_stream["stream"] != PIPELINE].merge(
-        stream_weight[["stream", "weight_ratio", "bias_ratio"]], on="stream", how="inner", validate="many_to_one")
+        stream_weight[["stream", "weight_ratio", "bias_ratio"]], on="stream", how="inner", validate="many_to_one"
+    )
     # A stream without a measured bias has none to remove.
     bias = weighed["bias_ratio"].astype(float).fillna(0.0).clip(lower=-0.9)
     weighed["part"] = weighed["demand_qty"] / (1 + bias) * weighed["weight_ratio"]
@@ -573,7 +637,9 @@ def _weighed(demand_stream: pd.DataFrame, stream_weight: pd.DataFrame) -> pd.Dat
     return joined.groupby(CELL, as_index=False)["demand_qty"].sum()
 
 
-def _adjusted(mixed: pd.DataFrame, demand_adjustment: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:
+def _adjusted(
+    mixed: pd.DataFrame, demand_adjustment: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex
+) -> pd.DataFrame:
     current = mixed
     for row in demand_adjustment[demand_adjustment["period"].isin(periods)].to_dict("records"):
         current = _one_adjustment(current, row, inputs, periods)
@@ -588,7 +654,14 @@ def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.Da
     before = base.sum()
     after = {"add": before + row["value"], "multiply": before * row["value"], "replace": row["value"]}[row["kind"]]
     shares = spread(np.array([max(after, 0.0)]), base, np.zeros(len(members), dtype=int))
-    fresh = pd.DataFrame({"item_id": members["item_id"].to_numpy(), "market_id": members["market_id"].to_numpy(), "period": row["period"], "demand_qty": shares})
+    fresh = pd.DataFrame(
+        {
+            "item_id": members["item_id"].to_numpy(),
+            "market_id": members["market_id"].to_numpy(),
+            "period": row["period"],
+            "demand_qty": shares,
+        }
+    )
     kept = current.merge(fresh[CELL], on=CELL, how="left", validate="one_to_one", indicator=True)
     kept = kept[kept["_merge"] == "left_only"].drop(columns="_merge")
     return pd.concat([kept, fresh], ignore_index=True)
@@ -613,13 +686,27 @@ def _with_price(ranged: pd.DataFrame, price: pd.DataFrame, periods: pd.DatetimeI
     """Price of the market; where a market has none, the mean of the item's markets in that period."""
     listed = price_in_period(price, periods)
     mean = listed.groupby(["item_id", "period"], as_index=False)["price_amt"].mean().rename(columns={"price_amt": "mean_amt"})
-    priced = ranged.merge(listed, on=CELL, how="left", validate="one_to_one").merge(mean, on=["item_id", "period"], how="left", validate="many_to_one")
+    priced = ranged.merge(listed, on=CELL, how="left", validate="one_to_one").merge(
+        mean, on=["item_id", "period"], how="left", validate="many_to_one"
+    )
     priced["price_amt"] = priced["price_amt"].where(priced["price_amt"].notna(), priced["mean_amt"])
     without = priced[priced["price_amt"].isna()]
     if len(without):
-        raise DataError(tables.issue_frame([tables.finding(
-            "missing_price", "blocks", "price", tables.key_text(without[["item_id"]].drop_duplicates(), ["item_id"]),
-            without["item_id"].nunique(), "", "give a price for every item that is planned")]))
+        raise DataError(
+            tables.issue_frame(
+                [
+                    tables.finding(
+                        "missing_price",
+                        "blocks",
+                        "price",
+                        tables.key_text(without[["item_id"]].drop_duplicates(), ["item_id"]),
+                        without["item_id"].nunique(),
+                        "",
+                        "give a price for every item that is planned",
+                    )
+                ]
+            )
+        )
     return priced.drop(columns="mean_amt")
 
 
@@ -647,7 +734,9 @@ def forecast_value_added(plan_archive: pd.DataFrame, sales_history: pd.DataFrame
         `forecast_value_added`, one row per stair, in order; empty where no locked plan has met its actual.
     """
     plans = plan_archive[plan_archive["stream"].isin(STAIRS)]
-    distance = [calendar.distance(calendar.cycle_period(lock), period) for lock, period in zip(plans["lock_cycle_id"], plans["period"], strict=True)]
+    distance = [
+        calendar.distance(calendar.cycle_period(lock), period) for lock, period in zip(plans["lock_cycle_id"], plans["period"], strict=True)
+    ]
     scored = _scored_plans(plans[np.array(distance, dtype=int) == lag], sales_history)
     if scored.empty:
         return tables.table("forecast_value_added").empty()
@@ -679,5 +768,10 @@ def _stair(name: str, number: int, scored: pd.DataFrame) -> dict:
     actual = rows["actual_qty"].sum()
     by_item = scored.groupby(["item_id", "stream"])["absolute"].sum().unstack()
     beats = (by_item[name] < by_item[NAIVE]).mean() if name != NAIVE else np.nan
-    return {"stair": name, "sequence": number, "wape_ratio": rows["absolute"].sum() / actual if actual > 0 else np.nan,
-            "bias_ratio": (rows["plan_qty"] - rows["actual_qty"]).sum() / actual if actual > 0 else np.nan, "item_share_beating_naive_ratio": beats}
+    return {
+        "stair": name,
+        "sequence": number,
+        "wape_ratio": rows["absolute"].sum() / actual if actual > 0 else np.nan,
+        "bias_ratio": (rows["plan_qty"] - rows["actual_qty"]).sum() / actual if actual > 0 else np.nan,
+        "item_share_beating_naive_ratio": beats,
+    }

@@ -28,8 +28,9 @@ _VARIATIONS = np.array(["X", "Y", "Z"], dtype=object)
 # ------------------------------------------------------------------ classes
 
 
-def classify_items(item: pd.DataFrame, sales_history: pd.DataFrame, price: pd.DataFrame, settings: Settings,
-                   as_of: pd.Timestamp, calendar: Calendar) -> pd.DataFrame:
+def classify_items(
+    item: pd.DataFrame, sales_history: pd.DataFrame, price: pd.DataFrame, settings: Settings, as_of: pd.Timestamp, calendar: Calendar
+) -> pd.DataFrame:
     """Say of every finished item how much it brings, how steady it sells and where it is in its life.
 
     ABC by cumulative revenue of the last year (A up to 80 %, B up to 95 %; the item that crosses a limit
@@ -54,15 +55,17 @@ def classify_items(item: pd.DataFrame, sales_history: pd.DataFrame, price: pd.Da
     known = sales_history[(sales_history["period"] <= last) & sales_history["item_id"].isin(finished["item_id"])]
     demand = _item_demand(finished, known, last, calendar)
     money = _year_money(finished, known, price, last, calendar)
-    frame = pd.DataFrame({
-        "item_id": finished["item_id"],
-        "family": finished["family"],
-        "abc": abc_class(money["revenue_amt"]),
-        "xyz": "Z",
-        "demand_pattern": "none",
-        "lifecycle": _lifecycle(finished, demand, as_of, calendar),
-        **money,
-    })
+    frame = pd.DataFrame(
+        {
+            "item_id": finished["item_id"],
+            "family": finished["family"],
+            "abc": abc_class(money["revenue_amt"]),
+            "xyz": "Z",
+            "demand_pattern": "none",
+            "lifecycle": _lifecycle(finished, demand, as_of, calendar),
+            **money,
+        }
+    )
     frame["variation_ratio"], frame["demand_interval"], size_variation = _variability(demand, calendar)
     known_variation = frame["variation_ratio"].notna()
     frame.loc[known_variation, "xyz"] = _VARIATIONS[np.searchsorted(XYZ_LIMITS, frame.loc[known_variation, "variation_ratio"])]
@@ -112,13 +115,17 @@ def _item_demand(finished: pd.DataFrame, known: pd.DataFrame, last: pd.Timestamp
     return np.vstack([total, missing])
 
 
-def _year_money(finished: pd.DataFrame, known: pd.DataFrame, price: pd.DataFrame, last: pd.Timestamp, calendar: Calendar) -> dict[str, pd.Series]:
+def _year_money(
+    finished: pd.DataFrame, known: pd.DataFrame, price: pd.DataFrame, last: pd.Timestamp, calendar: Calendar
+) -> dict[str, pd.Series]:
     """Revenue, margin and volume of the last year by item; nothing sold is zero money."""
     year = known[known["period"] > calendar.add(last, -calendar.buckets_per_year)]
     mean_price = price.groupby("item_id")["price_amt"].mean()
     invoiced = year["net_sales_amt"].fillna(year["ordered_qty"] * year["item_id"].map(mean_price))
-    revenue, volume = (series.groupby(year["item_id"]).sum().reindex(finished["item_id"], fill_value=0.0).reset_index(drop=True)
-                       for series in (invoiced, year["ordered_qty"]))
+    revenue, volume = (
+        series.groupby(year["item_id"]).sum().reindex(finished["item_id"], fill_value=0.0).reset_index(drop=True)
+        for series in (invoiced, year["ordered_qty"])
+    )
     return {"revenue_amt": revenue, "margin_amt": revenue - volume * finished["standard_cost_amt"], "demand_qty": volume}
 
 
@@ -158,8 +165,9 @@ def _deviation(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------ launches
 
 
-def launch_forecast(item: pd.DataFrame, sales_history: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar,
-                    coverage: float = 0.8) -> pd.DataFrame:
+def launch_forecast(
+    item: pd.DataFrame, sales_history: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar, coverage: float = 0.8
+) -> pd.DataFrame:
     """Forecast items too young for a model by the launch curve of the item they are like.
 
     forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
@@ -237,7 +245,7 @@ class _Launches:
             return tables.table("launch_forecast").empty()
         own = self.demand.get(name, np.zeros(0))
         typical = curve.mean() * _PRIOR_PERIODS
-        scale = (own.sum() + typical) / (curve[:len(own)].sum() + typical) if typical > 0 else 1.0
+        scale = (own.sum() + typical) / (curve[: len(own)].sum() + typical) if typical > 0 else 1.0
         age = np.array([self._age(row, period) for period in periods])
         factor = self._season_of(row["family"], periods)
         quantity = np.where(age >= 0, scale * curve[np.clip(age, 0, len(curve) - 1)], 0) * factor
@@ -262,9 +270,15 @@ class _Launches:
             words = f"launch curve of {like}" if self.is_seen[like] else f"sales of {like} (its launch lies before the history)"
             return _extended(self.demand[like], ahead + YOUNG_PERIODS), words, like
         family = self.item["family"]
-        for words, members in (("mean launch curve of the family", family.index[family == row["family"]]), ("mean launch curve of all items", family.index)):
-            curves = [_extended(self.demand[m], ahead + YOUNG_PERIODS) for m in members
-                      if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= YOUNG_PERIODS]
+        for words, members in (
+            ("mean launch curve of the family", family.index[family == row["family"]]),
+            ("mean launch curve of all items", family.index),
+        ):
+            curves = [
+                _extended(self.demand[m], ahead + YOUNG_PERIODS)
+                for m in members
+                if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= YOUNG_PERIODS
+            ]
             if curves:
                 return np.mean(curves, axis=0), f"{words} ({len(curves)} launches)", None
         return None, "", None
@@ -293,7 +307,7 @@ class _Launches:
         seen = [d for name, d in self.demand.items() if self.is_seen[name] and len(d) >= 2 * YOUNG_PERIODS and d.sum() > 0]
         if len(seen) < _LEAST_LAUNCHES:
             return _WIDE_RANGE
-        growth = np.array([d[YOUNG_PERIODS:2 * YOUNG_PERIODS].sum() / max(d[:YOUNG_PERIODS].sum(), 1e-9) for d in seen])
+        growth = np.array([d[YOUNG_PERIODS : 2 * YOUNG_PERIODS].sum() / max(d[:YOUNG_PERIODS].sum(), 1e-9) for d in seen])
         ratio = growth / max(np.median(growth), 1e-9)
         low, high = np.quantile(ratio, [(1 - coverage) / 2, (1 + coverage) / 2])
         return min(float(low), 1.0), max(float(high), 1.0)
@@ -396,8 +410,9 @@ def bass_peak(innovation: float, imitation: float, market_qty: float) -> tuple[f
     return float(np.log(imitation / innovation) / total), float(market_qty * total**2 / (4 * imitation))
 
 
-def fit_bass(sales: np.ndarray, estimator: Literal["sales", "cumulative"] = "sales", prior: BassModel | None = None,
-             prior_periods: float = 0.0) -> BassModel:
+def fit_bass(
+    sales: np.ndarray, estimator: Literal["sales", "cumulative"] = "sales", prior: BassModel | None = None, prior_periods: float = 0.0
+) -> BassModel:
     """Fit a Bass diffusion by least squares on sales per period or on the cumulative curve.
 
     The two give different parameters on noisy data; the name of the one used goes with the result. A prior
@@ -427,7 +442,9 @@ def fit_bass(sales: np.ndarray, estimator: Literal["sales", "cumulative"] = "sal
     """
     sales = np.asarray(sales, dtype=float)
     if len(sales) < 3 or sales.sum() <= 0:
-        raise SopError(f"a Bass fit needs three periods with sales, got {len(sales)} periods with {sales.sum():g} sold; copy a like item instead")
+        raise SopError(
+            f"a Bass fit needs three periods with sales, got {len(sales)} periods with {sales.sum():g} sold; copy a like item instead"
+        )
     start = prior or BassModel(0.03, 0.38, float(sales.sum()) * 2, "")
     centre = np.log([start.innovation, start.imitation, start.market_qty])
     seen = sales if estimator == "sales" else np.cumsum(sales)
@@ -481,8 +498,14 @@ def run_rate_demand(sales_history: pd.DataFrame, periods: pd.DatetimeIndex, wind
     return ahead[["item_id", "market_id", "period", "demand_qty"]].sort_values(["item_id", "market_id", "period"], ignore_index=True)
 
 
-def phase_out(item: pd.DataFrame, demand: pd.DataFrame, stock_on_hand: pd.DataFrame, as_of: pd.Timestamp, calendar: Calendar,
-              lead_time_days: pd.Series | None = None) -> pd.DataFrame:
+def phase_out(
+    item: pd.DataFrame,
+    demand: pd.DataFrame,
+    stock_on_hand: pd.DataFrame,
+    as_of: pd.Timestamp,
+    calendar: Calendar,
+    lead_time_days: pd.Series | None = None,
+) -> pd.DataFrame:
     """When each ending item runs out, what to buy or make one last time and until when, and what is left over.
 
     Parameters
@@ -505,8 +528,10 @@ def phase_out(item: pd.DataFrame, demand: pd.DataFrame, stock_on_hand: pd.DataFr
     # An item that is not on the stock list has none.
     stock = stock_on_hand.groupby("item_id")["on_hand_qty"].sum().reindex(ending["item_id"], fill_value=0.0).clip(lower=0)
     lead = pd.Series(0.0, index=ending["item_id"]) if lead_time_days is None else lead_time_days.reindex(ending["item_id"], fill_value=0.0)
-    rows = [_phase_out_row(row, demand[demand["item_id"] == row["item_id"]], stock[row["item_id"]], lead[row["item_id"]], calendar)
-            for row in ending.to_dict("records")]
+    rows = [
+        _phase_out_row(row, demand[demand["item_id"] == row["item_id"]], stock[row["item_id"]], lead[row["item_id"]], calendar)
+        for row in ending.to_dict("records")
+    ]
     frame = pd.DataFrame(rows, columns=list(tables.table("phase_out_plan").columns))
     return tables.validate("phase_out_plan", frame)
 
@@ -517,10 +542,17 @@ def _phase_out_row(row: dict, demand: pd.DataFrame, stock: float, lead_days: flo
     until, after = by_period[by_period.index <= end], by_period[by_period.index > end]
     left = max(stock - until.sum(), 0.0)
     return {
-        "item_id": row["item_id"], "item_name": row["item_name"], "family": row["family"], "phase_out_date": end,
-        "successor_item_id": row["successor_item_id"], "on_hand_qty": stock, "remaining_demand_qty": until.sum(),
-        "run_out_date": _run_out(by_period, stock, calendar), "last_buy_qty": max(until.sum() - stock, 0.0),
-        "last_buy_date": end - pd.Timedelta(days=float(lead_days)), "left_over_qty": left,
+        "item_id": row["item_id"],
+        "item_name": row["item_name"],
+        "family": row["family"],
+        "phase_out_date": end,
+        "successor_item_id": row["successor_item_id"],
+        "on_hand_qty": stock,
+        "remaining_demand_qty": until.sum(),
+        "run_out_date": _run_out(by_period, stock, calendar),
+        "last_buy_qty": max(until.sum() - stock, 0.0),
+        "last_buy_date": end - pd.Timedelta(days=float(lead_days)),
+        "left_over_qty": left,
         "left_over_amt": left * row["standard_cost_amt"],
         "moved_qty": after.sum() if isinstance(row["successor_item_id"], str) else 0.0,
     }
@@ -536,8 +568,9 @@ def _run_out(by_period: pd.Series, stock: float, calendar: Calendar) -> pd.Times
     return pd.NaT
 
 
-def excess_stock(item: pd.DataFrame, stock_on_hand: pd.DataFrame, demand: pd.DataFrame, item_class: pd.DataFrame, settings: Settings,
-                 calendar: Calendar) -> pd.DataFrame:
+def excess_stock(
+    item: pd.DataFrame, stock_on_hand: pd.DataFrame, demand: pd.DataFrame, item_class: pd.DataFrame, settings: Settings, calendar: Calendar
+) -> pd.DataFrame:
     """Stock of finished items beyond the demand of the cover limit, or with no demand at all, in money.
 
     excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost.
@@ -580,9 +613,14 @@ def _excess_reason(frame: pd.DataFrame, months: float) -> pd.Series:
     date = frame["phase_out_date"].dt.strftime("%Y-%m-%d")
     words = np.select(
         [ended & date.notna(), ended, frame["forward_demand_qty"] <= 0, date.notna()],
-        ["model ended on " + date.fillna(""), "nothing sold for a long time", "no demand in the plan",
-         "more than sells until the phase-out on " + date.fillna("")],
-        f"more than {months:g} months of demand")
+        [
+            "model ended on " + date.fillna(""),
+            "nothing sold for a long time",
+            "no demand in the plan",
+            "more than sells until the phase-out on " + date.fillna(""),
+        ],
+        f"more than {months:g} months of demand",
+    )
     return pd.Series(words, index=frame.index, dtype=object)
 
 
@@ -611,5 +649,21 @@ def portfolio(item: pd.DataFrame, item_class: pd.DataFrame, stock_on_hand: pd.Da
     # An item without a stock row holds no money.
     frame["stock_amt"] = frame["item_id"].map(stock).fillna(0.0) * frame["standard_cost_amt"]
     frame["is_tail"] = (cumulative - frame["revenue_amt"]) >= tail_ratio * total
-    return frame[["item_id", "item_name", "family", "lifecycle", "abc", "xyz", "rank", "demand_qty", "revenue_amt", "margin_amt",
-                  "margin_ratio", "cumulative_revenue_ratio", "stock_amt", "is_tail"]]
+    return frame[
+        [
+            "item_id",
+            "item_name",
+            "family",
+            "lifecycle",
+            "abc",
+            "xyz",
+            "rank",
+            "demand_qty",
+            "revenue_amt",
+            "margin_amt",
+            "margin_ratio",
+            "cumulative_revenue_ratio",
+            "stock_amt",
+            "is_tail",
+        ]
+    ]

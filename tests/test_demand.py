@@ -21,18 +21,35 @@ SETTINGS = Settings(company="Test")
 NO_EVENT = tables.table("event").empty()
 NO_LAUNCH = tables.table("launch_forecast").empty()
 NO_ADJUSTMENT = tables.table("demand_adjustment").empty()
-ITEM = tables.validate("item", pd.DataFrame([
-    {"item_id": name, "item_name": name, "item_type": "finished", "family": family} for name, family in (("A", "F"), ("B", "F"), ("C", "G"))]))
-MARKET = tables.validate("market", pd.DataFrame([
-    {"market_id": name, "market_name": name, "region": region, "channel": "retail"} for name, region in (("M", "R"), ("N", "R"), ("O", "S"))]))
+ITEM = tables.validate(
+    "item",
+    pd.DataFrame(
+        [
+            {"item_id": name, "item_name": name, "item_type": "finished", "family": family}
+            for name, family in (("A", "F"), ("B", "F"), ("C", "G"))
+        ]
+    ),
+)
+MARKET = tables.validate(
+    "market",
+    pd.DataFrame(
+        [
+            {"market_id": name, "market_name": name, "region": region, "channel": "retail"}
+            for name, region in (("M", "R"), ("N", "R"), ("O", "S"))
+        ]
+    ),
+)
 
 
 def steady_history(seed: int = 5) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     season = 1 + 0.3 * np.sin(2 * np.pi * np.arange(48) / 12)
-    rows = [{"item_id": item, "market_id": market, "period": period, "ordered_qty": round(level * factor * rng.lognormal(0, 0.05))}
-            for level, item in ((200, "A"), (400, "B"), (300, "C")) for market in ("M", "N", "O")
-            for period, factor in zip(MONTHS, season, strict=True)]
+    rows = [
+        {"item_id": item, "market_id": market, "period": period, "ordered_qty": round(level * factor * rng.lognormal(0, 0.05))}
+        for level, item in ((200, "A"), (400, "B"), (300, "C"))
+        for market in ("M", "N", "O")
+        for period, factor in zip(MONTHS, season, strict=True)
+    ]
     return tables.validate("sales_history", pd.DataFrame(rows))
 
 
@@ -57,8 +74,12 @@ def test_planted_faults_are_found_with_evidence_and_nothing_else() -> None:
     gone = (history["item_id"] == "B") & (history["market_id"] == "M") & (history["period"] == MONTHS[15])
     before = history.copy()
     made = found(history[~gone]).set_index(["item_id", "market_id", "period"])
-    assert made["kind"].to_dict() == {("A", "M", MONTHS[20]): "outlier", ("B", "M", MONTHS[15]): "missing",
-                                      ("B", "N", MONTHS[30]): "stockout", ("C", "O", MONTHS[10]): "negative"}
+    assert made["kind"].to_dict() == {
+        ("A", "M", MONTHS[20]): "outlier",
+        ("B", "M", MONTHS[15]): "missing",
+        ("B", "N", MONTHS[30]): "stockout",
+        ("C", "O", MONTHS[10]): "negative",
+    }
     truth = 400 * (1 + 0.3 * np.sin(2 * np.pi * 30 / 12))
     assert made.loc[("B", "N", MONTHS[30]), "suggested_qty"] == pytest.approx(truth, rel=0.15)
     assert "1,500 ordered" in made.loc[("A", "M", MONTHS[20]), "evidence"]
@@ -68,8 +89,23 @@ def test_planted_faults_are_found_with_evidence_and_nothing_else() -> None:
 
 def test_a_known_promotion_is_not_an_outlier() -> None:
     history = planted(steady_history(), "A", "M", 20, ordered_qty=600.0)
-    event = tables.validate("event", pd.DataFrame([{"event_id": "E", "kind": "promotion", "item_id": "A", "market_id": "M", "from_period": MONTHS[20],
-                                                    "to_period": MONTHS[20], "uplift_ratio": 1.0, "status": "done"}]))
+    event = tables.validate(
+        "event",
+        pd.DataFrame(
+            [
+                {
+                    "event_id": "E",
+                    "kind": "promotion",
+                    "item_id": "A",
+                    "market_id": "M",
+                    "from_period": MONTHS[20],
+                    "to_period": MONTHS[20],
+                    "uplift_ratio": 1.0,
+                    "status": "done",
+                }
+            ]
+        ),
+    )
     assert found(history)["kind"].tolist() == ["outlier"]
     assert found(history, event).empty
 
@@ -121,7 +157,12 @@ def test_pull_forward_alone_conserves_demand(base: list[float], share: float, at
 
 
 def test_a_promotion_outside_the_horizon_is_refused() -> None:
-    event = {"from_period": pd.Timestamp("2030-01-01"), "to_period": pd.Timestamp("2030-01-01"), "uplift_ratio": 0.1, "pull_forward_ratio": 0.0}
+    event = {
+        "from_period": pd.Timestamp("2030-01-01"),
+        "to_period": pd.Timestamp("2030-01-01"),
+        "uplift_ratio": 0.1,
+        "pull_forward_ratio": 0.0,
+    }
     with pytest.raises(SopError, match="outside the periods planned"):
         demand.promotion_demand(pd.Series([1.0], index=AHEAD[:1]), event)
 
@@ -144,10 +185,16 @@ def test_netting_consumes_no_more_than_the_orders_and_never_below_zero(rows: lis
 
 
 def test_price_is_the_latest_valid_one() -> None:
-    price = tables.validate("price", pd.DataFrame([
-        {"item_id": "A", "market_id": "M", "valid_from": "2026-01-01", "price_amt": 10.0},
-        {"item_id": "A", "market_id": "M", "valid_from": "2026-12-01", "price_amt": 12.0},
-        {"item_id": "B", "market_id": "M", "valid_from": "2026-11-15", "price_amt": 7.0}]))
+    price = tables.validate(
+        "price",
+        pd.DataFrame(
+            [
+                {"item_id": "A", "market_id": "M", "valid_from": "2026-01-01", "price_amt": 10.0},
+                {"item_id": "A", "market_id": "M", "valid_from": "2026-12-01", "price_amt": 12.0},
+                {"item_id": "B", "market_id": "M", "valid_from": "2026-11-15", "price_amt": 7.0},
+            ]
+        ),
+    )
     made = demand.price_in_period(price, AHEAD[:3]).set_index(["item_id", "period"])["price_amt"]
     assert made["A"].tolist() == [10, 10, 12]
     assert made["B"].tolist() == [7, 7, 7]
@@ -157,18 +204,37 @@ def test_price_is_the_latest_valid_one() -> None:
 
 
 def forecast(quantity: dict[tuple[str, str], float]) -> pd.DataFrame:
-    return tables.validate("statistical_forecast", pd.DataFrame([
-        {"item_id": item, "market_id": market, "period": period, "forecast_qty": value, "low_qty": 0.8 * value, "high_qty": 1.3 * value, "model": "m"}
-        for (item, market), value in sorted(quantity.items()) for period in AHEAD]))
+    return tables.validate(
+        "statistical_forecast",
+        pd.DataFrame(
+            [
+                {
+                    "item_id": item,
+                    "market_id": market,
+                    "period": period,
+                    "forecast_qty": value,
+                    "low_qty": 0.8 * value,
+                    "high_qty": 1.3 * value,
+                    "model": "m",
+                }
+                for (item, market), value in sorted(quantity.items())
+                for period in AHEAD
+            ]
+        ),
+    )
 
 
 BASE = {("A", "M"): 100.0, ("A", "N"): 50.0, ("B", "M"): 300.0, ("B", "O"): 40.0, ("C", "O"): 10.0}
 
 
-def inputs(given_rows: list[dict] | None = None, opportunity: list[dict] | None = None, item: pd.DataFrame = ITEM) -> dict[str, pd.DataFrame]:
+def inputs(
+    given_rows: list[dict] | None = None, opportunity: list[dict] | None = None, item: pd.DataFrame = ITEM
+) -> dict[str, pd.DataFrame]:
     price = pd.DataFrame([{"item_id": i, "market_id": m, "valid_from": "2020-01-01", "price_amt": 10.0} for i in "ABC" for m in "MN"])
     return {
-        "item": item, "market": MARKET, "price": tables.validate("price", price),
+        "item": item,
+        "market": MARKET,
+        "price": tables.validate("price", price),
         "demand_input": tables.validate("demand_input", pd.DataFrame(given_rows)) if given_rows else tables.table("demand_input").empty(),
         "opportunity": tables.validate("opportunity", pd.DataFrame(opportunity)) if opportunity else tables.table("opportunity").empty(),
     }
@@ -189,9 +255,14 @@ def test_inputs_of_any_level_are_spread_by_forecast_share() -> None:
 
 
 def test_the_more_specific_input_counts() -> None:
-    made = streams(inputs([
-        {"source": "sales", "author": "x", "family": "F", "region": "R", "period": AHEAD[0], "input_qty": 450.0},
-        {"source": "sales", "author": "y", "item_id": "A", "market_id": "M", "period": AHEAD[0], "input_qty": 7.0}]))
+    made = streams(
+        inputs(
+            [
+                {"source": "sales", "author": "x", "family": "F", "region": "R", "period": AHEAD[0], "input_qty": 450.0},
+                {"source": "sales", "author": "y", "item_id": "A", "market_id": "M", "period": AHEAD[0], "input_qty": 7.0},
+            ]
+        )
+    )
     assert sold(made, "sales") == pytest.approx({("A", "M"): 7, ("A", "N"): 50, ("B", "M"): 300})
 
 
@@ -208,7 +279,9 @@ def test_an_unknown_item_in_an_input_is_named() -> None:
 @given(st.floats(0, 1e6), st.lists(st.floats(0, 1e4), min_size=5, max_size=5))
 @settings(max_examples=25, deadline=None)
 def test_a_spread_input_keeps_its_total(total: float, base: list[float]) -> None:
-    made = streams(inputs([{"source": "marketing", "author": "x", "period": AHEAD[0], "input_qty": total}]), dict(zip(BASE, base, strict=True)))
+    made = streams(
+        inputs([{"source": "marketing", "author": "x", "period": AHEAD[0], "input_qty": total}]), dict(zip(BASE, base, strict=True))
+    )
     part = made[made["stream"] == "marketing"]["demand_qty"]
     assert part.sum() == pytest.approx(total, rel=1e-9, abs=1e-9)
     assert (part >= 0).all()
@@ -216,8 +289,15 @@ def test_a_spread_input_keeps_its_total(total: float, base: list[float]) -> None
 
 def test_pipeline_counts_probability_and_nothing_twice() -> None:
     row = {"market_id": "M", "close_period": AHEAD[1], "volume_qty": 200.0, "probability_ratio": 0.25}
-    made = streams(inputs(opportunity=[{"opportunity_id": "1", "item_id": "A", **row}, {"opportunity_id": "2", "family": "F", **row},
-                                       {"opportunity_id": "3", "item_id": "A", "is_in_run_rate": True, **row}]))
+    made = streams(
+        inputs(
+            opportunity=[
+                {"opportunity_id": "1", "item_id": "A", **row},
+                {"opportunity_id": "2", "family": "F", **row},
+                {"opportunity_id": "3", "item_id": "A", "is_in_run_rate": True, **row},
+            ]
+        )
+    )
     part = made[made["stream"] == "pipeline"]
     assert part["demand_qty"].sum() == pytest.approx(100)
     assert set(part["period"]) == {AHEAD[1]}
@@ -240,8 +320,13 @@ def archive(error: dict[str, tuple[float, float]], seed: int = 1) -> tuple[pd.Da
     for lock in MONTHS[-12:-1]:
         target = history[(history["period"] >= lock) & (history["period"] < lock + pd.DateOffset(months=2))]
         for stream, (bias, noise) in error.items():
-            rows.append(target[["item_id", "market_id", "period"]].assign(
-                lock_cycle_id=f"{lock:%Y-%m}", stream=stream, plan_qty=target["ordered_qty"] * (1 + bias) * rng.lognormal(0, noise, len(target))))
+            rows.append(
+                target[["item_id", "market_id", "period"]].assign(
+                    lock_cycle_id=f"{lock:%Y-%m}",
+                    stream=stream,
+                    plan_qty=target["ordered_qty"] * (1 + bias) * rng.lognormal(0, noise, len(target)),
+                )
+            )
     return tables.validate("plan_archive", pd.concat(rows, ignore_index=True)), history
 
 
@@ -263,17 +348,27 @@ def test_without_a_past_streams_count_alike() -> None:
 
 
 def weights(**rows: tuple[float, float]) -> pd.DataFrame:
-    return tables.validate("stream_weight", pd.DataFrame([
-        {"stream": name, "weight_ratio": weight, "bias_ratio": bias, "evidence": "test"} for name, (weight, bias) in rows.items()]))
+    return tables.validate(
+        "stream_weight",
+        pd.DataFrame(
+            [{"stream": name, "weight_ratio": weight, "bias_ratio": bias, "evidence": "test"} for name, (weight, bias) in rows.items()]
+        ),
+    )
 
 
 def agreed(adjustment: list[dict] | None = None, tables_in: dict[str, pd.DataFrame] | None = None) -> pd.DataFrame:
-    tables_in = tables_in or inputs([{"source": "sales", "author": "x", "item_id": "A", "market_id": "M", "period": AHEAD[0], "input_qty": 240.0}])
+    tables_in = tables_in or inputs(
+        [{"source": "sales", "author": "x", "item_id": "A", "market_id": "M", "period": AHEAD[0], "input_qty": 240.0}]
+    )
     records = NO_ADJUSTMENT
     if adjustment:
         base = {"by": "anna", "at": "2026-09-20", "why": "campaign", "period": AHEAD[0]}
-        records = tables.validate("demand_adjustment", pd.DataFrame([{"record_id": str(n), **base, **row} for n, row in enumerate(adjustment)]))
-    return demand.consensus(streams(tables_in), weights(statistical=(0.5, 0.0), sales=(0.5, 0.2)), records, forecast(BASE), NO_LAUNCH, tables_in)
+        records = tables.validate(
+            "demand_adjustment", pd.DataFrame([{"record_id": str(n), **base, **row} for n, row in enumerate(adjustment)])
+        )
+    return demand.consensus(
+        streams(tables_in), weights(statistical=(0.5, 0.0), sales=(0.5, 0.2)), records, forecast(BASE), NO_LAUNCH, tables_in
+    )
 
 
 def at_start(made: pd.DataFrame) -> pd.Series:
@@ -289,8 +384,15 @@ def test_consensus_removes_bias_and_weighs_what_is_there() -> None:
 
 
 def test_adjustments_apply_in_order_and_land_exactly() -> None:
-    made = at_start(agreed([{"family": "F", "region": "R", "kind": "replace", "value": 1000.0},
-                            {"item_id": "A", "kind": "add", "value": 50.0}, {"market_id": "O", "kind": "multiply", "value": 2.0}]))
+    made = at_start(
+        agreed(
+            [
+                {"family": "F", "region": "R", "kind": "replace", "value": 1000.0},
+                {"item_id": "A", "kind": "add", "value": 50.0},
+                {"market_id": "O", "kind": "multiply", "value": 2.0},
+            ]
+        )
+    )
     assert made.loc[["A"]].sum() + made["B", "M"] == pytest.approx(1050)
     assert made["C", "O"] == pytest.approx(20)
     assert made["B", "O"] == pytest.approx(80)
@@ -317,7 +419,9 @@ def test_staircase_shows_every_stair_on_the_same_set() -> None:
     made = demand.forecast_value_added(plans, history, CALENDAR, lag=1).set_index("stair")
     assert made.index.tolist() == ["naive", "statistical", "sales", "consensus"]
     assert made.loc["sales", "bias_ratio"] == pytest.approx(0.3, abs=0.03)
-    assert made.loc["sales", "gain_over_previous_ratio"] == pytest.approx(made.loc["statistical", "wape_ratio"] - made.loc["sales", "wape_ratio"])
+    assert made.loc["sales", "gain_over_previous_ratio"] == pytest.approx(
+        made.loc["statistical", "wape_ratio"] - made.loc["sales", "wape_ratio"]
+    )
     assert made.loc["sales", "gain_over_previous_ratio"] < 0 < made.loc["consensus", "gain_over_naive_ratio"]
     assert made["gain_over_previous_ratio"].sum() == pytest.approx(made.loc["consensus", "gain_over_naive_ratio"])
     assert made.loc["consensus", "item_share_beating_naive_ratio"] == 1

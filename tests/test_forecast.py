@@ -50,8 +50,11 @@ def seasonal(level: float = 100, growth: float = 0.0, swing: float = 0.3, length
 
 
 def history(series: dict[tuple[str, str], np.ndarray], periods: pd.DatetimeIndex = MONTHS) -> pd.DataFrame:
-    rows = [{"item_id": item, "market_id": market, "period": period, "ordered_qty": value}
-            for (item, market), values in series.items() for period, value in zip(periods[-len(values):], values, strict=True)]
+    rows = [
+        {"item_id": item, "market_id": market, "period": period, "ordered_qty": value}
+        for (item, market), values in series.items()
+        for period, value in zip(periods[-len(values) :], values, strict=True)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -75,8 +78,16 @@ def test_structure_agrees_with_the_prophet_library() -> None:
     rng = np.random.default_rng(7)
     demand = seasonal(growth=0.004) * rng.lognormal(0, 0.06, 60)
     mine = fit_structure(demand[None], MONTHS, np.zeros((1, 60, 0)), *NO_EVENT)
-    library = Prophet(seasonality_mode="multiplicative", yearly_seasonality=6, weekly_seasonality=False, daily_seasonality=False,
-                      seasonality_prior_scale=0.1, n_changepoints=12, changepoint_range=0.9, uncertainty_samples=0)
+    library = Prophet(
+        seasonality_mode="multiplicative",
+        yearly_seasonality=6,
+        weekly_seasonality=False,
+        daily_seasonality=False,
+        seasonality_prior_scale=0.1,
+        n_changepoints=12,
+        changepoint_range=0.9,
+        uncertainty_samples=0,
+    )
     library.fit(pd.DataFrame({"ds": MONTHS, "y": demand}), algorithm="LBFGS")
     theirs = library.predict(pd.DataFrame({"ds": MONTHS}))
     assert np.abs(mine.season(MONTHS)[0] - theirs["yearly"].to_numpy()).max() < 0.01
@@ -112,8 +123,19 @@ def test_routes() -> None:
 
 
 @pytest.mark.parametrize("series", [[5.0], [5.0, 5.0], [0.0, 0.0, 0.0], [4.0] * 30, [1.0, 0.0, 2.0], list(seasonal())])
-@pytest.mark.parametrize("model", [candidates.naive, candidates.moving_average, candidates.seasonal_naive, candidates.theta,
-                                   candidates.exponential_smoothing, candidates.complex_smoothing, candidates.imapa, candidates.tsb])
+@pytest.mark.parametrize(
+    "model",
+    [
+        candidates.naive,
+        candidates.moving_average,
+        candidates.seasonal_naive,
+        candidates.theta,
+        candidates.exponential_smoothing,
+        candidates.complex_smoothing,
+        candidates.imapa,
+        candidates.tsb,
+    ],
+)
 def test_no_candidate_ever_fails(model: candidates.Candidate, series: list[float]) -> None:
     made = model(np.array(series), 6, 12)
     assert made.shape == (6,)
@@ -177,9 +199,24 @@ def test_later_knowledge_is_not_read() -> None:
 
 
 def test_known_promotion_lifts_its_period_and_lowers_the_next() -> None:
-    event = tables.validate("event", pd.DataFrame([{
-        "event_id": "E1", "kind": "promotion", "item_id": "I", "market_id": "M", "from_period": "2026-12-01", "to_period": "2026-12-01",
-        "uplift_ratio": 0.4, "pull_forward_ratio": 0.1, "status": "approved"}]))
+    event = tables.validate(
+        "event",
+        pd.DataFrame(
+            [
+                {
+                    "event_id": "E1",
+                    "kind": "promotion",
+                    "item_id": "I",
+                    "market_id": "M",
+                    "from_period": "2026-12-01",
+                    "to_period": "2026-12-01",
+                    "uplift_ratio": 0.4,
+                    "pull_forward_ratio": 0.1,
+                    "status": "approved",
+                }
+            ]
+        ),
+    )
     base, _ = statistical_forecast(history({("I", "M"): seasonal(swing=0)}), AHEAD, QUICK, CALENDAR)
     made, _ = statistical_forecast(history({("I", "M"): seasonal(swing=0)}), AHEAD, QUICK, CALENDAR, event)
     change = made["forecast_qty"].to_numpy() / base["forecast_qty"].to_numpy() - 1
@@ -190,8 +227,21 @@ def test_known_promotion_lifts_its_period_and_lowers_the_next() -> None:
 
 @pytest.mark.parametrize("status", ["idea", "cancelled"])
 def test_events_that_are_not_planned_count_for_nothing(status: str) -> None:
-    event = tables.validate("event", pd.DataFrame([{"event_id": "E", "kind": "promotion", "from_period": "2026-12-01",
-                                                    "to_period": "2026-12-01", "uplift_ratio": 1.0, "status": status}]))
+    event = tables.validate(
+        "event",
+        pd.DataFrame(
+            [
+                {
+                    "event_id": "E",
+                    "kind": "promotion",
+                    "from_period": "2026-12-01",
+                    "to_period": "2026-12-01",
+                    "uplift_ratio": 1.0,
+                    "status": status,
+                }
+            ]
+        ),
+    )
     keys = pd.DataFrame({"item_id": ["I"], "market_id": ["M"]})
     assert not event_effects(keys, AHEAD, event).any()
 
@@ -200,13 +250,29 @@ def test_event_of_a_family_and_region_touches_its_members_only() -> None:
     keys = pd.DataFrame({"item_id": ["I", "J", "I"], "market_id": ["M", "M", "N"]})
     item = pd.DataFrame({"item_id": ["I", "J"], "family": ["F", "G"]})
     market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"]})
-    event = tables.validate("event", pd.DataFrame([{"event_id": "E", "kind": "promotion", "family": "F", "region": "R",
-                                                    "from_period": AHEAD[0], "to_period": AHEAD[1], "uplift_ratio": 0.2}]))
+    event = tables.validate(
+        "event",
+        pd.DataFrame(
+            [
+                {
+                    "event_id": "E",
+                    "kind": "promotion",
+                    "family": "F",
+                    "region": "R",
+                    "from_period": AHEAD[0],
+                    "to_period": AHEAD[1],
+                    "uplift_ratio": 0.2,
+                }
+            ]
+        ),
+    )
     assert event_effects(keys, AHEAD, event, item, market)[:, 0, 0].tolist() == [0.2, 0.0, 0.0]
 
 
 def test_ended_item_gets_zero() -> None:
-    item = tables.validate("item", pd.DataFrame([{"item_id": "I", "item_name": "i", "item_type": "finished", "phase_out_date": "2026-09-15"}]))
+    item = tables.validate(
+        "item", pd.DataFrame([{"item_id": "I", "item_name": "i", "item_type": "finished", "phase_out_date": "2026-09-15"}])
+    )
     made, _ = statistical_forecast(history({("I", "M"): seasonal()}), AHEAD, QUICK, CALENDAR, None, item)
     assert made["forecast_qty"].eq(0).all()
 

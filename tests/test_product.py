@@ -26,8 +26,11 @@ def items(*rows: dict) -> pd.DataFrame:
 
 
 def sales(series: dict[tuple[str, str], np.ndarray], price: float = 10.0) -> pd.DataFrame:
-    rows = [{"item_id": item, "market_id": market, "period": period, "ordered_qty": value, "net_sales_amt": price * value}
-            for (item, market), values in series.items() for period, value in zip(MONTHS[-len(values):], values, strict=True)]
+    rows = [
+        {"item_id": item, "market_id": market, "period": period, "ordered_qty": value, "net_sales_amt": price * value}
+        for (item, market), values in series.items()
+        for period, value in zip(MONTHS[-len(values) :], values, strict=True)
+    ]
     return tables.validate("sales_history", pd.DataFrame(rows))
 
 
@@ -41,14 +44,37 @@ def test_abc_keeps_the_item_that_crosses_the_limit_in_the_better_class() -> None
 
 def test_classes_patterns_and_stages_of_life() -> None:
     rng = np.random.default_rng(2)
-    frame = items({"item_id": "STEADY"}, {"item_id": "RARE"}, {"item_id": "GONE"}, {"item_id": "YOUNG"}, {"item_id": "LEAVING", "phase_out_date": "2027-01-31"},
-                  {"item_id": "ENDED", "phase_out_date": "2025-01-31"}, {"item_id": "NEVER"}, {"item_id": "COMING", "launch_date": "2026-12-01"})
-    history = sales({
-        ("STEADY", "M"): 100 + rng.normal(0, 3, 36), ("RARE", "M"): np.tile([9.0, 0, 0], 12), ("GONE", "M"): np.r_[np.full(24, 5.0), np.zeros(12)],
-        ("YOUNG", "M"): np.full(4, 20.0), ("LEAVING", "M"): np.full(36, 30.0), ("ENDED", "M"): np.full(12, 3.0)})
+    frame = items(
+        {"item_id": "STEADY"},
+        {"item_id": "RARE"},
+        {"item_id": "GONE"},
+        {"item_id": "YOUNG"},
+        {"item_id": "LEAVING", "phase_out_date": "2027-01-31"},
+        {"item_id": "ENDED", "phase_out_date": "2025-01-31"},
+        {"item_id": "NEVER"},
+        {"item_id": "COMING", "launch_date": "2026-12-01"},
+    )
+    history = sales(
+        {
+            ("STEADY", "M"): 100 + rng.normal(0, 3, 36),
+            ("RARE", "M"): np.tile([9.0, 0, 0], 12),
+            ("GONE", "M"): np.r_[np.full(24, 5.0), np.zeros(12)],
+            ("YOUNG", "M"): np.full(4, 20.0),
+            ("LEAVING", "M"): np.full(36, 30.0),
+            ("ENDED", "M"): np.full(12, 3.0),
+        }
+    )
     made = product.classify_items(frame, history, NO_PRICE, SETTINGS, AS_OF, CALENDAR).set_index("item_id")
-    assert made["lifecycle"].to_dict() == {"STEADY": "mature", "RARE": "mature", "GONE": "ended", "YOUNG": "launch", "LEAVING": "phase_out",
-                                           "ENDED": "ended", "NEVER": "ended", "COMING": "launch"}
+    assert made["lifecycle"].to_dict() == {
+        "STEADY": "mature",
+        "RARE": "mature",
+        "GONE": "ended",
+        "YOUNG": "launch",
+        "LEAVING": "phase_out",
+        "ENDED": "ended",
+        "NEVER": "ended",
+        "COMING": "launch",
+    }
     assert made.loc["STEADY", ["abc", "xyz", "demand_pattern"]].tolist() == ["A", "X", "smooth"]
     assert made.loc["RARE", "demand_pattern"] == "intermittent"
     assert made.loc["RARE", "demand_interval"] == pytest.approx(34 / 12, abs=0.3)
@@ -102,7 +128,9 @@ def made_typical(curve: np.ndarray) -> float:
 
 def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_the_family() -> None:
     frame = items({"item_id": "OLD"}, {"item_id": "A"}, {"item_id": "B"}, {"item_id": "NEW"})
-    history = sales({("OLD", "M"): np.full(36, 5.0), ("A", "M"): np.full(10, 40.0), ("B", "M"): np.full(8, 60.0), ("NEW", "M"): np.full(2, 50.0)})
+    history = sales(
+        {("OLD", "M"): np.full(36, 5.0), ("A", "M"): np.full(10, 40.0), ("B", "M"): np.full(8, 60.0), ("NEW", "M"): np.full(2, 50.0)}
+    )
     made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
     assert set(made["item_id"]) == {"NEW"}
     assert made["like_item_id"].isna().all()
@@ -152,12 +180,16 @@ def test_bass_refuses_what_cannot_be_fitted() -> None:
 
 
 def demand(item: str, quantity: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({"item_id": item, "market_id": "M", "period": AHEAD[:len(quantity)], "demand_qty": quantity})
+    return pd.DataFrame({"item_id": item, "market_id": "M", "period": AHEAD[: len(quantity)], "demand_qty": quantity})
 
 
 def stock(**quantity: float) -> pd.DataFrame:
-    return tables.validate("stock_on_hand", pd.DataFrame([
-        {"item_id": name, "location_id": "L", "on_hand_qty": value, "as_of_date": AS_OF} for name, value in quantity.items()]))
+    return tables.validate(
+        "stock_on_hand",
+        pd.DataFrame(
+            [{"item_id": name, "location_id": "L", "on_hand_qty": value, "as_of_date": AS_OF} for name, value in quantity.items()]
+        ),
+    )
 
 
 def test_phase_out_says_when_stock_ends_and_what_to_buy_last() -> None:
@@ -181,8 +213,14 @@ def test_phase_out_names_what_is_left_over() -> None:
 
 def test_excess_names_ended_models_with_their_money() -> None:
     frame = items({"item_id": "A"}, {"item_id": "ENDED", "phase_out_date": "2026-05-30"}, {"item_id": "SHORT"})
-    classes = product.classify_items(frame, sales({("A", "M"): np.full(36, 10.0), ("ENDED", "M"): np.full(36, 1.0), ("SHORT", "M"): np.full(36, 9.0)}),
-                                     NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    classes = product.classify_items(
+        frame,
+        sales({("A", "M"): np.full(36, 10.0), ("ENDED", "M"): np.full(36, 1.0), ("SHORT", "M"): np.full(36, 9.0)}),
+        NO_PRICE,
+        SETTINGS,
+        AS_OF,
+        CALENDAR,
+    )
     plan = pd.concat([demand("A", [10.0] * 12), demand("SHORT", [9.0] * 12)])
     made = product.excess_stock(frame, stock(A=100.0, ENDED=50.0, SHORT=20.0), plan, classes, SETTINGS, CALENDAR)
     assert made["item_id"].tolist() == ["ENDED", "A"]
@@ -193,7 +231,9 @@ def test_excess_names_ended_models_with_their_money() -> None:
 
 def test_portfolio_names_the_tail() -> None:
     frame = items({"item_id": "BIG"}, {"item_id": "TINY"})
-    classes = product.classify_items(frame, sales({("BIG", "M"): np.full(36, 1000.0), ("TINY", "M"): np.full(36, 1.0)}), NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    classes = product.classify_items(
+        frame, sales({("BIG", "M"): np.full(36, 1000.0), ("TINY", "M"): np.full(36, 1.0)}), NO_PRICE, SETTINGS, AS_OF, CALENDAR
+    )
     made = product.portfolio(frame, classes, stock(TINY=10.0)).set_index("item_id")
     assert made["is_tail"].to_dict() == {"BIG": False, "TINY": True}
     assert made.loc["TINY", "stock_amt"] == 40

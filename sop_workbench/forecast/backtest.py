@@ -75,7 +75,7 @@ def run_backtest(demand: np.ndarray, ahead: int, count: int, forecast: Callable[
     forecasts = {name: np.stack([answer.get(name, empty) for answer in answers], axis=1) for name in names}
     actual = np.full((len(demand), len(origins), test), np.nan)
     for number, origin in enumerate(origins):
-        actual[:, number] = demand[:, origin:origin + test]
+        actual[:, number] = demand[:, origin : origin + test]
     return Backtest(forecasts, actual, origins)
 
 
@@ -103,8 +103,15 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits
     """
     if not backtest.origins:
         return suits / np.maximum(suits.sum(axis=1, keepdims=True), 1)
-    squared = np.stack([((backtest.forecasts[name] - backtest.actual) / scale[:, None, None]) ** 2 if name in backtest.forecasts
-                        else np.full_like(backtest.actual, np.nan) for name in names], axis=1)
+    squared = np.stack(
+        [
+            ((backtest.forecasts[name] - backtest.actual) / scale[:, None, None]) ** 2
+            if name in backtest.forecasts
+            else np.full_like(backtest.actual, np.nan)
+            for name in names
+        ],
+        axis=1,
+    )
     known = ~np.isnan(squared)
     count = known.sum(axis=(2, 3))
     total = np.where(known, squared, 0).sum(axis=(2, 3))

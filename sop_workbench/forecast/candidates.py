@@ -72,8 +72,16 @@ def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex
         logging.getLogger(name).disabled = True
     from prophet import Prophet
 
-    model = Prophet(seasonality_mode="multiplicative", yearly_seasonality=6 if len(demand) >= 24 else False, weekly_seasonality=False,
-                    daily_seasonality=False, seasonality_prior_scale=0.1, n_changepoints=12, changepoint_range=0.9, uncertainty_samples=0)
+    model = Prophet(
+        seasonality_mode="multiplicative",
+        yearly_seasonality=6 if len(demand) >= 24 else False,
+        weekly_seasonality=False,
+        daily_seasonality=False,
+        seasonality_prior_scale=0.1,
+        n_changepoints=12,
+        changepoint_range=0.9,
+        uncertainty_samples=0,
+    )
     try:
         model.fit(pd.DataFrame({"ds": dates, "y": demand}), algorithm="LBFGS")
         return np.maximum(model.predict(pd.DataFrame({"ds": ahead}))["yhat"].to_numpy(), 0)

@@ -49,15 +49,25 @@ class NodeForecast:
 
     def leaves(self, count: int) -> NodeForecast:
         """The part of the first `count` nodes."""
-        history = replace(self.backtest, forecasts={name: values[:count] for name, values in self.backtest.forecasts.items()},
-                          actual=self.backtest.actual[:count])
-        return NodeForecast(self.forecast[:count], self.low[:count], self.high[:count], self.names, self.weights[:count],
-                            self.kinds[:count], history)
+        history = replace(
+            self.backtest,
+            forecasts={name: values[:count] for name, values in self.backtest.forecasts.items()},
+            actual=self.backtest.actual[:count],
+        )
+        return NodeForecast(
+            self.forecast[:count], self.low[:count], self.high[:count], self.names, self.weights[:count], self.kinds[:count], history
+        )
 
 
-def statistical_forecast(history: pd.DataFrame, periods: pd.DatetimeIndex, settings: Settings, calendar: Calendar,
-                         event: pd.DataFrame | None = None, item: pd.DataFrame | None = None,
-                         market: pd.DataFrame | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def statistical_forecast(
+    history: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    settings: Settings,
+    calendar: Calendar,
+    event: pd.DataFrame | None = None,
+    item: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecast demand of every item and market that was ever sold, and say how wrong each model was.
 
     Season is pooled over family and channel, events are taken out of the past and put into the future;
@@ -111,8 +121,17 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
     dates = past.append(ahead)
 
     def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
-        return forecast_models(nodes.demand[:, :known], dates[:known], nodes.effects[:, :known + test], dates[known:known + test],
-                               nodes.groups, nodes.level <= ITEM, calendar.buckets_per_year, routes, always)
+        return forecast_models(
+            nodes.demand[:, :known],
+            dates[:known],
+            nodes.effects[:, : known + test],
+            dates[known : known + test],
+            nodes.groups,
+            nodes.level <= ITEM,
+            calendar.buckets_per_year,
+            routes,
+            always,
+        )
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)
@@ -136,7 +155,9 @@ def _mean_level(demand: np.ndarray) -> np.ndarray:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _with_ensemble(nodes: Nodes, backtest: Backtest, names: list[str], weights: np.ndarray, level: np.ndarray) -> tuple[Backtest, np.ndarray]:
+def _with_ensemble(
+    nodes: Nodes, backtest: Backtest, names: list[str], weights: np.ndarray, level: np.ndarray
+) -> tuple[Backtest, np.ndarray]:
     """The back-test with the reconciled mix, and the usual error of every node.
 
     At an origin where a series had ended by its data the mix says zero, as it does today.
@@ -151,7 +172,9 @@ def _with_ensemble(nodes: Nodes, backtest: Backtest, names: list[str], weights: 
     return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), scale
 
 
-def _range(forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, kinds: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+def _range(
+    forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, kinds: np.ndarray, coverage: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Bounds that hold the forecast between them; an ended series has none."""
     past = backtest.forecasts.get(ENSEMBLE, np.full((len(forecast), 1, 1), np.nan))
     low, high = interval(forecast, past, backtest.actual if backtest.origins else past, scale, coverage)
@@ -165,8 +188,9 @@ def _ended_by_date(result: NodeForecast, keys: pd.DataFrame, periods: pd.Datetim
         return result
     end = pd.to_datetime(keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
     ended = (end < periods[0]).to_numpy()[:, None]
-    return replace(result, forecast=np.where(ended, 0.0, result.forecast), low=np.where(ended, 0.0, result.low),
-                   high=np.where(ended, 0.0, result.high))
+    return replace(
+        result, forecast=np.where(ended, 0.0, result.forecast), low=np.where(ended, 0.0, result.low), high=np.where(ended, 0.0, result.high)
+    )
 
 
 def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast) -> pd.DataFrame:

@@ -15,8 +15,13 @@ EFFECT_SD = np.array([0.3, 0.5])
 _PLANNED = ("planned", "approved", "done")
 
 
-def event_effects(keys: pd.DataFrame, periods: pd.DatetimeIndex, event: pd.DataFrame | None, item: pd.DataFrame | None = None,
-                  market: pd.DataFrame | None = None) -> np.ndarray:
+def event_effects(
+    keys: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    event: pd.DataFrame | None,
+    item: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
+) -> np.ndarray:
     """Stated effect of events on every series and period, as a share of base demand.
 
     An event lifts its periods by `uplift_ratio`, and moves `pull_forward_ratio` of the demand of the two

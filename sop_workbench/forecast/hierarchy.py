@@ -122,4 +122,6 @@ def _refuse_contradiction(gap: np.ndarray, forecast: np.ndarray) -> None:
     size = max(1.0, float(np.abs(forecast).max(initial=0)))
     if gap.size and np.abs(gap).max() > 1e-6 * size:
         row = int(np.abs(gap).max(axis=tuple(range(1, gap.ndim))).argmax()) if gap.ndim > 1 else int(np.abs(gap).argmax())
-        raise SopError(f"locked values contradict each other: sum number {row} is off by {np.abs(gap).max():,.6g}; release one of its locks")
+        raise SopError(
+            f"locked values contradict each other: sum number {row} is off by {np.abs(gap).max():,.6g}; release one of its locks"
+        )

@@ -38,7 +38,9 @@ def error_scale(forecast: np.ndarray, actual: np.ndarray, level: np.ndarray, gro
     return (total + _SHARED_PERIODS * ratio * level) / (count + _SHARED_PERIODS)
 
 
-def interval(forecast: np.ndarray, past_forecast: np.ndarray, past_actual: np.ndarray, scale: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+def interval(
+    forecast: np.ndarray, past_forecast: np.ndarray, past_actual: np.ndarray, scale: np.ndarray, coverage: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound that held the share `coverage` of past actuals.
 
     Errors of all series are pooled in units of their scale (conformal prediction); the bound of each side

@@ -81,7 +81,7 @@ def _alone(demand: np.ndarray, periods: pd.DatetimeIndex, backtest: Backtest, ca
                 continue
             for name, model in models.items():
                 results[name][row, number] = model(series, shape[2], calendar.buckets_per_year)
-            results["prophet"][row, number] = candidates.prophet(series, periods[:origin][known], periods[origin:origin + shape[2]])
+            results["prophet"][row, number] = candidates.prophet(series, periods[:origin][known], periods[origin : origin + shape[2]])
     return results
 
 

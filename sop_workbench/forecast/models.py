@@ -49,7 +49,12 @@ TSB = Model("tsb", candidates.tsb, True)
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
     "standard": {REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES), INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()},
-    "full": {REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA, ETS), INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()},
+    "full": {
+        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA, ETS),
+        INTERMITTENT: (IMAPA, TSB, AVERAGE),
+        SHORT: (RECENT, AVERAGE),
+        ENDED: (),
+    },
 }
 
 
@@ -65,8 +70,17 @@ def route(demand: np.ndarray) -> np.ndarray:
     return np.select(kinds, [ENDED, SHORT, INTERMITTENT], REGULAR)
 
 
-def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
-                    shapes: np.ndarray, season_length: int, routes: dict[str, tuple[Model, ...]], always: tuple[Model, ...] = ()) -> dict[str, np.ndarray]:
+def forecast_models(
+    demand: np.ndarray,
+    dates: pd.DatetimeIndex,
+    effects: np.ndarray,
+    ahead: pd.DatetimeIndex,
+    groups: list[np.ndarray],
+    shapes: np.ndarray,
+    season_length: int,
+    routes: dict[str, tuple[Model, ...]],
+    always: tuple[Model, ...] = (),
+) -> dict[str, np.ndarray]:
     """Forecast of every model for every series on its route.
 
     Parameters
@@ -103,8 +117,14 @@ def forecast_models(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.nda
     return results
 
 
-def _run(results: dict[str, np.ndarray], model: Model, rows: np.ndarray, base: dict[bool, np.ndarray], future: dict[bool, np.ndarray],
-         season_length: int) -> None:
+def _run(
+    results: dict[str, np.ndarray],
+    model: Model,
+    rows: np.ndarray,
+    base: dict[bool, np.ndarray],
+    future: dict[bool, np.ndarray],
+    season_length: int,
+) -> None:
     factor = future[model.is_on_structure]
     made = results.setdefault(model.name, np.full(factor.shape, np.nan))
     season = 1 if model.is_on_structure else season_length
@@ -113,10 +133,17 @@ def _run(results: dict[str, np.ndarray], model: Model, rows: np.ndarray, base: d
         made[row] = model.forecast(series[~np.isnan(series)], factor.shape[1], season) * factor[row]
 
 
-def _factors(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, ahead: pd.DatetimeIndex, groups: list[np.ndarray],
-             shapes: np.ndarray, season_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _factors(
+    demand: np.ndarray,
+    dates: pd.DatetimeIndex,
+    effects: np.ndarray,
+    ahead: pd.DatetimeIndex,
+    groups: list[np.ndarray],
+    shapes: np.ndarray,
+    season_length: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Season and event factors of history and horizon, with and without season."""
-    past, coming = effects[:, :len(dates)], effects[:, len(dates):]
+    past, coming = effects[:, : len(dates)], effects[:, len(dates) :]
     mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
     shaping = np.where(shapes[:, None], demand, np.nan)
     for group in groups:
@@ -138,7 +165,7 @@ def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray
 
 
 def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:
-    """Do series of the group repeat themselves after a quarter, once the season of the group is out?
+    """Whether series of the group repeat themselves after a quarter, once the season of the group is out.
 
     Customers who order once a quarter give every item and market a cycle of its own; one series of half a year cannot show
     it, a group of them can: the correlation of log growth with that of a quarter before, over all series of the group.
@@ -150,7 +177,9 @@ def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.nd
     known = ~np.isnan(now) & ~np.isnan(before)
     now, before = np.where(known, now, 0.0), np.where(known, before, 0.0)
     count = int(group.max(initial=0)) + 1
-    together, one, other = (np.bincount(group, (a * b).sum(axis=1), minlength=count) for a, b in ((now, before), (now, now), (before, before)))
+    together, one, other = (
+        np.bincount(group, (a * b).sum(axis=1), minlength=count) for a, b in ((now, before), (now, now), (before, before))
+    )
     return (together > _QUARTER_CORRELATION * np.sqrt(one * other))[group]
 
 

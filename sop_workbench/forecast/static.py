@@ -32,8 +32,9 @@ class StaticForecast:
     forecast: np.ndarray
 
 
-def static_forecast(demand: np.ndarray, season_length: int, ahead: int, line_decimals: int | None = None,
-                    factor_decimals: int | None = None) -> StaticForecast:
+def static_forecast(
+    demand: np.ndarray, season_length: int, ahead: int, line_decimals: int | None = None, factor_decimals: int | None = None
+) -> StaticForecast:
     """Deseasonalise demand, fit a line, average the seasonal factors and forecast.
 
     F(t) = (L + T · t) · S(t), with t counted from 1 (Chopra & Meindl, Supply Chain Management, ch. 7).
@@ -94,7 +95,7 @@ def centred_average(demand: np.ndarray, season_length: int) -> np.ndarray:
     half = len(weights) // 2
     smooth = np.full(len(demand), np.nan)
     if len(demand) >= len(weights):
-        smooth[half:len(demand) - half] = np.convolve(demand, weights / season_length, "valid")
+        smooth[half : len(demand) - half] = np.convolve(demand, weights / season_length, "valid")
     return smooth
 
 

@@ -75,9 +75,17 @@ def yearly_terms(dates: pd.DatetimeIndex, order: int) -> np.ndarray:
     return terms
 
 
-def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
-                  season_mean: np.ndarray | None = None, season_sd: np.ndarray | float = SEASON_PRIOR,
-                  changepoint_sd: float = CHANGEPOINT_PRIOR, order: int = FOURIER_ORDER) -> Structure:
+def fit_structure(
+    demand: np.ndarray,
+    dates: pd.DatetimeIndex,
+    effects: np.ndarray,
+    effect_mean: np.ndarray,
+    effect_sd: np.ndarray,
+    season_mean: np.ndarray | None = None,
+    season_sd: np.ndarray | float = SEASON_PRIOR,
+    changepoint_sd: float = CHANGEPOINT_PRIOR,
+    order: int = FOURIER_ORDER,
+) -> Structure:
     """Fit trend, season and events of every series.
 
     Parameters
@@ -105,15 +113,23 @@ def fit_structure(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarr
     season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
     season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count, 2 * order))
     parts = [
-        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows],
-                   changepoint_sd, order)
+        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows], changepoint_sd, order)
         for rows in (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
     ]
     return Structure(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, effect_mean: np.ndarray, effect_sd: np.ndarray,
-               season_mean: np.ndarray, season_sd: np.ndarray, changepoint_sd: float, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fit_chunk(
+    demand: np.ndarray,
+    dates: pd.DatetimeIndex,
+    effects: np.ndarray,
+    effect_mean: np.ndarray,
+    effect_sd: np.ndarray,
+    season_mean: np.ndarray,
+    season_sd: np.ndarray,
+    changepoint_sd: float,
+    order: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seen = ~np.isnan(demand)
     scale = np.nanmax(np.where(seen, np.abs(demand), 0), axis=1, initial=0)
     scale[scale == 0] = 1.0
@@ -125,7 +141,7 @@ def _fit_chunk(demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray,
     sd = np.hstack([season_sd, np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
     theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6), changepoint_sd)
     trend = np.einsum("ntp,np->nt", _trend_basis(seen, dates), theta) * scale[:, None]
-    return trend, beta[:, :2 * order], beta[:, 2 * order:]
+    return trend, beta[:, : 2 * order], beta[:, 2 * order :]
 
 
 def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
@@ -147,8 +163,9 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
     return np.concatenate([time[:, :, None], np.ones_like(time)[:, :, None], hinge], axis=2)
 
 
-def _posterior_mode(y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray,
-                    sd: np.ndarray, changepoint_sd: float) -> tuple[np.ndarray, np.ndarray]:
+def _posterior_mode(
+    y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray, sd: np.ndarray, changepoint_sd: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Block coordinate descent on the negative log posterior; every array is series first."""
     count = seen.sum(axis=1)
     theta, beta, variance = _start(y, seen, basis), mean.copy(), np.full(len(y), 0.01)
@@ -209,10 +226,17 @@ def _noise_variance(count: np.ndarray, squares: np.ndarray) -> np.ndarray:
     return np.maximum((np.sqrt(count.astype(float) ** 2 + 4 * squares / prior) - count) * prior / 2, 1e-8)
 
 
-def _negative_log_posterior(count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray,
-                            changepoint_sd: float) -> np.ndarray:
-    return (count * np.log(variance) / 2 + squares / (2 * variance) + (theta[:, :2] ** 2).sum(axis=1) / (2 * _LEVEL_PRIOR**2)
-            + np.abs(theta[:, 2:]).sum(axis=1) / changepoint_sd + (standardised**2).sum(axis=1) / 2 + variance / (2 * _NOISE_PRIOR**2))
+def _negative_log_posterior(
+    count: np.ndarray, squares: np.ndarray, variance: np.ndarray, theta: np.ndarray, standardised: np.ndarray, changepoint_sd: float
+) -> np.ndarray:
+    return (
+        count * np.log(variance) / 2
+        + squares / (2 * variance)
+        + (theta[:, :2] ** 2).sum(axis=1) / (2 * _LEVEL_PRIOR**2)
+        + np.abs(theta[:, 2:]).sum(axis=1) / changepoint_sd
+        + (standardised**2).sum(axis=1) / 2
+        + variance / (2 * _NOISE_PRIOR**2)
+    )
 
 
 def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeIndex | None = None) -> np.ndarray:
@@ -239,7 +263,7 @@ def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeInd
 
 
 def repeats_yearly(demand: np.ndarray, season_length: int) -> np.ndarray:
-    """Does the growth from period to period repeat itself a year later? One answer per series.
+    """Whether the growth from period to period repeats itself a year later, one answer per series.
 
     The correlation of log growth with that of a year before must be above 2.33 / √n (99 % one-sided). A launch or a new
     channel lifts demand once; two years of data with one lift would otherwise pass for a season.

@@ -14,6 +14,7 @@ import yaml
 
 from sop_workbench import tables
 from sop_workbench.checks import run_checks
+from sop_workbench.scenario import apply_levers, load_scenarios
 from sop_workbench.settings import load_settings
 from sop_workbench.sources import load_documents, load_inputs
 
@@ -223,6 +224,17 @@ def test_the_newest_count_is_the_last_month_of_the_stock_history():
     np.testing.assert_array_equal(counted.reindex(last.index), last)
 
 
+def test_the_ledger_adds_up():
+    ledger = inputs()["ledger"].pivot(index="period", columns="account", values="amount_amt")
+    assert len(ledger) == 36
+    sales = inputs()["sales_history"].groupby("period")["net_sales_amt"].sum()
+    np.testing.assert_allclose(ledger["revenue"], sales.reindex(ledger.index), atol=1)
+    np.testing.assert_allclose(ledger["gross_margin"], ledger["revenue"] - ledger["cogs"], atol=2)
+    costs = ledger[["freight", "overtime", "marketing", "overhead"]].sum(axis=1)
+    np.testing.assert_allclose(ledger["operating_result"], ledger["gross_margin"] - costs, atol=3)
+    assert (ledger["cash"] > 0).all()
+
+
 # ---------------------------------------------------------------- what is planted
 @pytest.mark.parametrize("defect", PLANTED["defects"], ids=lambda defect: defect["name"].replace(" ", "_"))
 def test_the_checks_find_the_planted_defect(defect):
@@ -385,3 +397,17 @@ def test_the_pipeline_holds_one_deal_that_the_run_rate_already_has():
     opportunity = inputs()["opportunity"]
     assert opportunity["is_in_run_rate"].sum() == 1
     assert opportunity["close_period"].min() >= SETTINGS.calendar.cycle_period(NEWEST)
+
+
+def test_every_lever_of_every_scenario_changes_something():
+    scenarios = load_scenarios(DEMO / "scenarios")
+    assert len(scenarios) == 5
+    months = SETTINGS.calendar.horizon(NEWEST, SETTINGS.horizon)
+    sold_pairs = inputs()["price"][["item_id", "market_id"]].drop_duplicates()
+    demand = sold_pairs.merge(pd.DataFrame({"period": months}), how="cross").assign(
+        demand_qty=100.0, low_qty=80.0, high_qty=120.0, price_amt=50.0, revenue_amt=5000.0)
+    frames = {**inputs(), "consensus_demand": demand}
+    for scenario in scenarios:
+        for lever in scenario.levers:
+            changed = apply_levers(frames, (lever,), SETTINGS.calendar)
+            assert not changed[lever.table].equals(frames[lever.table]), f"{scenario.scenario_id}: {lever}"

@@ -19,6 +19,7 @@ SALES_REASON = {"North": "Chain listings confirmed", "West": "Dealer talks", "So
 MARKETING_BIAS = 1.05
 MARKETING_AUTHOR = "E. Sandberg"
 BUDGET_AMBITION = {2025: 1.00, 2026: 1.06, 2027: 1.14}
+OPENING_CASH, INVESTMENT_A_MONTH, DIVIDEND, TAX_RATIO = 2_400_000.0, 60_000.0, 400_000.0, 0.3
 LATE_SUPPLIER = "SUP-11"
 ARCHIVE_COLUMNS = ["lock_cycle_id", "stream", "item_id", "market_id", "period", "plan_qty"]
 
@@ -163,8 +164,10 @@ def ledger(sales: pd.DataFrame, stock_history: pd.DataFrame, standard_cost: pd.S
         "marketing": revenue * 0.031, "overhead": pd.Series(310_000.0, index=months), "inventory": value + parts,
         "receivables": revenue + 0.5 * revenue.shift(1), "payables": 0.72 * cogs}
     accounts["operating_result"] = accounts["gross_margin"] - sum(accounts[a] for a in ("freight", "overtime", "marketing", "overhead"))
-    accounts["cash"] = 900_000 + (accounts["operating_result"] * 0.7).reindex(months).cumsum() - (
-        accounts["inventory"] + accounts["receivables"] - accounts["payables"]).reindex(months) * 0.35 + 3_000_000
+    capital = (accounts["inventory"] + accounts["receivables"] - accounts["payables"]).reindex(months)
+    paid_out = INVESTMENT_A_MONTH + np.where(months.month == 6, DIVIDEND, 0.0)
+    earned = accounts["operating_result"].reindex(months) * (1 - TAX_RATIO)
+    accounts["cash"] = OPENING_CASH + (earned - paid_out).cumsum() - (capital - capital.iloc[0])
     rows = [pd.DataFrame({"account": name, "period": months, "amount_amt": values.reindex(months).round(0).to_numpy()})
             for name, values in accounts.items()]
     return pd.concat(rows)

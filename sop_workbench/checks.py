@@ -989,7 +989,8 @@ def _found(
         return []
     shown = tables.table(table).key if key is None else key
     keys = tables.key_text(rows, shown) if shown else ""
-    value = "" if column is None else ", ".join(_word(v) for v in rows[column].head(_VALUES_SHOWN))
+    words = [] if column is None else [_word(value) for value in rows[column].head(_VALUES_SHOWN)]
+    value = ", ".join(words) if any(words) else ""
     return [tables.finding("", severity, table, keys, len(rows) if count is None else count, value, remedy)]
 
 
@@ -1003,6 +1004,8 @@ def _told(severity: str, table: str, checked: pd.DataFrame | pd.Series, count: i
 def _word(value: object) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d}"
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{round(value, 4):.12g}"
     return "" if value is None or value is pd.NaT else str(value)
 
 

@@ -319,18 +319,20 @@ WAREHOUSE = {  # `|`-separated, and in its own, unmoved calendar: 153 + 4,017 da
 }
 
 
-@pytest.fixture
-def microsoft_files(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def microsoft_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("microsoft")
     for part, files, separator in (("oltp-install-script", MICROSOFT, "\t"), ("data-warehouse-install-script", WAREHOUSE, "|")):
-        (tmp_path / part).mkdir()
+        (folder / part).mkdir()
         for name, rows in files.items():
             text = "".join(separator.join(str(value) for value in row) + "\n" for row in rows)
-            (tmp_path / part / f"{name}.csv").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("SOP_ADVENTUREWORKS", str(tmp_path))
-    return tmp_path
+            (folder / part / f"{name}.csv").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SOP_ADVENTUREWORKS", str(folder))
+        yield folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def microsoft(microsoft_files):
     """The inputs of Microsoft's layout as of 26 June 2022, the last day of its period 2022-06 (shifted by five days)."""
     workspace = WORKSPACE / "microsoft"

@@ -44,7 +44,12 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "w"
     assert sop("new", folder, "--demo").returncode == 0
     settings = folder / "sop.yaml"
-    settings.write_text(settings.read_text().replace("effort: standard", "effort: quick"), encoding="utf-8")
+    smaller = {"effort: standard": "effort: quick", "origins: 3": "origins: 1", "horizon: 18": "horizon: 9"}
+    text = settings.read_text()
+    for asked, given in smaller.items():
+        assert asked in text
+        text = text.replace(asked, given)
+    settings.write_text(text, encoding="utf-8")
     result = sop("run", "--workspace", folder, "--to", "demand_review")
     assert result.returncode == 0, result.stderr
     return folder

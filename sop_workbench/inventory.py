@@ -404,7 +404,7 @@ def _replenishment(places: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.
     columns = [*_PLACE, "lead_time_days", "lead_time_deviation_days"]
     over_lanes = lanes_for(inputs["lane"], places.rename(columns={"location_id": "to_id"})).rename(columns={"to_id": "location_id"})
     sources = [inputs["production"], inputs["supplier_item"], over_lanes.assign(lead_time_deviation_days=0.0)]
-    ways = pd.concat([source[columns] for source in sources if len(source)])
+    ways = pd.concat([source[columns] for source in sources if len(source)] or [places.reindex(columns=columns).iloc[:0]])
     quickest = ways.sort_values(columns).drop_duplicates(_PLACE)
     found = places.merge(quickest, on=_PLACE, how="left", validate="1:1")
     return found.fillna({"lead_time_days": 0.0, "lead_time_deviation_days": 0.0})

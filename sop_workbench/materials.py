@@ -249,8 +249,10 @@ def _net(needed: np.ndarray, coming: np.ndarray, opening: np.ndarray) -> np.ndar
 
 def _started(lots: np.ndarray, lead: int) -> np.ndarray:
     """Lots a lead time earlier; what is too late already starts at once."""
-    lead = min(lead, lots.shape[1] - 1)
     started = np.zeros(lots.shape)
+    if not lots.size:
+        return started
+    lead = min(lead, lots.shape[1] - 1)
     started[:, :lots.shape[1] - lead] = lots[:, lead:]
     started[:, 0] += lots[:, :lead].sum(axis=1)
     return started

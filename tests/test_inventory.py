@@ -208,6 +208,12 @@ def test_without_any_back_test_no_safety_stock_is_claimed():
     assert found.loc[("F", "W"), "target_qty"] == 50
 
 
+def test_without_lanes_or_sources_there_is_no_place_to_aim_for():
+    nothing = {name: tables.table(name).empty() for name in tables.names("input")}
+    assert inventory.inventory_targets(demand_of(K1=100.0), materials.explode(nothing["bill_of_material"], demand_of(K1=100.0)),
+                                       errors(F=0.2), pd.DataFrame({"item_id": [], "abc": []}), nothing, SETTINGS, SETTINGS.calendar).empty
+
+
 def test_result_is_the_declared_table_for_every_period():
     demand = demand_of(K1=100.0).iloc[:2]
     requirement = materials.explode(small_inputs()["bill_of_material"], demand)

@@ -173,3 +173,10 @@ def test_items_are_netted_each_for_itself():
     plan = materials.net_requirements(gross, pd.DataFrame({"item_id": ["A"], "on_hand_qty": [15.0]}),
                                       pd.DataFrame({"item_id": ["B"], "period": periods[1:], "scheduled_qty": [3.0]}))
     assert plan.set_index(["item_id", "period"])["net_qty"].tolist() == [0, 5, 3, 0]
+
+
+def test_nothing_to_net_is_an_empty_plan():
+    nothing = pd.DataFrame({"item_id": [], "period": pd.to_datetime([]), "demand_qty": []})
+    plan = materials.net_requirements(nothing, pd.DataFrame({"item_id": [], "on_hand_qty": []}),
+                                      pd.DataFrame({"item_id": [], "period": [], "scheduled_qty": []}))
+    assert plan.empty

@@ -347,6 +347,16 @@ def test_no_demand_at_all_is_an_empty_plan(steel_mix):
     assert plan.cost_terms["revenue_amt"] == 0
 
 
+def test_empty_inputs_lose_all_demand_and_an_empty_company_plans_nothing(steel_mix):
+    lost = steel_mix._replace(inputs={}).plan()
+    assert lost.unmet_demand["lost_qty"].sum() == steel_mix.demand["demand_qty"].sum()
+    assert len(lost.notes) == 2
+    nothing = steel_mix._replace(inputs={}, demand=tables.table("consensus_demand").empty()).plan()
+    assert nothing.status == "optimal: there is nothing to plan"
+    assert nothing.profit_amt == 0
+    assert nothing.binding_limit.empty
+
+
 # ------------------------------------------------------------------ bad input: a typed error in planners' words
 def test_clashing_limits_are_named_and_only_those(red_tomato):
     clash = red_tomato.with_table("stock_limit", max_qty=100.0)

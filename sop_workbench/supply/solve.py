@@ -67,6 +67,11 @@ class Arrays:
     columns: dict[str, Block]
     rows: dict[str, Block]
 
+    @property
+    def columns_count(self) -> int:
+        """Number of variables."""
+        return len(self.cost)
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -142,6 +147,8 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
         When the solver stopped without a plan.
     """
     refuse_endless_numbers(arrays)
+    if not arrays.columns_count:
+        return Solution(np.array([]), np.zeros(len(arrays.row_lower)), arrays.offset, "optimal: there is nothing to plan")
     solver = open_solver(arrays, settings)
     if arrays.is_integer.any():
         columns, switches = linear_start(arrays, settings)

@@ -44,6 +44,7 @@ _HEADERS = {
     "successor_item_id": "Successor",
     "supplier_id": "Supplier",
 }
+_MONEY_UNITS = ("reporting currency", MONEY)
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -132,7 +133,7 @@ def in_unit(value: float, unit: str) -> str:
     """
     if unit in ("ratio", "%"):
         return percent(value)
-    if unit in ("reporting currency", "currency", "money", MONEY):
+    if unit in _MONEY_UNITS:
         return short(value, MONEY)
     return short(value, "" if pd.isna(value) else unit)
 
@@ -846,6 +847,7 @@ def profit_and_loss(financial_projection: pd.DataFrame, periods: int = 12) -> pd
     wide = sums[kept].T.set_axis(period_labels(sums.index.to_series()).tolist(), axis=1)
     wide = wide.assign(Total=wide.sum(axis=1)) / 1000
     wide.insert(0, "line", [words[c] for c in kept])
+    wide = wide if len(sums) else wide.iloc[:0]
     profit, revenue = (short(sums[c].sum(), MONEY) for c in ("profit_amt", "revenue_amt"))
     title = f"Profit of the next {len(sums)} periods: {profit} on revenue of {revenue}"
     view = _view(
@@ -963,10 +965,7 @@ def cash(cash_projection: pd.DataFrame) -> pd.DataFrame:
 def scenario_table(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     """Every measure of every scenario beside base, money first, with a verdict in words."""
     _needs(scenario_comparison, "scenario_comparison")
-    rows = scenario_comparison.sort_values(["sequence", "scenario"]).assign(
-        measure=scenario_comparison["measure"],
-        value_text=[in_unit(v, u) for v, u in zip(scenario_comparison["value"], scenario_comparison["unit"], strict=True)],
-    )
+    rows = scenario_comparison.sort_values(["sequence", "scenario"], ignore_index=True)
     rows["value_text"] = [in_unit(v, u) for v, u in zip(rows["value"], rows["unit"], strict=True)]
     rows["delta_text"] = [_delta_text(v, u) for v, u in zip(rows["delta"], rows["unit"], strict=True)]
     rows["verdict"] = [_verdict(m, d) for m, d in zip(rows["measure"], rows["delta"], strict=True)]
@@ -1005,7 +1004,7 @@ def _scenario_title(rows: pd.DataFrame) -> str:
 def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     """Change of every money measure against base, by scenario."""
     table = scenario_table(scenario_comparison)
-    rows = table[(table["scenario"] != "base") & table["value_text"].str.contains(MONEY)]
+    rows = table[(table["scenario"] != "base") & table["unit"].isin(_MONEY_UNITS)]
     rows = rows[rows.groupby("measure")["delta"].transform(lambda d: d.abs().max()) > _ROUNDING]
     return _view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
 

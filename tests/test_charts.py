@@ -1,0 +1,133 @@
+"""Charts: every view can be drawn, in one look, offline; tables are clean HTML."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import altair as alt
+import pandas as pd
+import pytest
+from frames import SETTINGS, all_frames
+from shown import NOTEBOOKS, display_cells
+
+from sop_workbench import charts, views
+
+_GENERAL = {"use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    charts.use(SETTINGS)
+    return all_frames()
+
+
+def _public(module) -> set[str]:
+    own = inspect.getmembers(module, inspect.isfunction)
+    return {name for name, f in own if f.__module__ == module.__name__ and not name.startswith("_")}
+
+
+def _drawn() -> list[str]:
+    return sorted((_public(charts) - _GENERAL) | {"launch_fan", "budget_bridge"})
+
+
+def _view_of(name: str, frames: dict) -> pd.DataFrame:
+    view = getattr(views, name)
+    named = {**frames, "forecast": frames["consensus_demand"]}
+    if name == "bridge":
+        return views.budget_bridge(frames["budget_gap"])
+    return view(**{p: named[p] for p in inspect.signature(view).parameters if p in named})
+
+
+def test_every_chart_draws_the_view_of_its_name() -> None:
+    assert set(_drawn()) <= _public(views)
+
+
+@pytest.mark.parametrize("name", _drawn())
+def test_every_chart_is_titled_drawable_and_takes_the_colour_of_the_page(name: str, frames) -> None:
+    view = _view_of(name, frames)
+    chart = getattr(charts, name)(view)
+    if isinstance(chart, charts.Html):
+        assert "<table" in chart
+        return
+    spec = chart.to_dict()
+    title = charts.title_text(spec)
+    assert title == view.attrs["title"].replace(views.MONEY, "EUR")
+    drawing = charts.svg(spec)
+    assert drawing.startswith("<svg")
+    assert "NaN" not in drawing
+    assert "undefined" not in drawing
+    assert views.MONEY not in drawing
+    assert 'fill="currentColor"' in drawing
+
+
+@pytest.mark.parametrize("name", _drawn())
+def test_an_empty_view_says_why_instead_of_drawing(name: str) -> None:
+    nothing = pd.DataFrame({"period": pd.to_datetime([])})
+    nothing.attrs = {"title": "", "note": "", "empty": "Nothing < today."}
+    shown = getattr(charts, name)(nothing)
+    assert isinstance(shown, charts.Html)
+    assert "Nothing &lt; today." in shown
+
+
+def test_charts_are_stored_so_that_jupyterlab_draws_them_offline(frames) -> None:
+    data, metadata = charts.purchases(views.purchases(frames["purchase_plan"]))._repr_mimebundle_()
+    assert data["application/vnd.vegalite.v5+json"]["$schema"].endswith("/v5.json")
+    assert metadata[charts.VEGA_LITE_MIME]["embed_options"] == {"renderer": "svg", "actions": False}
+    assert len(data["image/png"]) > 1000
+    assert "http" not in re.sub(r'"\$schema": "[^"]*"', "", alt.Chart.from_dict(data[charts.VEGA_LITE_MIME]).to_json()).replace("https://vega.github.io", "")
+
+
+@pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#0b5394", "#ffee00", "#7f0000"])
+def test_brand_colour_is_seen_on_white_and_on_black(colour: str) -> None:
+    made = charts.readable(colour)
+    light = charts.luminance(*(int(made[i : i + 2], 16) / 255 for i in (1, 3, 5)))
+    assert 1.05 / (light + 0.05) > 4
+    assert (light + 0.05) / 0.05 > 4
+
+
+def test_table_has_units_separators_right_numbers_and_counts_the_rest() -> None:
+    view = pd.DataFrame({"family": ["A & B"] * 5, "revenue_amt": [1_234_567.8, None, -0.2, 1.0, 2.0], "wape_ratio": [0.1234] * 5,
+                         "is_late": [True] * 5, "first_period": pd.to_datetime(["2026-10-01"] * 5)})
+    view.attrs = {"title": f"Worth 5 {views.MONEY}", "note": "How to read", "empty": ""}
+    shown = charts.table(view, limit=3)
+    assert shown.count("<tr>") == 4
+    assert "… 2 more" in shown
+    assert "A &amp; B" in shown
+    assert "1,234,568" in shown
+    assert ">-0<" not in shown
+    assert "12.3" in shown
+    assert ">yes<" in shown
+    assert "Oct 26" in shown
+    assert re.search(r"Revenue<br><small[^>]*>EUR</small>", shown)
+    assert re.search(r"text-align:right[^>]*>1,234,568", shown)
+    assert "Worth 5 EUR" in shown
+    assert "nan" not in shown.lower().replace("finance", "")
+
+
+def test_status_is_told_by_icon_word_and_colour(frames) -> None:
+    shown = charts.cards(views.kpi_cards(frames["kpi"], pd.Timestamp("2026-10-01")))
+    assert re.search(r"background-color:#b3261e[^>]*>■ act<", shown)
+    assert re.search(r"background-color:#1b7f4b[^>]*>● on target<", shown)
+    assert "Σ|A−F| / ΣA" in shown
+
+
+def test_headline_is_the_decision_in_words(frames) -> None:
+    shown = charts.headline(views.decision_line(frames["open_decision"]))
+    assert "Add a second shift in final assembly" in shown
+    assert "320k EUR" in shown
+
+
+def test_script_in_data_is_shown_as_text() -> None:
+    view = pd.DataFrame({"finding": ["<script>alert(1)</script>"]})
+    view.attrs = {"title": "<b>", "note": "", "empty": ""}
+    assert "<script>" not in charts.table(view)
+    assert "&lt;b&gt;" in charts.table(view)
+
+
+def test_notebooks_show_every_chart() -> None:
+    import nbformat
+
+    used = {name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb") for cell in display_cells(nbformat.read(path, as_version=4))
+            for name in re.findall(r"charts\.(\w+)\(", cell.source)}
+    assert used >= set(_drawn()) - {"bridge"}

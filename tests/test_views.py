@@ -1,0 +1,204 @@
+"""Views: words, totals and invariants of what people see."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from frames import PERIODS, all_frames
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sop_workbench import tables, views
+from sop_workbench.errors import DataError
+from sop_workbench.periods import Calendar
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    return all_frames()
+
+
+# ------------------------------------------------------------------ words
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (-0.0, "0"), (999, "999"), (999.6, "1k"), (12_345, "12.3k"), (999_960, "1M"), (1e9, "1bn"), (-1_500_000, "-1.5M"), (np.nan, "–")],
+)
+def test_short_numbers(value: float, text: str) -> None:
+    assert views.short(value) == text
+
+
+@given(st.floats(-1e12, 1e12))
+def test_short_is_within_half_a_per_cent(value: float) -> None:
+    text = views.short(value)
+    scale = {"bn": 1e9, "M": 1e6, "k": 1e3}
+    unit = next((u for u in scale if text.endswith(u)), "")
+    read = float(text.removesuffix(unit).replace(",", "")) * scale.get(unit, 1)
+    assert abs(read - value) <= max(0.0051, 0.0051 * abs(value))
+
+
+def test_values_are_written_by_their_unit() -> None:
+    assert views.in_unit(np.nan, "days") == "–"
+    assert views.in_unit(0.5, "ratio") == "50.0 %"
+    assert views.in_unit(2_000_000, "reporting currency") == f"2M {views.MONEY}"
+
+
+def test_weeks_and_months_are_named() -> None:
+    weeks = pd.Series(pd.to_datetime(["2026-10-05", "2026-12-28"]))
+    assert views.period_labels(weeks).tolist() == ["W41 26", "W53 26"]
+    assert views.period_labels(pd.Series(PERIODS[:2])).tolist() == ["Oct 26", "Nov 26"]
+
+
+# ------------------------------------------------------------------ every view
+def _calls(frames: dict[str, pd.DataFrame]) -> dict[str, object]:
+    """Arguments of views that are not named like a table."""
+    other = {"inputs": frames, "as_of": pd.Timestamp("2026-09-30"), "calendar": Calendar("month"), "plan_from": PERIODS[0]}
+    return {**frames, **other, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": frames["bridge"]}
+
+
+def _all_views() -> list:
+    own = inspect.getmembers(views, inspect.isfunction)
+    return [f for name, f in own if f.__module__ == views.__name__ and not name.startswith("_") and f.__annotations__["return"] == "pd.DataFrame"]
+
+
+def _needed(view, frames: dict) -> dict:
+    known = _calls(frames)
+    parameters = inspect.signature(view).parameters.values()
+    return {p.name: known[p.name] for p in parameters if p.name in known} | ({"level": "total"} if view is views.kpi_list else {})
+
+
+@pytest.mark.parametrize("view", _all_views(), ids=lambda view: view.__name__)
+def test_every_view_leaves_its_tables_alone_and_says_what_is_seen(view, frames) -> None:
+    given_frames = {name: value.copy() if isinstance(value, pd.DataFrame) else value for name, value in _needed(view, frames).items()}
+    shown = view(**given_frames)
+    for name, value in _needed(view, frames).items():
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(given_frames[name], value)
+    assert shown.index.equals(pd.RangeIndex(len(shown)))
+    assert set(shown.attrs) >= {"title", "note", "empty"}
+    assert shown.attrs["empty"]
+
+
+@pytest.mark.parametrize("view", _all_views(), ids=lambda view: view.__name__)
+def test_every_view_of_empty_tables_is_empty_and_says_why(view) -> None:
+    nothing = {name: tables.table(name).empty() for name in tables.all_tables()}
+    needed = {**_needed(view, nothing), **({"inputs": {}} if view is views.feed_status else {})}
+    shown = view(**needed)
+    assert shown.empty
+    assert shown.attrs["title"] == ""
+    assert len(shown.attrs["empty"]) > 10
+
+
+def test_a_table_without_its_columns_is_refused_by_name(frames) -> None:
+    with pytest.raises(DataError, match=r"unmet_demand: missing_column.*lost_qty.*Remedy"):
+        views.demand_vs_plan(frames["unmet_demand"].drop(columns="lost_qty"))
+
+
+# ------------------------------------------------------------------ figures
+def test_bridge_bars_sum_to_the_totals_even_when_small_ones_are_merged(frames) -> None:
+    for top in (1, 2, 9):
+        bars = views.budget_bridge(frames["budget_gap"], top)
+        totals, steps = bars[bars["kind"] == "total"], bars[bars["kind"] == "step"]
+        assert totals["bar"].tolist() == ["Budget", "Demand", "Plan"]
+        assert totals["amount_amt"].iloc[0] + steps["amount_amt"].sum() == pytest.approx(totals["amount_amt"].iloc[-1])
+        assert (steps["to_amt"] - steps["from_amt"]).to_numpy() == pytest.approx(steps["amount_amt"].to_numpy())
+        assert bars["to_amt"].iloc[-2] == pytest.approx(totals["amount_amt"].iloc[-1])
+        assert len(bars) <= 3 + 2 * (top + 1)
+
+
+def test_one_gap_on_the_executive_page(frames) -> None:
+    numbers = views.family_numbers(frames["financial_projection"], frames["budget_gap"]).set_index("family")
+    bars = views.budget_bridge(frames["budget_gap"]).set_index("bar")["amount_amt"]
+    heat = views.gap_heat_map(frames["budget_gap"])["gap_amt"].sum()
+    assert numbers.loc["Total", "gap_amt"] == pytest.approx(bars["Plan"] - bars["Budget"])
+    assert numbers.loc["Total", "gap_amt"] == pytest.approx(heat)
+    families = numbers.drop(index="Total")
+    assert families["revenue_amt"].sum() == pytest.approx(numbers.loc["Total", "revenue_amt"])
+    assert numbers.loc["Total", "margin_ratio"] == pytest.approx(families["gross_margin_amt"].sum() / families["revenue_amt"].sum())
+
+
+def test_profit_and_loss_lines_add_up(frames) -> None:
+    lines = views.profit_and_loss(frames["financial_projection"]).set_index("line")
+    costs = lines[lines.index.str.startswith("−")]
+    assert (lines.loc["Revenue"] - costs.sum()).to_numpy() == pytest.approx(lines.loc["Profit of the plan"].to_numpy())
+    assert lines.drop(columns="Total").sum(axis=1).to_numpy() == pytest.approx(lines["Total"].to_numpy())
+    assert "− Hiring and layoff" not in costs.index, "a line without money is left out"
+
+
+def test_served_lost_and_late_are_the_demand(frames) -> None:
+    rows = views.demand_vs_plan(frames["unmet_demand"])
+    assert (rows["served_qty"] + rows["lost_qty"]).to_numpy() == pytest.approx(rows["demand_qty"].to_numpy())
+    assert "% of demand" in rows.attrs["title"]
+
+
+def test_fan_adds_up_over_families_and_its_range_follows_the_stated_rule(frames) -> None:
+    arguments = frames["sales_history"], frames["consensus_demand"], frames["item"]
+    total, families = views.forecast_fan(*arguments), views.forecast_fan(*arguments, level="family")
+    assert families.groupby("period")["demand_qty"].sum().to_numpy() == pytest.approx(total.set_index("period")["demand_qty"].to_numpy())
+    first = frames["consensus_demand"].query("period == @PERIODS[0]").assign(half=lambda d: d["high_qty"] - d["demand_qty"])
+    half = np.sqrt((first.groupby("item_id")["half"].sum() ** 2).sum())
+    ahead = total[total["period"] == PERIODS[0]].iloc[0]
+    assert ahead["high_qty"] - ahead["demand_qty"] == pytest.approx(half)
+    others = views.forecast_fan(*arguments, level="family", top=1)
+    assert set(others["member"]) == {others["member"].iloc[0], views.OTHER}
+    assert others["demand_qty"].sum() == pytest.approx(total["demand_qty"].sum())
+
+
+def test_only_streams_that_cover_much_are_judged(frames) -> None:
+    assert "Sales stands furthest from consensus: +12.0 %" in views.streams(frames["demand_stream"], frames["consensus_demand"]).attrs["title"]
+    few = frames["demand_stream"].query("stream == 'sales'").head(3).assign(stream="customer", demand_qty=9e6)
+    more = pd.concat([frames["demand_stream"], few])
+    assert "Customer" not in views.streams(more, frames["consensus_demand"]).attrs["title"]
+
+
+def test_worst_findings_come_first_and_are_counted(frames) -> None:
+    assert views.issue_list(frames["issue"])["severity"].tolist() == ["blocks", "warns", "info"]
+    score = views.issue_scorecard(frames["issue"])
+    assert score["row_count"].sum() == frames["issue"]["count"].sum()
+    assert score.attrs["title"] == "3 findings in 2 tables: 1 block, 1 warn, 1 inform"
+
+
+def test_late_feed_is_named(frames) -> None:
+    late = frames["sales_history"].query("period < '2026-08-01'")
+    feeds = views.feed_status({"sales_history": late}, pd.Timestamp("2026-09-30"), Calendar("month"))
+    assert feeds["state"].tolist() == ["late by 2 months"]
+    assert feeds.attrs["title"] == "1 feed is late"
+
+
+def test_a_missing_period_of_history_still_shows_its_correction(frames) -> None:
+    hole = frames["history_correction"].iloc[0]
+    history = frames["sales_history"].query("not (item_id == @hole.item_id and period == @hole.period)")
+    correction = frames["history_correction"].head(1).assign(raw_qty=0.0, kind="missing")
+    shown = views.history_corrections(history, correction, frames["item"])
+    row = shown[shown["kind"] == "missing"].iloc[0]
+    assert (row["ordered_qty"], row["corrected_qty"]) == (0.0, hole["suggested_qty"])
+
+
+def test_verdict_knows_which_way_is_good() -> None:
+    compared = pd.DataFrame(
+        [{"scenario": s, "measure": m, "sequence": i, "unit": u, "value": v, "delta": d, "levers": "", "is_feasible": True}
+         for s, d in (("base", 0.0), ("more", 5.0), ("less", -5.0)) for i, (m, u, v) in enumerate((("profit", "reporting currency", 9.0), ("lost revenue", "reporting currency", 9.0)))])
+    verdicts = views.scenario_table(compared).set_index(["scenario", "measure"])["verdict"]
+    assert verdicts.to_dict() == {("base", "profit"): "same", ("base", "lost revenue"): "same", ("more", "profit"): "better",
+                                  ("more", "lost revenue"): "worse", ("less", "profit"): "worse", ("less", "lost revenue"): "better"}
+
+
+def test_cards_show_the_newest_value_and_say_actual_or_plan(frames) -> None:
+    past = frames["kpi"].query("kpi == 'fill_rate'").assign(period=PERIODS[0] - pd.DateOffset(months=1), value=0.5)
+    cards = views.kpi_cards(pd.concat([past, frames["kpi"]]), PERIODS[0]).set_index("kpi")
+    assert cards.loc["fill_rate", "value_text"] == "93.0 %"
+    assert cards.loc["fill_rate", "about"] == "plan from Oct 26"
+    assert cards.loc["wape", "about"] == "actual Sep 26"
+    assert cards.loc["wape", "status_text"] == "■ act"
+    assert len(views.kpi_scorecard(pd.concat([past, frames["kpi"]]), PERIODS[0])) == 6
+
+
+def test_waterfall_cells_are_the_archived_plans(frames) -> None:
+    rows = views.waterfall(frames["plan_waterfall"])
+    archived = frames["plan_waterfall"].query("stream == 'consensus'")
+    both = rows.merge(archived, on=["plan_cycle_id", "period"], suffixes=("", "_archived"), validate="one_to_one")
+    assert len(both) == len(rows) == len(archived)
+    assert (both["plan_qty"] == both["plan_qty_archived"]).all()
+    assert rows["plan_cycle_id"].iloc[-1] == views.ACTUAL

@@ -14,7 +14,7 @@ from sop_workbench.errors import DataError, SopError
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, PULL_FORWARD_PERIODS, event_effects
 from sop_workbench.forecast.hierarchy import spread
 from sop_workbench.forecast.models import INTERMITTENT_INTERVAL, SHORT_PERIODS
-from sop_workbench.forecast.panel import KEYS, demand_panel
+from sop_workbench.forecast.panel import KEYS, Panel, demand_panel, pooled
 from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
@@ -30,6 +30,7 @@ _OUTLIER_DEVIATIONS = 5.0
 _OUTLIER_RATIO = 0.5
 _PASSES = 3
 _PARTIAL_RATIO = 0.6
+_NOWHERE_RATIO, _NOWHERE_LEAST = 0.1, 20.0
 
 
 def history_corrections(
@@ -43,7 +44,8 @@ def history_corrections(
 ) -> pd.DataFrame:
     """Propose corrections of history, each with its evidence and a suggested quantity; nothing is changed.
 
-    Stock-outs: flagged periods that sold less than expected. Missing: rows without a quantity, and periods without any
+    Stock-outs: flagged periods that sold less than expected, and periods in which an item that else sells every period
+    sold less than a tenth of what was expected in all its markets together. Missing: rows without a quantity, and periods without any
     row in a series that else sells every period. Partial: the newest period, when the as-of date cuts it or the whole
     company sold less than 60 % of what was expected. Negative: returns booked as demand. Outliers: further than five
     usual deviations (median absolute deviation) and by half from trend, season and known events. What is expected is the
@@ -76,14 +78,19 @@ def history_corrections(
     started = np.maximum.accumulate(np.nan_to_num(panel.demand) > 0, axis=1)
     suspicious = {
         "negative": raw < 0,
-        "missing": started & ((booked & np.isnan(raw)) | (~booked & steady[:, None])),
         "stockout": flagged & started,
+        "missing": started & ((booked & np.isnan(raw)) | (~booked & steady[:, None] & _sells_later(panel.demand))),
     }
     doubtful = np.logical_or.reduce(list(suspicious.values()))
     expected, deviation = _expected(panel.demand, doubtful, panel.periods, effects, steady, calendar)
+    # One small order may well fail to come; no row is suspicious only where much was expected.
+    suspicious["missing"] &= booked | (expected > _OUTLIER_DEVIATIONS * deviation)
+    # A row without a quantity sold nothing that is known.
     suspicious["stockout"] &= np.nan_to_num(raw) < expected
+    suspicious["stockout"] |= started & _sells_later(panel.demand) & _sold_nowhere(panel, expected, steady)
     suspicious["partial"] = _partial(panel.demand, expected, started, as_of, last, calendar)
-    quiet = (np.abs(effects).sum(axis=2) == 0) & ~doubtful & ~suspicious["partial"] & steady[:, None] & ~np.isnan(panel.demand)
+    doubtful |= suspicious["stockout"] | suspicious["partial"]
+    quiet = (np.abs(effects).sum(axis=2) == 0) & ~doubtful & steady[:, None] & ~np.isnan(panel.demand)
     away = np.abs(panel.demand - expected)
     suspicious["outlier"] = quiet & (away > _OUTLIER_DEVIATIONS * deviation) & (away > _OUTLIER_RATIO * expected)
     return _proposals(panel.keys, panel.periods, np.where(booked, raw, 0.0), expected, deviation, suspicious)
@@ -133,6 +140,20 @@ def _is_steady(demand: np.ndarray) -> np.ndarray:
     return (length >= SHORT_PERIODS) & (length <= INTERMITTENT_INTERVAL * sold)
 
 
+def _sells_later(demand: np.ndarray) -> np.ndarray:
+    """Periods before the last sale: what lies behind it may have ended."""
+    sold = np.nan_to_num(demand) > 0
+    return np.maximum.accumulate(sold[:, ::-1], axis=1)[:, ::-1]
+
+
+def _sold_nowhere(panel: Panel, expected: np.ndarray, steady: np.ndarray) -> np.ndarray:
+    """Cells of steady series whose item sold almost nothing in all its markets together."""
+    number = pd.factorize(panel.keys["item_id"])[0]
+    known = steady[:, None] & ~np.isnan(panel.demand)
+    hoped, sold = (pooled(np.where(known, values, 0.0), number) for values in (expected, panel.demand))
+    return ((sold < _NOWHERE_RATIO * hoped) & (hoped > _NOWHERE_LEAST))[number] & known
+
+
 def _expected(
     demand: np.ndarray, doubtful: np.ndarray, periods: pd.DatetimeIndex, effects: np.ndarray, steady: np.ndarray, calendar: Calendar
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +199,7 @@ def _proposals(
 ) -> pd.DataFrame:
     """One row per doubtful cell; the first kind that applies names it."""
     parts, taken = [], np.zeros(raw.shape, dtype=bool)
-    for kind in ("negative", "missing", "stockout", "partial", "outlier"):
+    for kind in ("negative", "stockout", "missing", "partial", "outlier"):
         rows, columns = np.nonzero(suspicious[kind] & ~taken)
         taken |= suspicious[kind]
         part = keys.iloc[rows][KEYS].reset_index(drop=True)
@@ -195,7 +216,7 @@ def _evidence(kind: str, part: pd.DataFrame, deviation: np.ndarray) -> list[str]
     words = {
         "negative": "{raw:,.0f} booked: returns are not demand",
         "missing": "no quantity booked; trend and season give {expected:,.0f}",
-        "stockout": "out of stock in the period: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
+        "stockout": "out of stock or hardly sold in any market: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
         "partial": "the newest period is not complete: {raw:,.0f} so far, trend and season give {expected:,.0f}",
         "outlier": "{raw:,.0f} ordered, trend and season give {expected:,.0f}: {times:.0f} times the usual deviation, no event on file",
     }

@@ -267,8 +267,11 @@ class _Launches:
         """Sales by age of the like item, else the mean launch of the family, else of all items."""
         like = row["like_item_id"]
         if isinstance(like, str) and len(self.demand.get(like, ())):
-            words = f"launch curve of {like}" if self.is_seen[like] else f"sales of {like} (its launch lies before the history)"
-            return _extended(self.demand[like], ahead + YOUNG_PERIODS), words, like
+            if self.is_seen[like]:
+                return _extended(self.demand[like], ahead + YOUNG_PERIODS), f"launch curve of {like}", like
+            level = self.demand[like][-self.calendar.buckets_per_year :].mean()
+            ramp, launches = self._ramp(ahead + YOUNG_PERIODS)
+            return level * ramp, f"level of {like} (its launch lies before the history) on the mean ramp of {launches} launches", like
         family = self.item["family"]
         for words, members in (
             ("mean launch curve of the family", family.index[family == row["family"]]),
@@ -282,6 +285,20 @@ class _Launches:
             if curves:
                 return np.mean(curves, axis=0), f"{words} ({len(curves)} launches)", None
         return None, "", None
+
+    def _ramp(self, length: int) -> tuple[np.ndarray, int]:
+        """Mean course of the launches seen, each as a share of its own level after a year; 1 where none was seen."""
+        grown = [
+            _extended(curve, length) / curve[-YOUNG_PERIODS:].mean()
+            for name, curve in self.demand.items()
+            if self.is_seen[name] and len(curve) >= 2 * YOUNG_PERIODS and curve[-YOUNG_PERIODS:].sum() > 0
+        ]
+        if not grown:
+            return np.ones(length), 0
+        course = np.mean(
+            [np.r_[curve[: 2 * YOUNG_PERIODS], np.ones(max(length - 2 * YOUNG_PERIODS, 0))][:length] for curve in grown], axis=0
+        )
+        return course, len(grown)
 
     def _shares(self, name: str, like: str | None, row: dict) -> pd.DataFrame:
         """market_id, share: own sales and those of the item copied (else the family) count alike."""

@@ -74,13 +74,13 @@ class Step:
 
 
 STEPS = (
-    Step("00_data_gathering", sources=True),
+    Step("00_data_gathering", sources=True, records=("history_decision",)),
     Step("01_product_review"),
-    Step("02_demand_review", records=("demand_adjustment", "history_decision")),
+    Step("02_demand_review", records=("demand_adjustment",)),
     Step("03_supply_review"),
     Step("04_financial_review"),
-    Step("05_pre_sop", scenarios=True, records=("lever", "assumption", "risk")),
-    Step("06_executive_sop", records=("decision", "action")),
+    Step("05_pre_sop", scenarios=True),
+    Step("06_executive_sop", records=("decision", "risk")),
     Step("07_execution_monitoring"),
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +22,7 @@ import psutil
 import pytest
 
 from sop_workbench import chain as chain_module
+from sop_workbench import reviews
 from sop_workbench.chain import Chain, Step, approve_step, as_last_run, check_parameters, lock_cycle, run_chain, step_states
 from sop_workbench.errors import CycleLockedError, SettingsError, StepFailedError, StoreConflictError
 from sop_workbench.store import open_workspace
@@ -174,6 +177,15 @@ def test_nothing_is_run_twice(copy: Chain, capsys: pytest.CaptureFixture) -> Non
     run_chain(copy, outputs={"report.html": lambda cycle: pytest.fail("the report is written already")})
     assert run_times(copy) == before
     assert capsys.readouterr().out.count("unchanged") == 3
+
+
+def test_a_step_knows_what_its_review_reads_beside_tables() -> None:
+    tree = ast.parse(Path(reviews.__file__).read_text(encoding="utf-8"))
+    found = [ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.endswith("_review")]
+    assert len(found) == len(chain_module.STEPS)
+    for step, text in zip(chain_module.STEPS, found, strict=True):
+        assert set(re.findall(r"cycle\.records\('(\w+)'\)", text)) == set(step.records), step.name
+        assert ("scenario.load_scenarios" in text, "gather(" in text) == (step.scenarios, step.sources), step.name
 
 
 # ------------------------------------------------------------------ what makes a step stale

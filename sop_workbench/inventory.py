@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri  # scipy.stats has the same under kinder names, for a second of start-up
 
 from sop_workbench import tables
 from sop_workbench.periods import Calendar
@@ -57,7 +57,7 @@ def newsvendor(holding_cost: float, shortage_cost: float, mean: float, deviation
     56.60395593
     """
     _need_positive(holding_cost=holding_cost, shortage_cost=shortage_cost)
-    return float(mean + deviation * norm.ppf(shortage_cost / (shortage_cost + holding_cost)))
+    return float(mean + deviation * ndtri(shortage_cost / (shortage_cost + holding_cost)))
 
 
 def wagner_whitin(demand: np.ndarray, order_cost: float, holding_cost: float) -> np.ndarray:
@@ -126,7 +126,8 @@ def normal_loss(factor: float | np.ndarray) -> float | np.ndarray:
     >>> round(float(normal_loss(0.0)), 6), round(float(normal_loss(1.0)), 6)
     (0.398942, 0.083315)
     """
-    return norm.pdf(factor) - factor * norm.sf(factor)
+    density = np.exp(-np.square(factor) / 2) / np.sqrt(2 * np.pi)
+    return density - factor * ndtr(-np.asarray(factor))
 
 
 def fill_rate(safety_stock_qty: float, deviation_qty: float, lot_qty: float) -> float:
@@ -177,7 +178,7 @@ def safety_stock(service_level: float | np.ndarray, error_qty: float | np.ndarra
     22491.0
     """
     variance = periods_covered * np.square(error_qty) + np.square(demand_qty) * np.square(lead_time_deviation)
-    return norm.ppf(service_level) * np.sqrt(variance)
+    return ndtri(service_level) * np.sqrt(variance)
 
 
 # ------------------------------------------------------------------ projection

@@ -50,11 +50,10 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-import openpyxl
 import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
@@ -64,6 +63,9 @@ from pydantic import Field, ValidationError
 from sop_workbench import tables
 from sop_workbench.errors import SettingsError
 from sop_workbench.settings import Section, Settings, expand_variables
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
 
 FORMATS_FILE = "columns.yaml"
 
@@ -517,7 +519,9 @@ def _view_names(path: Path) -> list[tuple[str, str | None]]:
     return [(path.stem if sheet.casefold() == path.stem.casefold() else f"{path.stem}_{sheet}", sheet) for sheet in sheets]
 
 
-def _workbook(path: Path) -> openpyxl.Workbook:
+def _workbook(path: Path) -> Workbook:
+    import openpyxl  # half a second that only companies with workbooks pay
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # styles and validations that openpyxl does not keep do not matter here
         return openpyxl.load_workbook(path, read_only=True, data_only=True)

@@ -248,6 +248,17 @@ def _band_axis(**options: Any) -> alt.Axis:
     return alt.Axis(title=None, labelAngle=0, labelExpr="split(datum.label, ' ')", **options)
 
 
+def _series(count: int) -> list[str]:
+    """The company's colour and as many others as needed, none of them easily mistaken for it."""
+    brand = _hue(_style.brand_colour)
+    others = [c for c in _SERIES if c == GREY or min((_hue(c) - brand) % 1, (brand - _hue(c)) % 1) > 0.06]
+    return [_style.brand_colour, *others, *_SERIES][:count]
+
+
+def _hue(colour: str) -> float:
+    return colorsys.rgb_to_hls(*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)))[0]
+
+
 def _shorts(values: pd.Series) -> list[str]:
     return [views.short(v) for v in values]
 
@@ -295,7 +306,7 @@ def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
 def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | None, colour: alt.Color, text: str) -> alt.LayerChart:
     """Coloured cells with their numbers; the rows keep the order of the view."""
     base = alt.Chart(view).encode(
-        x=alt.X(f"{column}:N", sort=columns, axis=_band_axis(orient="top", labelOverlap=view[column].nunique() > 26)),
+        x=alt.X(f"{column}:N", sort=columns, axis=_band_axis(labelOverlap=view[column].nunique() > 26)),
         y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
@@ -587,14 +598,14 @@ def error_leaderboard(view: pd.DataFrame) -> alt.TopLevelMixin:
         f"{views.percent(w)}, bias {views.signed(views.percent(b))}" for w, b in zip(view["wape_ratio"], view["bias_ratio"], strict=True)
     ]
     colour = alt.Color("place:N", legend=None, scale=alt.Scale(domain=["best", "other"], range=[_style.brand_colour, GREY]))
-    return _ranked_bars(shown, "model", "wape_ratio", alt.Axis(title="WAPE, %", format=".0%"), labels, colour)
+    return _ranked_bars(shown, "model", "wape_ratio", alt.Axis(title="WAPE, %", format=".0%", tickCount=6), labels, colour)
 
 
 @_drawn
 def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     """One line per stream, named at its end; the consensus thick."""
     names = ["consensus", *sorted(set(view["stream"]) - {"consensus"})]
-    colours = [_style.brand_colour, *(c for c in _SERIES if c != BLUE)][: len(names)]
+    colours = _series(len(names))
     colour = alt.Color("stream:N", legend=None, scale=alt.Scale(domain=names, range=colours))
     is_cut = view["demand_qty"].min() > 0.5 * view["demand_qty"].max()
     axis = _amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
@@ -615,7 +626,12 @@ def stream_weights(view: pd.DataFrame) -> alt.TopLevelMixin:
         for r in view.itertuples()
     ]
     return _ranked_bars(
-        view, "stream", "weight_ratio", alt.Axis(title="Weight in the consensus, %", format=".0%"), labels, alt.value(_style.brand_colour)
+        view,
+        "stream",
+        "weight_ratio",
+        alt.Axis(title="Weight in the consensus, %", format=".0%", tickCount=6),
+        labels,
+        alt.value(_style.brand_colour),
     )
 
 
@@ -842,7 +858,7 @@ def inventory_money(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=alt.Color(
             "family:N",
             title=None,
-            scale=alt.Scale(domain=order, range=[_style.brand_colour, *[c for c in _SERIES if c != BLUE]][: len(order)]),
+            scale=alt.Scale(domain=order, range=_series(len(order))),
         ),
     )
     totals = view.groupby(["period", "period_label"], as_index=False)["inventory_amt"].sum()

@@ -75,7 +75,9 @@ def test_charts_are_stored_so_that_jupyterlab_draws_them_offline(frames) -> None
     assert data["application/vnd.vegalite.v5+json"]["$schema"].endswith("/v5.json")
     assert metadata[charts.VEGA_LITE_MIME]["embed_options"] == {"renderer": "svg", "actions": False}
     assert len(data["image/png"]) > 1000
-    assert "http" not in re.sub(r'"\$schema": "[^"]*"', "", alt.Chart.from_dict(data[charts.VEGA_LITE_MIME]).to_json()).replace("https://vega.github.io", "")
+    assert "http" not in re.sub(r'"\$schema": "[^"]*"', "", alt.Chart.from_dict(data[charts.VEGA_LITE_MIME]).to_json()).replace(
+        "https://vega.github.io", ""
+    )
 
 
 @pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#0b5394", "#ffee00", "#7f0000"])
@@ -87,8 +89,15 @@ def test_brand_colour_is_seen_on_white_and_on_black(colour: str) -> None:
 
 
 def test_table_has_units_separators_right_numbers_and_counts_the_rest() -> None:
-    view = pd.DataFrame({"family": ["A & B"] * 5, "revenue_amt": [1_234_567.8, None, -0.2, 1.0, 2.0], "wape_ratio": [0.1234] * 5,
-                         "is_late": [True] * 5, "first_period": pd.to_datetime(["2026-10-01"] * 5)})
+    view = pd.DataFrame(
+        {
+            "family": ["A & B"] * 5,
+            "revenue_amt": [1_234_567.8, None, -0.2, 1.0, 2.0],
+            "wape_ratio": [0.1234] * 5,
+            "is_late": [True] * 5,
+            "first_period": pd.to_datetime(["2026-10-01"] * 5),
+        }
+    )
     view.attrs = {"title": f"Worth 5 {views.MONEY}", "note": "How to read", "empty": ""}
     shown = charts.table(view, limit=3)
     assert shown.count("<tr>") == 4
@@ -128,6 +137,10 @@ def test_script_in_data_is_shown_as_text() -> None:
 def test_notebooks_show_every_chart() -> None:
     import nbformat
 
-    used = {name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb") for cell in display_cells(nbformat.read(path, as_version=4))
-            for name in re.findall(r"charts\.(\w+)\(", cell.source)}
+    used = {
+        name
+        for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")
+        for cell in display_cells(nbformat.read(path, as_version=4))
+        for name in re.findall(r"charts\.(\w+)\(", cell.source)
+    }
     assert used >= set(_drawn()) - {"bridge"}

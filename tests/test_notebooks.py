@@ -11,12 +11,30 @@ from shown import display_cells
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 STEPS = [
-    "00_data_gathering", "01_product_review", "02_demand_review", "03_supply_review", "04_financial_review", "05_pre_sop",
-    "06_executive_sop", "07_execution_monitoring",
+    "00_data_gathering",
+    "01_product_review",
+    "02_demand_review",
+    "03_supply_review",
+    "04_financial_review",
+    "05_pre_sop",
+    "06_executive_sop",
+    "07_execution_monitoring",
 ]
 _NOT_THIN = (
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp,
-    ast.GeneratorExp, ast.If, ast.Try, ast.With,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.If,
+    ast.Try,
+    ast.With,
 )
 
 

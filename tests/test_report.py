@@ -24,8 +24,15 @@ def frames() -> dict[str, pd.DataFrame]:
 
 def _cycle(folder: Path, held: dict[str, pd.DataFrame]) -> SimpleNamespace:
     return SimpleNamespace(
-        id="2026-10", folder=folder, settings=SETTINGS, calendar=SETTINGS.calendar, as_of=pd.Timestamp("2026-09-30"), period=PERIODS[0],
-        is_locked=False, read=lambda name: held[name], has=lambda name: name in held,
+        id="2026-10",
+        folder=folder,
+        settings=SETTINGS,
+        calendar=SETTINGS.calendar,
+        as_of=pd.Timestamp("2026-09-30"),
+        period=PERIODS[0],
+        is_locked=False,
+        read=lambda name: held[name],
+        has=lambda name: name in held,
     )
 
 
@@ -55,11 +62,14 @@ def test_inner_names_of_drawings_are_unique(tmp_path: Path, frames) -> None:
 
 
 def test_failed_cell_is_marked_and_warnings_are_hidden(tmp_path: Path) -> None:
-    cell = nbformat.v4.new_code_cell("raise", outputs=[
-        nbformat.v4.new_output("stream", name="stderr", text="some library warns"),
-        nbformat.v4.new_output("stream", name="stdout", text="kept words"),
-        nbformat.v4.new_output("error", ename="DataError", evalue="price is <empty>", traceback=["line 1 of a long traceback"]),
-    ])
+    cell = nbformat.v4.new_code_cell(
+        "raise",
+        outputs=[
+            nbformat.v4.new_output("stream", name="stderr", text="some library warns"),
+            nbformat.v4.new_output("stream", name="stdout", text="kept words"),
+            nbformat.v4.new_output("error", ename="DataError", evalue="price is <empty>", traceback=["line 1 of a long traceback"]),
+        ],
+    )
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 3 · Supply"), cell]), tmp_path / "03_supply.ipynb")
     page = report.page_of([tmp_path / "03_supply.ipynb"], "Plan", "draft", SETTINGS)
     assert "sop-error" in page
@@ -78,8 +88,20 @@ def test_binder_without_notebooks_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ plan.xlsx
 def test_workbook_has_its_sheets_units_and_totals(tmp_path: Path, frames) -> None:
     book = openpyxl.load_workbook(report.write_workbook(_cycle(tmp_path, frames)))
-    assert book.sheetnames == ["Summary", "Demand", "Supply", "Capacity", "Bottlenecks", "Purchase", "Inventory", "Finance", "Scenarios", "Issues",
-                               "Decisions", "Decided"]
+    assert book.sheetnames == [
+        "Summary",
+        "Demand",
+        "Supply",
+        "Capacity",
+        "Bottlenecks",
+        "Purchase",
+        "Inventory",
+        "Finance",
+        "Scenarios",
+        "Issues",
+        "Decisions",
+        "Decided",
+    ]
     demand = book["Demand"]
     header = [cell.value for cell in demand[3]]
     assert header[:4] == ["Family", "Item", "Item name", "Market"]
@@ -100,7 +122,9 @@ def test_workbook_figures_are_those_of_the_tables(tmp_path: Path, frames) -> Non
     path = report.write_workbook(_cycle(tmp_path, frames))
     values = openpyxl.load_workbook(path, data_only=True)
     demand = values["Demand"]
-    assert demand.cell(demand.max_row, 5).value == pytest.approx(frames["consensus_demand"].query("period == @PERIODS[0]")["demand_qty"].sum())
+    assert demand.cell(demand.max_row, 5).value == pytest.approx(
+        frames["consensus_demand"].query("period == @PERIODS[0]")["demand_qty"].sum()
+    )
     finance = {row[0].value: [cell.value for cell in row[1:13]] for row in values["Finance"].iter_rows(min_row=4) if row[0].value}
     revenue = frames["financial_projection"].groupby("period")["revenue_amt"].sum()
     assert finance["Revenue"] == pytest.approx(revenue.tolist())

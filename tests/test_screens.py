@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,14 +25,23 @@ from sop_workbench import charts, report
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SHOWN_IN_LAB = ("02_demand_review", "03_supply_review", "06_executive_sop")
 _FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
 _LOCAL = ("http://127.0.0.1", "http://localhost", "ws://127.0.0.1", "data:", "blob:", "file:")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is missing: install Debian's package `chromium` to look at the screens"),
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists(), reason="Chromium is missing: install Debian's package `chromium` to look at the screens"
+    ),
 ]
 
 
@@ -84,13 +94,14 @@ def test_report_opens_offline_in_light_and_dark(binder: Path, scheme: str) -> No
         assert outside == []
 
 
-def test_executive_page_prints_on_one_sheet(binder: Path) -> None:
+def test_executive_page_prints_on_one_sheet(binder: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "executive.html"
+    executive = [binder / f"{report.EXECUTIVE}.ipynb"]
+    alone.write_text(report.page_of(executive, "Plan", "Cycle 2026-10 · draft", SETTINGS), encoding="utf-8")
     with _page() as (page, _, outside):
-        page.goto((binder / "report.html").as_uri())
-        page.emulate_media(media="print")
-        height = page.evaluate(f"document.getElementById('step-{report.EXECUTIVE}').getBoundingClientRect().bottom")
-        width = page.evaluate("document.documentElement.clientWidth")
-        assert height <= width * 186 / 273 * 1.02, "headline to decisions must fit A4 landscape within 12 mm margins"
+        page.goto(alone.as_uri())
+        printed = page.pdf(prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
         assert outside == []
 
 
@@ -131,9 +142,17 @@ def _lab(folder: Path, home: Path) -> Iterator[str]:
     tracker.parent.mkdir(parents=True)
     tracker.write_text('{"windowingMode": "none"}')
     options = [
-        "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
-        f"--LabApp.user_settings_dir={home / 'user-settings'}", f"--LabApp.workspaces_dir={home / 'workspaces'}", "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--ip=127.0.0.1",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.user_settings_dir={home / 'user-settings'}",
+        f"--LabApp.workspaces_dir={home / 'workspaces'}",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
     ]
     environment = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_DATA_DIR": str(home / "share")}
     with (home / "lab.log").open("w") as log:

@@ -24,7 +24,17 @@ def frames() -> dict[str, pd.DataFrame]:
 # ------------------------------------------------------------------ words
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (-0.0, "0"), (999, "999"), (999.6, "1k"), (12_345, "12.3k"), (999_960, "1M"), (1e9, "1bn"), (-1_500_000, "-1.5M"), (np.nan, "–")],
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (999, "999"),
+        (999.6, "1k"),
+        (12_345, "12.3k"),
+        (999_960, "1M"),
+        (1e9, "1bn"),
+        (-1_500_000, "-1.5M"),
+        (np.nan, "–"),
+    ],
 )
 def test_short_numbers(value: float, text: str) -> None:
     assert views.short(value) == text
@@ -60,7 +70,11 @@ def _calls(frames: dict[str, pd.DataFrame]) -> dict[str, object]:
 
 def _all_views() -> list:
     own = inspect.getmembers(views, inspect.isfunction)
-    return [f for name, f in own if f.__module__ == views.__name__ and not name.startswith("_") and f.__annotations__["return"] == "pd.DataFrame"]
+    return [
+        f
+        for name, f in own
+        if f.__module__ == views.__name__ and not name.startswith("_") and f.__annotations__["return"] == "pd.DataFrame"
+    ]
 
 
 def _needed(view, frames: dict) -> dict:
@@ -147,7 +161,9 @@ def test_fan_adds_up_over_families_and_its_range_follows_the_stated_rule(frames)
 
 
 def test_only_streams_that_cover_much_are_judged(frames) -> None:
-    assert "Sales stands furthest from consensus: +12.0 %" in views.streams(frames["demand_stream"], frames["consensus_demand"]).attrs["title"]
+    assert (
+        "Sales stands furthest from consensus: +12.0 %" in views.streams(frames["demand_stream"], frames["consensus_demand"]).attrs["title"]
+    )
     few = frames["demand_stream"].query("stream == 'sales'").head(3).assign(stream="customer", demand_qty=9e6)
     more = pd.concat([frames["demand_stream"], few])
     assert "Customer" not in views.streams(more, frames["consensus_demand"]).attrs["title"]
@@ -178,11 +194,21 @@ def test_a_missing_period_of_history_still_shows_its_correction(frames) -> None:
 
 def test_verdict_knows_which_way_is_good() -> None:
     compared = pd.DataFrame(
-        [{"scenario": s, "measure": m, "sequence": i, "unit": u, "value": v, "delta": d, "levers": "", "is_feasible": True}
-         for s, d in (("base", 0.0), ("more", 5.0), ("less", -5.0)) for i, (m, u, v) in enumerate((("profit", "reporting currency", 9.0), ("lost revenue", "reporting currency", 9.0)))])
+        [
+            {"scenario": s, "measure": m, "sequence": i, "unit": u, "value": v, "delta": d, "levers": "", "is_feasible": True}
+            for s, d in (("base", 0.0), ("more", 5.0), ("less", -5.0))
+            for i, (m, u, v) in enumerate((("profit", "reporting currency", 9.0), ("lost revenue", "reporting currency", 9.0)))
+        ]
+    )
     verdicts = views.scenario_table(compared).set_index(["scenario", "measure"])["verdict"]
-    assert verdicts.to_dict() == {("base", "profit"): "same", ("base", "lost revenue"): "same", ("more", "profit"): "better",
-                                  ("more", "lost revenue"): "worse", ("less", "profit"): "worse", ("less", "lost revenue"): "better"}
+    assert verdicts.to_dict() == {
+        ("base", "profit"): "same",
+        ("base", "lost revenue"): "same",
+        ("more", "profit"): "better",
+        ("more", "lost revenue"): "worse",
+        ("less", "profit"): "worse",
+        ("less", "lost revenue"): "better",
+    }
 
 
 def test_cards_show_the_newest_value_and_say_actual_or_plan(frames) -> None:

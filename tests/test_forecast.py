@@ -323,6 +323,17 @@ def test_reconciled_forecasts_add_up_and_are_never_negative(base: np.ndarray, se
     np.testing.assert_allclose(made[1], nodes[1])
 
 
+def test_reconciliation_stands_variances_of_very_different_size() -> None:
+    rng = np.random.default_rng(2)
+    leaves, groups = 300, np.arange(300) % 20
+    belongs = (groups[None, :] == np.arange(20)[:, None]).astype(float)
+    rules = np.hstack([-np.vstack([belongs, np.ones((1, leaves))]), np.eye(21)])
+    forecast = np.r_[rng.lognormal(0, 4, leaves), rng.lognormal(8, 2, 21)][:, None]
+    made = reconcile(forecast, rules, np.zeros((21, 1)), rng.lognormal(0, 6, leaves + 21))
+    assert np.abs(rules @ made).max() < 1e-6 * forecast.max()
+    assert (made >= 0).all()
+
+
 def test_contradicting_locks_are_named() -> None:
     with pytest.raises(SopError, match="contradict"):
         reconcile(np.array([[100.0], [30.0], [50.0]]), np.array([[1, -1, -1]]), np.zeros((1, 1)), np.zeros(3))

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import splu
 from sop_workbench.errors import SopError
 
 _PASSES = 50
+_REFINEMENTS = 4
 _CLOSE = 1e-9
 
 
@@ -96,11 +97,11 @@ def _project(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.ndarray,
     if not free.any():
         return forecast.copy()
     keep = np.flatnonzero(free)
-    # A trace of ridge keeps the factorisation stable when one rule follows from others; one refinement removes its effect.
+    # A trace of ridge keeps the factorisation stable when one rule follows from others; refinements remove its effect.
     core = normal[keep][:, keep]
-    solver = splu((core + sparse.identity(len(keep)) * core.diagonal().max() * 1e-13).tocsc())
+    solver = splu((core + sparse.diags(core.diagonal() * 1e-12)).tocsc())
     moved = forecast.copy()
-    for _ in range(2):
+    for _ in range(_REFINEMENTS):
         moved = moved + spread_by[keep].T @ solver.solve((target - rules @ moved)[keep])
     _refuse_contradiction(target - rules @ moved, forecast)
     return moved

@@ -48,7 +48,12 @@ TSB = Model("tsb", candidates.tsb, True)
 
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
-    "standard": {REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES), INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()},
+    "standard": {
+        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA),
+        INTERMITTENT: (IMAPA, TSB, AVERAGE),
+        SHORT: (RECENT, AVERAGE),
+        ENDED: (),
+    },
     "full": {
         REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA, ETS),
         INTERMITTENT: (IMAPA, TSB, AVERAGE),

@@ -93,10 +93,13 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
     empty = np.isnan(forecast)
     base = np.where(empty, 0.0, forecast)
     begun = ~empty.all(axis=1)
-    # What has ended or not begun is known to be zero.
-    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation, 1e-6) ** 2, 0.0)
+    # What has ended or not begun is known to be zero; the floor keeps well-known and poorly known nodes comparable.
+    floor = 1e-3 * max(float(np.median(deviation)), 1e-6)
+    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation, floor) ** 2, 0.0)
     leaves = nodes.leaves
-    variance[leaves:] = np.where(variance[leaves:] > 0, variance[leaves:], 1e12)
+    # An aggregate without a forecast of its own follows its members.
+    members = nodes.summing @ variance[:leaves]
+    variance[leaves:] = np.where(variance[leaves:] > 0, variance[leaves:], np.maximum(members, floor**2))
     rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
     moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
     return np.where(empty, np.nan, moved)

@@ -48,7 +48,8 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
-    proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], settings, cycle.calendar, cycle.as_of)
+    proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], settings, cycle.calendar, cycle.as_of,
+                                          inputs["item"], inputs["market"])
     corrections = demand.decide_corrections(proposed, cycle.records("history_decision"))
     cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
     return {**inputs, "issue": issue, "history_correction": corrections}

@@ -93,7 +93,8 @@ def test_an_empty_frame_conforms_to_itself(name):
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=0), min_size=1, max_size=20))
 def test_conforming_twice_changes_nothing(values):
-    frame = pd.DataFrame({"item_id": [f"A{i}" for i in range(len(values))], "market_id": "N", "valid_from": "2026-01-01", "price_amt": values})
+    items = [f"A{i}" for i in range(len(values))]
+    frame = pd.DataFrame({"item_id": items, "market_id": "N", "valid_from": "2026-01-01", "price_amt": values})
     once = tables.validate("price", frame)
     pd.testing.assert_frame_equal(tables.validate("price", once), once)
 

@@ -60,13 +60,14 @@ def open_decisions(
     DataFrame
         The `open_decision` table, largest money first.
     """
-    profits = _scenario_profits(scenario_comparison)
+    compared = _called_by_title(scenario_comparison)
+    profits = _scenario_profits(compared)
     bottlenecks = _bottlenecks(binding_limit, profits, settings)
     is_option = profits["scenario"].map(lambda name: any(f"{name}: profit" in decision["options"] for decision in bottlenecks)).astype(bool)
     found = [
         *_family_gaps(budget_gap, settings),
         *bottlenecks,
-        *_shortage(unmet_demand, scenario_comparison, item, settings),
+        *_shortage(unmet_demand, compared, item, settings),
         *_excess(excess_stock, settings),
         *_risks_and_chances(profits[~is_option], settings),
         *_change_requests(alerts),
@@ -107,7 +108,8 @@ def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: S
     """The limits whose easing would earn most; hours of one resource, regular or overtime, are one bottleneck."""
     rows = binding_limit[binding_limit["money_amt"] > 0]
     rows = rows.assign(kind=rows["limit"].where(~rows["limit"].isin(_HOUR_LIMITS), "hours"))
-    groups = rows.groupby(["kind", "member"]).agg(
+    rows = rows.assign(name=rows["member_name"].where(rows["member_name"] != "", rows["member"]))
+    groups = rows.groupby(["kind", "member", "name"]).agg(
         money=("money_amt", "sum"), best=("price_amt", "max"), start=("period", "min"), end=("period", "max"), count=("period", "nunique"))
     decisions = []
     for row in groups.nlargest(_BOTTLENECKS_SHOWN, "money").reset_index().itertuples():
@@ -115,7 +117,7 @@ def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: S
         options = _levers_on(row.member, profits, settings)
         helping = options[options["delta"] > 0]
         decisions.append({
-            "question": f"{row.member} is at its limit ({row.kind}) in {_count(row.count, 'period')}, {_span(row.start, row.end)}; "
+            "question": f"{row.name} is at its limit ({row.kind}) in {_count(row.count, 'period')}, {_span(row.start, row.end)}; "
                         f"ten per cent more would earn up to {money}: ease it?",
             "options": "; ".join(options["text"]) or f"no scenario eases it yet; think of {_EASE.get(row.kind, 'easing the limit')}",
             "recommendation": f"take up {helping['text'].iloc[0]}" if len(helping) else
@@ -179,17 +181,17 @@ def _risks_and_chances(profits: pd.DataFrame, settings: Settings) -> list[dict]:
     losing = profits[profits["delta"] < 0].nsmallest(_RISKS_SHOWN, "delta")
     earning = profits[profits["delta"] > 0].nlargest(_RISKS_SHOWN, "delta")
     risks = [{
-        "question": f"{row.scenario} would cost {_money(-row.delta, settings)} of profit ({row.levers}): prepare for it?",
+        "question": f"{row.scenario} would cost {_money(-row.delta, settings)} of profit: prepare for it?",
         "options": "prepare a response now; enter it in the risk register with a trigger; accept it",
         "recommendation": "name an owner and the trigger at which the response starts",
         "money_amt": -row.delta, "step": "05_pre_sop"} for row in losing.itertuples()]
     chances = [{
-        "question": f"{row.scenario} would earn {_money(row.delta, settings)} of profit ({row.levers}): pursue it?",
+        "question": f"{row.scenario} would earn {_money(row.delta, settings)} of profit: pursue it?",
         "options": "put it into the plan; work it out for the next cycle; leave it",
         "recommendation": "confirm its assumptions with who has to deliver them, then put it into the plan",
         "money_amt": row.delta, "step": "05_pre_sop"} for row in earning.itertuples()]
     impossible = [{
-        "question": f"{row.scenario} has no feasible plan ({row.levers}): which limit may give way?",
+        "question": f"{row.scenario} has no feasible plan: which limit may give way?",
         "options": "relax one of the limits named in its issue list; give the scenario up",
         "recommendation": "read the clashing limits before anything is promised",
         "money_amt": np.nan, "step": "05_pre_sop"} for row in profits[~profits["is_feasible"]].itertuples()]
@@ -209,6 +211,12 @@ def _change_requests(alerts: pd.DataFrame) -> list[dict]:
         "options": "take the new level into the next cycle; keep the plan and name what will bring it back",
         "recommendation": largest["sentence"].iloc[0], "money_amt": np.nan, "step": "02_demand_review",
     }]
+
+
+def _called_by_title(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
+    """The comparison with every scenario under the title people gave it, where they gave one."""
+    is_named = (scenario_comparison["title"] != "") & (scenario_comparison["scenario"] != _BASE)
+    return scenario_comparison.assign(scenario=scenario_comparison["title"].where(is_named, scenario_comparison["scenario"]))
 
 
 def _scenario_profits(scenario_comparison: pd.DataFrame) -> pd.DataFrame:

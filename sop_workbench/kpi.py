@@ -56,6 +56,8 @@ DEFINITIONS: dict[str, Definition] = {
                                        "service_level_ratio", 2.0),
     "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",
                               "utilisation_ratio", 1.1),
+    "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over the budgeted periods", "no budget", "low",
+                             "budget_gap_ratio", 1.5),
     "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock"),
     "plan_stability": Definition("ratio", "Σ|plan now − plan last cycle| inside the fence / Σ plan now", "no plan", "low",
                                  "plan_deviation_ratio", 1.5),
@@ -348,16 +350,17 @@ def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
 
 def plan_measures(
     unmet_demand: pd.DataFrame, resource_plan: pd.DataFrame, capacity: pd.DataFrame, financial_projection: pd.DataFrame,
-    settings: Settings, cash_projection: pd.DataFrame | None = None,
+    settings: Settings, cash_projection: pd.DataFrame | None = None, budget_gap: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """KPIs of the plan over its whole horizon, as measures for `kpi_table`.
 
     Fill rate in total and by market, utilisation in total and by resource, turns, days of inventory, gross margin and GMROI in
-    total; with a cash projection also days of sales and payables and cash-to-cash. The period shown is the first of the horizon.
+    total; with a cash projection also days of sales and payables and cash-to-cash, with a budget the gap to it. The period
+    shown is the first of the horizon.
 
     Parameters
     ----------
-    unmet_demand, resource_plan, financial_projection, cash_projection : DataFrame
+    unmet_demand, resource_plan, financial_projection, cash_projection, budget_gap : DataFrame
         Result tables of one plan.
     capacity : DataFrame
         Input table; its demonstrated hours count where given, else the plan's regular hours.
@@ -370,6 +373,8 @@ def plan_measures(
              for market, part in unmet_demand.groupby("market_id")]
     rows += _utilisation_rows(resource_plan, capacity)
     rows += _money_rows(financial_projection, cash_projection, settings.calendar.buckets_per_year)
+    if budget_gap is not None:
+        rows.append(("budget_gap", "total", "all", ratio(-budget_gap["gap_amt"].sum(), budget_gap["budget_revenue_amt"].sum())))
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
 
 

@@ -140,7 +140,8 @@ def financial_review(cycle: Cycle) -> Tables:
 def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, last plan against actuals, KPIs and what lies outside tolerance."""
     inputs = cycle.inputs()
-    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection"])
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
+                         "budget_gap"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
@@ -208,7 +209,7 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     past = execution.past_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
     ahead = kpi.kpi_table(
         kpi.plan_measures(read["unmet_demand"], read["resource_plan"], inputs["capacity"], read["financial_projection"], cycle.settings,
-                          read["cash_projection"]),
+                          read["cash_projection"], read["budget_gap"]),
         cycle.settings,
     )
     return _join("kpi", [past, ahead])

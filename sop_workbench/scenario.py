@@ -572,6 +572,7 @@ def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calend
     if "financial_projection" not in results.get(BASE, {}):
         raise DataError(issue_frame([finding("no_base", "blocks", "scenario_comparison", "", 1, "", "make the base plan first")]))
     levers = {scenario.scenario_id: "; ".join(lever.words for lever in scenario.levers) for scenario in scenarios}
+    titles = {scenario.scenario_id: scenario.title for scenario in scenarios}
     base = _measures(results[BASE], calendar)
     rows = []
     for scenario_id in [BASE, *(name for name in results if name != BASE)]:
@@ -579,7 +580,7 @@ def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calend
         values = _measures(results[scenario_id], calendar) if is_feasible else {name: (unit, np.nan) for name, (unit, _) in base.items()}
         rows += [
             {"scenario": scenario_id, "measure": name, "sequence": sequence, "unit": unit, "value": value, "delta": value - base[name][1],
-             "levers": levers.get(scenario_id, ""), "is_feasible": is_feasible}
+             "title": titles.get(scenario_id, ""), "levers": levers.get(scenario_id, ""), "is_feasible": is_feasible}
             for sequence, (name, (unit, value)) in enumerate(values.items(), start=1)
         ]
     return validate("scenario_comparison", pd.DataFrame(rows))

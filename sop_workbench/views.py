@@ -77,7 +77,7 @@ _GRID_LINES = {
 }
 _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on_hand", "ledger")
 _LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", "overtime")
-BOARD_KPIS = ("fill_rate", "gross_margin", "days_of_inventory", "utilisation", "cash_to_cash", "wape")
+BOARD_KPIS = ("budget_gap", "gross_margin", "fill_rate", "days_of_inventory", "utilisation", "wape")
 _ROUNDING = 1e-6
 
 
@@ -969,6 +969,7 @@ def scenario_table(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     rows["value_text"] = [in_unit(v, u) for v, u in zip(rows["value"], rows["unit"], strict=True)]
     rows["delta_text"] = [_delta_text(v, u) for v, u in zip(rows["delta"], rows["unit"], strict=True)]
     rows["verdict"] = [_verdict(m, d) for m, d in zip(rows["measure"], rows["delta"], strict=True)]
+    rows["levers"] = rows["title"].where(rows["title"] == "", rows["title"] + ": ") + rows["levers"]
     return _view(
         rows[["scenario", "measure", "sequence", "unit", "value", "delta", "value_text", "delta_text", "verdict", "levers", "is_feasible"]],
         _scenario_title(rows),
@@ -995,7 +996,7 @@ def _scenario_title(rows: pd.DataFrame) -> str:
         return "Scenarios beside base"
     best = money.loc[money["delta"].idxmax()]
     return (
-        f"Scenario {best['scenario']} brings most profit: {best['delta_text']} against base"
+        f"{best['title'] or best['scenario']}: most profit, {best['delta_text']} against base"
         if best["delta"] > 0
         else "No scenario brings more profit than base"
     )

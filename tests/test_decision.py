@@ -9,6 +9,8 @@ from sop_workbench import decision, tables
 from sop_workbench.settings import Settings
 
 SETTINGS = Settings(company="Small", steps={"03_supply_review": {"owner": "Operations (J. Novak)", "due_working_day": 13}})
+NAMES = {"L2": "Line 2"}
+TITLES = {"fire": "A fire in the paint shop"}
 PERIODS = pd.date_range("2026-11-01", periods=2, freq="MS")
 EMPTY = {
     name: tables.table(name).empty()
@@ -55,13 +57,25 @@ def gap(family: str, budget: float, demand: float, plan: float) -> pd.DataFrame:
 
 
 def scenarios(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame([{"scenario": s, "measure": m, "delta": d, "levers": words, "is_feasible": pd.notna(d)} for s, m, d, words in rows])
+    return pd.DataFrame(
+        [
+            {"scenario": s, "title": TITLES.get(s, ""), "measure": m, "delta": d, "levers": w, "is_feasible": pd.notna(d)}
+            for s, m, d, w in rows
+        ]
+    )
 
 
 def limits(*rows: tuple) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"limit": kind, "member": member, "period": p, "price_amt": price, "money_amt": price * size}
+            {
+                "limit": kind,
+                "member": member,
+                "member_name": NAMES.get(member, ""),
+                "period": p,
+                "price_amt": price,
+                "money_amt": price * size,
+            }
             for kind, member, p, price, size in rows
         ]
     )
@@ -97,7 +111,7 @@ def test_hours_of_one_resource_are_one_bottleneck_and_its_scenarios_are_the_opti
             ("supplier", "M1 from S1 to P1", PERIODS[0], 4, 2000),
         ),
     )
-    mine = found[found["question"].str.startswith("L2")]
+    mine = found[found["question"].str.startswith("Line 2 is at its limit")]
     assert mine["money_amt"].tolist() == [pytest.approx(0.1 * (300 * 1000 + 200 * 100))]
     assert mine["options"].iloc[0] == "extra_shift: profit +60.0 k EUR; weekend: profit +20.0 k EUR"
     assert mine["recommendation"].iloc[0] == "take up extra_shift: profit +60.0 k EUR"
@@ -135,7 +149,11 @@ def test_risks_chances_and_impossible_scenarios():
         ("noise", "profit", -3.0, "…"),
     )
     found = decide(unmet_demand=served(), scenario_comparison=table)
-    assert found["question"].str.split().str[0].tolist() == ["fire", "dearer", "dream"], "what costs 3 EUR is nobody's decision"
+    assert found["question"].tolist() == [
+        "A fire in the paint shop would cost 90.0 k EUR of profit: prepare for it?",
+        "dearer would earn 40.0 k EUR of profit: pursue it?",
+        "dream has no feasible plan: which limit may give way?",
+    ], "what costs 3 EUR is nobody's decision"
     assert pd.isna(found["money_amt"].iloc[2])
 
 

@@ -195,7 +195,7 @@ def test_a_missing_period_of_history_still_shows_its_correction(frames) -> None:
 def test_verdict_knows_which_way_is_good() -> None:
     compared = pd.DataFrame(
         [
-            {"scenario": s, "measure": m, "sequence": i, "unit": u, "value": v, "delta": d, "levers": "", "is_feasible": True}
+            {"scenario": s, "title": "", "measure": m, "sequence": i, "unit": u, "value": v, "delta": d, "levers": "", "is_feasible": True}
             for s, d in (("base", 0.0), ("more", 5.0), ("less", -5.0))
             for i, (m, u, v) in enumerate((("profit", "reporting currency", 9.0), ("lost revenue", "reporting currency", 9.0)))
         ]

@@ -80,8 +80,9 @@ def binding_limits(read: Reader, currency: str, bucket: str) -> pd.DataFrame:
     rows = pd.concat(found, ignore_index=True)
     names = _resource_names(read.instance)
     when = period_words(read.instance.periods, bucket)
+    rows["member_name"] = rows["member"].replace(names)
     rows["sentence"] = [
-        f"{names.get(row.member, row.member)} in {when[row.t]}: {row.phrase} is worth {money_words(row.price_amt)} {currency}"
+        f"{row.member_name} in {when[row.t]}: {row.phrase} is worth {money_words(row.price_amt)} {currency}"
         for row in rows.itertuples()]
     rows["money_amt"] = rows["price_amt"] * rows["limit_qty"]
     return read.dated(rows, "binding_limit")

@@ -11,18 +11,22 @@ from __future__ import annotations
 import base64
 import colorsys
 import html
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-import altair as alt
 import pandas as pd
 import vl_convert
 
-from sop_workbench import views
-from sop_workbench.settings import Settings
+# jsonschema, with which altair checks its charts, would build a grammar of web addresses for it: 1.3 s of every start, never used.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+import altair as alt  # noqa: E402
+
+from sop_workbench import views  # noqa: E402
+from sop_workbench.settings import Settings  # noqa: E402
 
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"

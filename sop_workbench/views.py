@@ -889,6 +889,23 @@ def budget_bridge(budget_gap: pd.DataFrame, top: int = 4) -> pd.DataFrame:
     return view
 
 
+def revenue_bridge(bars: pd.DataFrame) -> pd.DataFrame:
+    """From last year's revenue to the plan's: price, volume, mix, items new and lost."""
+    mine = bars[bars["bridge"] == "price–volume–mix"]
+    totals = mine.loc[mine["kind"] == "total", "amount_amt"]
+    change = signed(short(totals.iloc[-1] - totals.iloc[0], MONEY)) if len(totals) else ""
+    view = bridge(mine, f"Revenue {change} against the same periods a year before")
+    return view if len(mine) else _view(view, "", empty="There is no year of history to compare the plan with.")
+
+
+def profit_bridge(bars: pd.DataFrame) -> pd.DataFrame:
+    """From the plan's revenue to its profit, one step per cost."""
+    mine = bars[bars["bridge"] == "revenue to profit"]
+    totals = mine.loc[mine["kind"] == "total", "amount_amt"]
+    kept = percent(_ratio(totals.iloc[-1], totals.iloc[0])) if len(totals) else ""
+    return bridge(mine, f"Profit is {kept} of revenue")
+
+
 def _few_steps(bars: pd.DataFrame, top: int) -> pd.DataFrame:
     """The bars with all but the `top` largest steps between two totals added up as `Others`."""
     section = (bars["kind"] == "total").cumsum()

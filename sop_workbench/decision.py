@@ -16,6 +16,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.tables import table, validate
 
 _BASE = "base"
+_WHOLE = "The whole plan"
 _BOTTLENECKS_SHOWN = 5
 _FAMILIES_SHOWN = 4
 _RISKS_SHOWN = 2
@@ -41,7 +42,7 @@ def open_decisions(
 ) -> pd.DataFrame:
     """List the decisions of the cycle by money at stake, each with options, a recommendation and who decides.
 
-    Money at stake: of a family below budget its gap; of a bottleneck what ten per cent more of it would earn at most (price
+    Money at stake: of the plan or a family below budget its gap; of a bottleneck what ten per cent more of it would earn at most (price
     of one more unit × a tenth of the limit, over the periods it binds); of unserved demand its revenue; of excess its stock at
     standard cost; of a risk or chance the profit its scenario loses or earns. A family off plan twice running has no money of
     its own and comes last. What is below a fifth of a per mille of the plan's revenue is nobody's decision here.
@@ -65,7 +66,7 @@ def open_decisions(
     bottlenecks = _bottlenecks(binding_limit, profits, settings)
     is_option = profits["scenario"].map(lambda name: any(f"{name}: profit" in decision["options"] for decision in bottlenecks)).astype(bool)
     found = [
-        *_family_gaps(budget_gap, settings),
+        *_budget_gaps(budget_gap, settings),
         *bottlenecks,
         *_shortage(unmet_demand, compared, item, settings),
         *_excess(excess_stock, settings),
@@ -81,12 +82,14 @@ def open_decisions(
     return validate("open_decision", rows.drop(columns="step").assign(sequence=range(1, len(rows) + 1)))
 
 
-def _family_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
-    """Families further below budget than the tolerance."""
+def _budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
+    """The whole plan, and the families in it, further below budget than the tolerance."""
     sums = budget_gap.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
-    below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]].nsmallest(_FAMILIES_SHOWN, "gap_amt")
+    if len(sums) > 1:
+        sums.loc[_WHOLE] = sums.sum()
+    below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]]
     decisions = []
-    for family, row in below.iterrows():
+    for family, row in below.nsmallest(_FAMILIES_SHOWN + (_WHOLE in below.index), "gap_amt").iterrows():
         gap, share = _money(-row["gap_amt"], settings), -row["gap_amt"] / row["budget_revenue_amt"] if row["budget_revenue_amt"] else 1.0
         side = "below" if row["demand_gap_amt"] < 0 else "above"
         demand = f"demand is {_money(abs(row['demand_gap_amt']), settings)} {side} budget"

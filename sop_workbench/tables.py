@@ -104,7 +104,7 @@ def all_tables() -> dict[str, Table]:
     >>> all_tables()["price"].key
     ('item_id', 'market_id', 'valid_from')
     >>> all_tables()["item"].columns["standard_cost_amt"].unit
-    'reporting currency'
+    'reporting currency per base unit'
     """
     text = files("sop_workbench").joinpath("tables.yaml").read_text(encoding="utf-8")
     return {name: _table(name, declared) for name, declared in yaml.safe_load(text).items()}

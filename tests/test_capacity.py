@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from planning import RandomCompany, frame, read_situation
+from situations import RandomCompany, frame, read_situation
 
 from sop_workbench import capacity, materials, tables
 from sop_workbench.periods import Calendar

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import read_situation
+from situations import read_situation
 from small_company import PERIODS, SETTINGS, demand, inputs, rows, target
 
 from sop_workbench import demand as demand_module

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import frame
 from scipy.stats import norm
+from situations import frame
 
 from sop_workbench import inventory, materials, tables
 from sop_workbench.settings import Settings

@@ -12,7 +12,7 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planning import RandomCompany, Situation, frame, read_situation
+from situations import RandomCompany, Situation, frame, read_situation
 
 from sop_workbench import tables
 from sop_workbench.demand import promotion_demand

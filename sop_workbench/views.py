@@ -79,6 +79,7 @@ _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on
 _LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", "overtime")
 BOARD_KPIS = ("budget_gap", "gross_margin", "fill_rate", "days_of_inventory", "utilisation", "wape")
 _ROUNDING = 1e-6
+_UNSEEN = 2e-4
 
 
 # ------------------------------------------------------------------ words
@@ -985,7 +986,7 @@ def scenario_table(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     rows = scenario_comparison.sort_values(["sequence", "scenario"], ignore_index=True)
     rows["value_text"] = [in_unit(v, u) for v, u in zip(rows["value"], rows["unit"], strict=True)]
     rows["delta_text"] = [_delta_text(v, u) for v, u in zip(rows["delta"], rows["unit"], strict=True)]
-    rows["verdict"] = [_verdict(m, d) for m, d in zip(rows["measure"], rows["delta"], strict=True)]
+    rows["verdict"] = [_verdict(m, v, d) for m, v, d in zip(rows["measure"], rows["value"], rows["delta"], strict=True)]
     rows["levers"] = rows["title"].where(rows["title"] == "", rows["title"] + ": ") + rows["levers"]
     return _view(
         rows[["scenario", "measure", "sequence", "unit", "value", "delta", "value_text", "delta_text", "verdict", "levers", "is_feasible"]],
@@ -1001,8 +1002,9 @@ def _delta_text(delta: float, unit: str) -> str:
     return signed(in_unit(delta, unit))
 
 
-def _verdict(measure: str, delta: float) -> str:
-    if pd.isna(delta) or abs(delta) < _ROUNDING:
+def _verdict(measure: str, value: float, delta: float) -> str:
+    """Better, worse, or the same where nobody would see the difference in the figure shown."""
+    if pd.isna(delta) or abs(delta) <= _UNSEEN * abs(value) + _ROUNDING:
         return "same"
     return "better" if (delta < 0) == (measure in _LOWER_IS_BETTER) else "worse"
 
@@ -1242,11 +1244,19 @@ def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     return _view(rows, title, "Money of the deviation; in brackets its share of the whole.", "No deviation to explain yet.")
 
 
-def alerts(alert: pd.DataFrame) -> pd.DataFrame:
-    """What stands outside tolerance, in words."""
+def alerts(alert: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, resource: pd.DataFrame) -> pd.DataFrame:
+    """What stands outside tolerance, in words, each thing by the name people use."""
     _needs(alert, "alert")
+    names = {
+        key: name
+        for frame, kind in ((item, "item"), (market, "market"), (resource, "resource"))
+        for key, name in zip(frame[f"{kind}_id"], frame[f"{kind}_name"], strict=True)
+        if name
+    }
+    called = alert["member"].map(lambda member: names.get(member, member))
+    said = [sentence.replace(member, name, 1) for sentence, member, name in zip(alert["sentence"], alert["member"], called, strict=True)]
     return _view(
-        alert.assign(level=alert["level"].map(heading))[["alert", "level", "member", "period", "sentence"]],
+        alert.assign(level=alert["level"].map(heading), member=called, sentence=said)[["alert", "level", "member", "period", "sentence"]],
         _plural(len(alert), "alert"),
         empty="Nothing stands outside tolerance.",
     )

@@ -228,3 +228,19 @@ def test_waterfall_cells_are_the_archived_plans(frames) -> None:
     assert len(both) == len(rows) == len(archived)
     assert (both["plan_qty"] == both["plan_qty_archived"]).all()
     assert rows["plan_cycle_id"].iloc[-1] == views.ACTUAL
+
+
+def test_a_difference_that_nobody_can_see_is_the_same() -> None:
+    row = {"scenario": "tiny", "title": "", "measure": "profit", "sequence": 1, "unit": "reporting currency", "levers": "", "is_feasible": True}
+    compared = pd.DataFrame([{**row, "value": 14e6, "delta": 14.0}, {**row, "scenario": "small", "value": 14e6, "delta": 28e3}])
+    assert views.scenario_table(compared)["verdict"].tolist() == ["better", "same"]  # sorted by name: small, tiny
+
+
+def test_alerts_call_things_by_their_name() -> None:
+    alert = pd.DataFrame(
+        [{"alert": "resource full", "level": "resource_id", "member": "L1", "period": pd.Timestamp("2026-10-01"), "sentence": "L1 is full."}]
+    )
+    nothing = {kind: tables.table(kind).empty() for kind in ("item", "market")}
+    resource = pd.DataFrame({"resource_id": ["L1"], "resource_name": ["Paint line"]})
+    row = views.alerts(alert, **nothing, resource=resource).iloc[0]
+    assert (row["member"], row["sentence"]) == ("Paint line", "Paint line is full.")

@@ -231,16 +231,16 @@ def test_waterfall_cells_are_the_archived_plans(frames) -> None:
 
 
 def test_a_difference_that_nobody_can_see_is_the_same() -> None:
-    row = {"scenario": "tiny", "title": "", "measure": "profit", "sequence": 1, "unit": "reporting currency", "levers": "", "is_feasible": True}
-    compared = pd.DataFrame([{**row, "value": 14e6, "delta": 14.0}, {**row, "scenario": "small", "value": 14e6, "delta": 28e3}])
-    assert views.scenario_table(compared)["verdict"].tolist() == ["better", "same"]  # sorted by name: small, tiny
+    row = {"title": "", "measure": "profit", "sequence": 1, "unit": "reporting currency", "value": 14e6, "levers": "", "is_feasible": True}
+    compared = pd.DataFrame([{**row, "scenario": "tiny", "delta": 14.0}, {**row, "scenario": "small", "delta": 28e3}])
+    verdicts = views.scenario_table(compared).set_index("scenario")["verdict"]
+    assert verdicts.to_dict() == {"tiny": "same", "small": "better"}
 
 
 def test_alerts_call_things_by_their_name() -> None:
-    alert = pd.DataFrame(
-        [{"alert": "resource full", "level": "resource_id", "member": "L1", "period": pd.Timestamp("2026-10-01"), "sentence": "L1 is full."}]
-    )
+    row = {"alert": "resource full", "level": "resource_id", "member": "L1", "period": "2026-10-01", "value": 1.0, "tolerance": 0.95}
+    alert = tables.validate("alert", pd.DataFrame([{**row, "sentence": "L1 is full."}]))
     nothing = {kind: tables.table(kind).empty() for kind in ("item", "market")}
     resource = pd.DataFrame({"resource_id": ["L1"], "resource_name": ["Paint line"]})
-    row = views.alerts(alert, **nothing, resource=resource).iloc[0]
-    assert (row["member"], row["sentence"]) == ("Paint line", "Paint line is full.")
+    shown = views.alerts(alert, **nothing, resource=resource).iloc[0]
+    assert (shown["member"], shown["sentence"]) == ("Paint line", "Paint line is full.")

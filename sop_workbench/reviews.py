@@ -69,12 +69,12 @@ def product_review(cycle: Cycle) -> Tables:
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
     run_rate = product.run_rate_demand(history, cycle.periods)
     item_class = product.classify_items(read["item"], history, read["price"], settings, as_of, calendar)
-    excess = product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar)
     written = {
         "item_class": item_class,
         "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
         "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
-        "excess_stock": excess,
+        "excess_stock": product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar),
+        "portfolio": product.portfolio(read["item"], item_class, read["stock_on_hand"]),
     }
     return _write(cycle, read, written, "product review")
 

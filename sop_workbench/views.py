@@ -376,6 +376,17 @@ def portfolio(item_class: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def tail(portfolio: pd.DataFrame) -> pd.DataFrame:
+    """Items that bring next to no revenue, with the money they hold; ended ones are told under excess stock."""
+    _needs(portfolio, "portfolio")
+    mine = portfolio[portfolio["is_tail"] & (portfolio["lifecycle"] == "mature")]
+    rows = mine.sort_values(["stock_amt", "item_id"], ascending=[False, True])
+    title = f"{_plural(len(rows), 'mature item brings', 'mature items bring')} the last 1 % of revenue and "
+    title += f"{'holds' if len(rows) == 1 else 'hold'} {short(rows['stock_amt'].sum(), MONEY)} of stock"
+    columns = ["item_name", "item_id", "family", "xyz", "demand_qty", "revenue_amt", "margin_ratio", "stock_amt"]
+    return _view(rows[columns], title, "Tail: beyond 99 % of cumulative revenue.", "No mature item lies in the tail.")
+
+
 def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 12, months_ahead: int = 24) -> pd.DataFrame:
     """Launches and phase-outs around the cycle, by date."""
     _needs(item, "item")

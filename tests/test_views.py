@@ -244,3 +244,12 @@ def test_alerts_call_things_by_their_name() -> None:
     resource = pd.DataFrame({"resource_id": ["L1"], "resource_name": ["Paint line"]})
     shown = views.alerts(alert, **nothing, resource=resource).iloc[0]
     assert (shown["member"], shown["sentence"]) == ("Paint line", "Paint line is full.")
+
+
+def test_the_tail_is_mature_items_with_their_money() -> None:
+    row = {"family": "F", "abc": "C", "xyz": "Z", "rank": 1, "demand_qty": 1.0, "revenue_amt": 10.0, "is_tail": True}
+    stages = {"slow": ("mature", 50.0), "old": ("ended", 70.0), "slower": ("mature", 30.0)}
+    rows = [{**row, "item_id": i, "item_name": i, "lifecycle": stage, "stock_amt": money} for i, (stage, money) in stages.items()]
+    view = views.tail(tables.validate("portfolio", pd.DataFrame(rows)))
+    assert view["item_id"].tolist() == ["slow", "slower"]
+    assert view.attrs["title"] == "2 mature items bring the last 1 % of revenue and hold 80 ¤ of stock"

@@ -40,7 +40,7 @@ class _Commands(click.Group):
         except SopError as fault:
             click.echo(str(fault), err=True)
             ctx.exit(1)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends quietly when a pipe closes
             raise
         except Exception as fault:
             log = _write_log(ctx.obj)

@@ -1133,9 +1133,8 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame)
     shown = financial_projection[is_shown]
     rows = shown.groupby("family")[["demand_amt", "revenue_amt", "gross_margin_amt"]].sum()
     rows["inventory_amt"] = shown[shown["period"] == shown["period"].max()].groupby("family")["inventory_amt"].sum()
-    rows["budget_amt"] = budgeted.groupby("family")["budget_revenue_amt"].sum(min_count=1)
+    rows[["budget_amt", "gap_amt"]] = budgeted.groupby("family")[["budget_revenue_amt", "gap_amt"]].sum(min_count=1)
     rows = _with_total(rows)
-    rows["gap_amt"] = rows["revenue_amt"] - rows["budget_amt"]
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
     columns = ["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
     view = _view(
@@ -1143,7 +1142,7 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame)
         "The plan by family, " + " to ".join(period_labels(pd.Series([shown["period"].min(), shown["period"].max()])))
         if len(shown)
         else "",
-        "Gap = revenue of the plan − budget. Margin = gross margin / revenue. Inventory: closing stock of the last period shown.",
+        "Gap = revenue of the plan − budget, in the regions that have a budget. Margin = gross margin / revenue. Inventory: closing stock of the last period shown.",
         "No financial projection: the supply review has not run.",
     )
     view.attrs["bold"] = ["Total"]

@@ -1,27 +1,21 @@
 -- Resellers: the quarterly targets of the sales people set by the as-of date, a third to each month, spread over family and
--- territory by reseller revenue of the twelve months before the as-of date. The web shop has no target: its own revenue of the
--- same month a year before stands in, in the months that targets cover (assumption, see README).
+-- territory by reseller revenue of the twelve months before the as-of date. The web shop has no target and so no budget.
 with target as (
     select period_of(cast(QuotaDate as date)) as quarter, sum(SalesQuota) as amount
     from SalesPersonQuotaHistory where QuotaDate < :as_of + 1 group by 1
 ), month as (
     select cast(t.quarter + to_months(m.month::integer) as date) as period, t.amount / 3 as amount
     from target t cross join (values (0), (1), (2)) as m(month)
-), line as (
-    select s.Name as family, t.Name as region, cast(h.OnlineOrderFlag as boolean) as is_online, cast(h.OrderDate as date) as day, d.LineTotal as amount
+), reseller as (
+    select s.Name as family, t.Name as region, sum(d.LineTotal) as amount
     from SalesOrderHeader h
     join SalesOrderDetail d on d.SalesOrderID = h.SalesOrderID
     join SalesTerritory t on t.TerritoryID = h.TerritoryID
     join Product p on p.ProductID = d.ProductID
     join ProductSubcategory s on s.ProductSubcategoryID = p.ProductSubcategoryID
-    where h.OrderDate < :as_of + 1
-), reseller as (
-    select family, region, sum(amount) as amount
-    from line where not is_online and day > :as_of - interval 12 month group by all
+    where not cast(h.OnlineOrderFlag as boolean)
+      and cast(h.OrderDate as date) > :as_of - interval 12 month and h.OrderDate < :as_of + 1
+    group by all
 )
 select r.family, r.region, m.period, m.amount * r.amount / (select sum(amount) from reseller) as revenue_amt
 from month m cross join reseller r
-union all
-select l.family, 'Online', m.period, sum(l.amount)
-from month m join line l on l.is_online and period_of(l.day) = cast(m.period - interval 1 year as date)
-group by l.family, m.period

@@ -1142,7 +1142,8 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame)
         "The plan by family, " + " to ".join(period_labels(pd.Series([shown["period"].min(), shown["period"].max()])))
         if len(shown)
         else "",
-        "Gap = revenue of the plan − budget, in the regions that have a budget. Margin = gross margin / revenue. Inventory: closing stock of the last period shown.",
+        "Gap = revenue of the plan − budget, in the regions that have a budget. Margin = gross margin / revenue. "
+        "Inventory: closing stock of the last period shown.",
         "No financial projection: the supply review has not run.",
     )
     view.attrs["bold"] = ["Total"]

@@ -41,6 +41,7 @@ def comparison(value: float, name: str = "more overtime") -> pd.DataFrame:
     """A small result table."""
     row = {
         "scenario": name,
+        "title": "",
         "measure": "revenue",
         "sequence": 1,
         "unit": "EUR",
@@ -62,6 +63,7 @@ def test_a_table_comes_back_as_it_was_written(cycle):
     pd.testing.assert_frame_equal(found, frame)
     assert found.dtypes.astype(str).to_dict() == {
         "scenario": "object",
+        "title": "object",
         "measure": "object",
         "sequence": "int64",
         "unit": "object",

@@ -10,7 +10,7 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.forecast.backtest import Backtest, combine, model_weights, run_backtest
 from sop_workbench.forecast.events import event_effects
-from sop_workbench.forecast.intervals import error_scale, interval
+from sop_workbench.forecast.intervals import error_scale, held_out_scale, interval
 from sop_workbench.forecast.leaderboard import leaderboard
 from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, Model, forecast_models, route
 from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
@@ -143,7 +143,8 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
     forecast[kinds == ENDED] = 0.0
     backtest, scale = _with_ensemble(nodes, backtest, names, weights, level)
     forecast = coherent(nodes, forecast, scale)
-    low, high = _range(forecast, backtest, scale, kinds, settings.forecast.interval_ratio)
+    past_scale = _past_scale(nodes, backtest, level)
+    low, high = _range(forecast, backtest, scale, past_scale, kinds, settings.forecast.interval_ratio)
     return NodeForecast(forecast, low, high, names, weights, kinds, backtest)
 
 
@@ -172,12 +173,19 @@ def _with_ensemble(
     return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), scale
 
 
+def _past_scale(nodes: Nodes, backtest: Backtest, level: np.ndarray) -> np.ndarray:
+    """Usual error of every node as each origin would know it from the others; the level where there is no origin."""
+    if not backtest.origins:
+        return level[:, None]
+    return held_out_scale(backtest.forecasts[ENSEMBLE], backtest.actual, level, nodes.level)
+
+
 def _range(
-    forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, kinds: np.ndarray, coverage: float
+    forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, past_scale: np.ndarray, kinds: np.ndarray, coverage: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds that hold the forecast between them; an ended series has none."""
     past = backtest.forecasts.get(ENSEMBLE, np.full((len(forecast), 1, 1), np.nan))
-    low, high = interval(forecast, past, backtest.actual if backtest.origins else past, scale, coverage)
+    low, high = interval(forecast, past, backtest.actual if backtest.origins else past, scale, past_scale, coverage)
     ended = (kinds == ENDED)[:, None]
     return np.where(ended, 0.0, np.minimum(low, forecast)), np.where(ended, 0.0, np.maximum(high, forecast))
 

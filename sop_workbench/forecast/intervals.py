@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# Own record of a series counts as much as this many periods of its group.
-_SHARED_PERIODS = 6
+# Own record of a series counts as much as this many periods of its group: origins overlap, so that three tests of a year
+# hold the evidence of less than two.
+_SHARED_PERIODS = 24
 _LEAST_ERRORS = 20
 _NO_RECORD_RATIO = 0.5
 
@@ -38,8 +39,24 @@ def error_scale(forecast: np.ndarray, actual: np.ndarray, level: np.ndarray, gro
     return (total + _SHARED_PERIODS * ratio * level) / (count + _SHARED_PERIODS)
 
 
+def held_out_scale(forecast: np.ndarray, actual: np.ndarray, level: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """`error_scale` as each origin would know it from the others, series × origins.
+
+    An error divided by a scale it is part of is never large: a range made of such ratios is too narrow. With one
+    origin there is no other, and its own errors have to do.
+    """
+    count = forecast.shape[1]
+    others = [np.arange(count) != number if count > 1 else np.ones(count, dtype=bool) for number in range(count)]
+    return np.stack([error_scale(forecast[:, kept], actual[:, kept], level, group) for kept in others], axis=1)
+
+
 def interval(
-    forecast: np.ndarray, past_forecast: np.ndarray, past_actual: np.ndarray, scale: np.ndarray, coverage: float
+    forecast: np.ndarray,
+    past_forecast: np.ndarray,
+    past_actual: np.ndarray,
+    scale: np.ndarray,
+    past_scale: np.ndarray,
+    coverage: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound that held the share `coverage` of past actuals.
 
@@ -52,6 +69,9 @@ def interval(
     forecast : ndarray, series × ahead
     past_forecast, past_actual : ndarray, series × origins × test periods
     scale : ndarray, series
+        Usual error today.
+    past_scale : ndarray, series × origins
+        Usual error without the origin's own errors.
     coverage : float
         Such as 0.8.
 
@@ -60,7 +80,9 @@ def interval(
     (ndarray, ndarray)
         Series × ahead; the lower bound is 0 or more.
     """
-    scaled = (past_actual - past_forecast) / np.where(scale > 0, scale, np.nan)[:, None, None]
+    # A series that had ended was forecast as zero: it says nothing about the errors of those on sale.
+    ended = (past_forecast == 0).all(axis=2)
+    scaled = (past_actual - past_forecast) / np.where((past_scale > 0) & ~ended, past_scale, np.nan)[:, :, None]
     low = _growing_quantile(-scaled, coverage, forecast.shape[1])
     high = _growing_quantile(scaled, coverage, forecast.shape[1])
     return np.maximum(forecast - scale[:, None] * low, 0), forecast + scale[:, None] * high

@@ -10,6 +10,7 @@ import pandas as pd
 from sop_workbench.forecast import candidates
 from sop_workbench.forecast.candidates import Candidate
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
+from sop_workbench.forecast.learned import boosted_trees
 from sop_workbench.forecast.panel import like_for_like
 from sop_workbench.forecast.structure import FOURIER_ORDER, LEAST_FACTOR, SEASON_PRIOR, fit_structure, repeats_yearly, yearly_terms
 
@@ -27,11 +28,12 @@ _ENDED_GAPS, _ENDED_PERIODS = 4, 6
 
 @dataclass(frozen=True)
 class Model:
-    """A named candidate: applied to demand without season and events, or only without events."""
+    """A named candidate: applied to demand without season and events, or only without events; to each series or to all at once."""
 
     name: str
     forecast: Candidate
     is_on_structure: bool
+    is_for_all_series: bool = False
 
 
 STRUCTURE_THETA = Model("structure + theta", candidates.theta, True)
@@ -39,6 +41,7 @@ STRUCTURE_ETS = Model("structure + ets", candidates.exponential_smoothing, True)
 CES = Model("ces", candidates.complex_smoothing, False)
 THETA = Model("theta", candidates.theta, False)
 ETS = Model("ets", candidates.exponential_smoothing, False)
+TREES = Model("boosted trees", boosted_trees, False, is_for_all_series=True)
 NAIVE = Model("naive", candidates.naive, False)
 SEASONAL_NAIVE = Model("seasonal naive", candidates.seasonal_naive, False)
 AVERAGE = Model("moving average", candidates.moving_average, True)
@@ -49,13 +52,13 @@ TSB = Model("tsb", candidates.tsb, True)
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
     "standard": {
-        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA),
+        REGULAR: (STRUCTURE_ETS, THETA, TREES),
         INTERMITTENT: (IMAPA, TSB, AVERAGE),
         SHORT: (RECENT, AVERAGE),
         ENDED: (),
     },
     "full": {
-        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, CES, THETA, ETS),
+        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, THETA, ETS, TREES),
         INTERMITTENT: (IMAPA, TSB, AVERAGE),
         SHORT: (RECENT, AVERAGE),
         ENDED: (),
@@ -133,6 +136,9 @@ def _run(
     factor = future[model.is_on_structure]
     made = results.setdefault(model.name, np.full(factor.shape, np.nan))
     season = 1 if model.is_on_structure else season_length
+    if model.is_for_all_series:
+        made[rows] = model.forecast(base[model.is_on_structure][rows], factor.shape[1], season) * factor[rows]
+        return
     for row in rows:
         series = base[model.is_on_structure][row]
         made[row] = model.forecast(series[~np.isnan(series)], factor.shape[1], season) * factor[row]

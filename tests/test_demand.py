@@ -156,6 +156,27 @@ def test_pull_forward_alone_conserves_demand(base: list[float], share: float, at
     assert (made >= 0).all()
 
 
+@pytest.mark.parametrize(("month", "uplift", "moved", "revenue"), [(0, 160, 1240, 3_400), (3, 380, 880, 10_140)])
+def test_red_tomato_promotion_is_priced_before_it_is_planned(month: int, uplift: float, moved: float, revenue: float) -> None:
+    """Published revenue is 640,000 without, 643,400 and 650,140 with the promotion."""
+    base = pd.Series([1600.0, 3000, 3200, 3800, 2200, 2200], index=AHEAD)
+    event = {"from_period": AHEAD[month], "to_period": AHEAD[month], "uplift_ratio": 0.1, "pull_forward_ratio": 0.2, "cost_amt": 500.0}
+    case = demand.promotion_case(base, event, price_amt=40, variable_cost_amt=10, discount_amt=1)
+    assert case["planned_qty"].tolist() == pytest.approx(demand.promotion_demand(base, event).tolist())
+    assert case["uplift_qty"].sum() == pytest.approx(uplift)
+    assert case["pulled_forward_qty"].sum() == pytest.approx(0, abs=1e-9)
+    assert case["pulled_forward_qty"].max() == pytest.approx(moved)
+    changed = (case["planned_qty"] - case["base_qty"]).sum() * 40 - case["discount_given_amt"].sum()
+    assert changed == pytest.approx(revenue)
+    assert case["net_amt"].sum() == pytest.approx(uplift * 30 - case["discount_given_amt"].sum() - 500)
+
+
+def test_a_discount_above_the_price_is_refused() -> None:
+    event = {"from_period": AHEAD[0], "to_period": AHEAD[0], "uplift_ratio": 0.1, "pull_forward_ratio": 0.0}
+    with pytest.raises(SopError, match="does not fit a price"):
+        demand.promotion_case(pd.Series([1.0], index=AHEAD[:1]), event, price_amt=2, variable_cost_amt=1, discount_amt=3)
+
+
 def test_a_promotion_outside_the_horizon_is_refused() -> None:
     event = {
         "from_period": pd.Timestamp("2030-01-01"),

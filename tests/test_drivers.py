@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sop_workbench import tables
 from sop_workbench.errors import SopError
-from sop_workbench.forecast.drivers import EFFECT_COLUMNS, DriverNames, driver_forecast
+from sop_workbench.forecast.drivers import DriverNames, driver_forecast
 
 NAMES = DriverNames(elastic=("price_amt", "rival_price_amt"), uplift=("feature",))
 ELASTICITY = {"A": -2.5, "B": -1.5, "C": -3.2}
@@ -44,7 +45,7 @@ def effect(effects: pd.DataFrame, driver: str, level: str, member: str) -> pd.Se
 
 def test_true_elasticities_come_back_with_their_uncertainty() -> None:
     _, effects = driver_forecast(*parted(simulated()), NAMES)
-    assert list(effects.columns) == EFFECT_COLUMNS
+    tables.validate("driver_effect", effects)
     for item, elasticity in ELASTICITY.items():
         found = effect(effects, "price_amt", "item_id", item)
         assert found["effect_ratio"] == pytest.approx(elasticity, abs=0.12)

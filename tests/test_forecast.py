@@ -20,6 +20,7 @@ from sop_workbench.forecast import candidates, reconcile, spread, static_forecas
 from sop_workbench.forecast.backtest import combine, rolling_origins
 from sop_workbench.forecast.engine import ENSEMBLE, forecast_nodes
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, event_effects
+from sop_workbench.forecast.hierarchy import bottom_up, middle_out, sum_rules, top_down
 from sop_workbench.forecast.models import ENDED, INTERMITTENT, REGULAR, SHORT, route
 from sop_workbench.forecast.nodes import plain_nodes
 from sop_workbench.forecast.panel import demand_panel, like_for_like
@@ -337,6 +338,57 @@ def test_reconciliation_stands_variances_of_very_different_size() -> None:
 def test_contradicting_locks_are_named() -> None:
     with pytest.raises(SopError, match="contradict"):
         reconcile(np.array([[100.0], [30.0], [50.0]]), np.array([[1, -1, -1]]), np.zeros((1, 1)), np.zeros(3))
+
+
+# Four items in two markets (leaf = item · market): sums by item, by market (sideways), and the total.
+CROSSED = np.vstack([np.kron(np.eye(4), np.ones((1, 2))), np.kron(np.ones((1, 4)), np.eye(2)), np.ones((1, 8))])
+
+
+@pytest.mark.parametrize("locks", [[14], [8], [12], [0], [8, 13], [0, 12, 14]], ids=str)
+def test_locks_hold_exactly_at_any_level(locks: list[int]) -> None:
+    rng = np.random.default_rng(5)
+    forecast = bottom_up(rng.uniform(5, 15, (8, 3)), CROSSED)
+    forecast[locks] *= 1.1
+    rules, variance = sum_rules(CROSSED), np.ones(15)
+    variance[locks] = 0
+    made = reconcile(forecast, rules, np.zeros((7, 3)), variance)
+    np.testing.assert_array_equal(made[locks], forecast[locks])
+    np.testing.assert_allclose(rules @ made, 0, atol=1e-9)
+    assert (made >= 0).all()
+
+
+def test_a_lock_far_below_its_members_leaves_none_negative() -> None:
+    forecast = bottom_up(np.array([[1.0], [100], [1], [100], [1], [100], [1], [100]]), CROSSED)
+    variance = np.ones(15)
+    forecast[14], variance[14] = 20.0, 0.0
+    made = reconcile(forecast, sum_rules(CROSSED), np.zeros((7, 1)), variance)
+    assert made[14, 0] == 20
+    assert made.min() == 0
+    np.testing.assert_allclose(made[:8].sum(), 20)
+
+
+@pytest.mark.parametrize(("locks", "named"), [({8: 5.0, 0: 9.0, 1: 9.0}, "node8"), ({12: 50.0, 13: 60.0, 14: 100.0}, "node14")])
+def test_locks_that_clash_are_named(locks: dict[int, float], named: str) -> None:
+    forecast, variance = bottom_up(np.full((8, 1), 10.0), CROSSED), np.ones(15)
+    for node, value in locks.items():
+        forecast[node], variance[node] = value, 0.0
+    with pytest.raises(SopError, match=named) as told:
+        reconcile(forecast, sum_rules(CROSSED), np.zeros((7, 1)), variance, [f"node{number}" for number in range(15)])
+    assert "release one of these locks" in str(told.value)
+
+
+def test_a_lock_below_zero_is_refused_by_name() -> None:
+    with pytest.raises(SopError, match="locked below zero: total"):
+        reconcile(np.array([[-1.0], [3.0]]), np.array([[1, -1]]), np.zeros((1, 1)), np.array([0.0, 1.0]), ["total", "item"])
+
+
+def test_top_down_middle_out_and_bottom_up_agree_where_shares_do() -> None:
+    leaves = np.random.default_rng(6).uniform(1, 9, (8, 3))
+    whole = bottom_up(leaves, CROSSED)
+    np.testing.assert_allclose(top_down(whole[14], leaves, CROSSED), whole)
+    np.testing.assert_allclose(middle_out(whole[12:14], leaves, np.arange(8) % 2, CROSSED), whole)
+    doubled = middle_out(2 * whole[8:12], leaves, np.arange(8) // 2, CROSSED)
+    np.testing.assert_allclose(doubled, 2 * whole)
 
 
 def test_same_numbers_for_the_same_inputs() -> None:

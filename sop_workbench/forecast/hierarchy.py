@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
@@ -11,6 +13,8 @@ from sop_workbench.errors import SopError
 _PASSES = 50
 _REFINEMENTS = 4
 _CLOSE = 1e-9
+_EXACT = 1e-13
+_NAMED = 8
 
 
 def spread(total: np.ndarray, base: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -52,7 +56,105 @@ def spread(total: np.ndarray, base: np.ndarray, group: np.ndarray) -> np.ndarray
     return total[group] * (scaled / np.bincount(group, scaled, minlength=len(total))[group])
 
 
-def reconcile(forecast: np.ndarray, constraints: sparse.spmatrix | np.ndarray, target: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def bottom_up(leaves: np.ndarray, summing: sparse.spmatrix | np.ndarray) -> np.ndarray:
+    """Leaves with every aggregate as their sum.
+
+    Parameters
+    ----------
+    leaves : ndarray, leaves × periods
+    summing : sparse matrix, aggregates × leaves
+        1 where a leaf belongs to an aggregate; families, channels and the total may cross.
+
+    Returns
+    -------
+    ndarray, (leaves + aggregates) × periods
+
+    Examples
+    --------
+    >>> bottom_up(np.array([[30.0], [50.0]]), np.array([[1, 1]])).ravel().tolist()
+    [30.0, 50.0, 80.0]
+    """
+    leaves = np.asarray(leaves, dtype=float)
+    return np.vstack([leaves, sparse.csr_matrix(summing, dtype=float) @ leaves])
+
+
+def middle_out(middle: np.ndarray, base: np.ndarray, group: np.ndarray, summing: sparse.spmatrix | np.ndarray) -> np.ndarray:
+    """One level of the hierarchy taken as given: spread to the leaves below, added up above.
+
+    Parameters
+    ----------
+    middle : ndarray, groups × periods
+        Forecast of the level planned at.
+    base : ndarray, leaves × periods
+        Shares are taken of this, such as the leaves' own forecasts; 0 or more.
+    group : ndarray of int, leaves
+        The group each leaf belongs to.
+    summing : sparse matrix, aggregates × leaves
+
+    Returns
+    -------
+    ndarray, (leaves + aggregates) × periods
+
+    Raises
+    ------
+    SopError
+        When a base is negative or not a number, or a group with a forecast has no leaf.
+
+    Examples
+    --------
+    >>> middle_out(np.array([[90.0], [10.0]]), np.array([[1.0], [2.0], [4.0]]), np.array([0, 0, 1]), np.ones((1, 3))).ravel().tolist()
+    [30.0, 60.0, 10.0, 100.0]
+    """
+    columns = [spread(total, shares, group) for total, shares in zip(np.asarray(middle).T, np.asarray(base).T, strict=True)]
+    return bottom_up(np.column_stack(columns), summing)
+
+
+def top_down(total: np.ndarray, base: np.ndarray, summing: sparse.spmatrix | np.ndarray) -> np.ndarray:
+    """The total taken as given and spread to the leaves by their share of a base.
+
+    Parameters
+    ----------
+    total : ndarray, periods
+    base : ndarray, leaves × periods
+        Shares are taken of this; 0 or more.
+    summing : sparse matrix, aggregates × leaves
+
+    Returns
+    -------
+    ndarray, (leaves + aggregates) × periods
+
+    Raises
+    ------
+    SopError
+        When a base is negative or not a number.
+
+    Examples
+    --------
+    >>> top_down(np.array([100.0]), np.array([[1.0], [3.0]]), np.ones((1, 2))).ravel().tolist()
+    [25.0, 75.0, 100.0]
+    """
+    return middle_out(np.atleast_2d(total), base, np.zeros(len(base), dtype=int), summing)
+
+
+def sum_rules(summing: sparse.spmatrix | np.ndarray) -> sparse.csr_matrix:
+    """Constraints of `reconcile` for nodes ordered as in `bottom_up`: each aggregate less its leaves gives 0.
+
+    Examples
+    --------
+    >>> sum_rules(np.array([[1, 1]])).toarray().tolist()
+    [[-1.0, -1.0, 1.0]]
+    """
+    members = sparse.csr_matrix(summing, dtype=float)
+    return sparse.hstack([-members, sparse.identity(members.shape[0])]).tocsr()
+
+
+def reconcile(
+    forecast: np.ndarray,
+    constraints: sparse.spmatrix | np.ndarray,
+    target: np.ndarray,
+    variance: np.ndarray,
+    names: Sequence[str] | None = None,
+) -> np.ndarray:
     """Move forecasts as little as their variances ask until every constraint holds and none is negative.
 
     ŷ = y + W Cᵀ (C W Cᵀ)⁻¹ (b − C y), W = diag(variance); values that would go below zero are set to zero
@@ -68,6 +170,8 @@ def reconcile(forecast: np.ndarray, constraints: sparse.spmatrix | np.ndarray, t
         What each row must give (0 for sums).
     variance : ndarray, nodes
         How much each node may move; 0 locks it.
+    names : sequence of str, nodes, optional
+        What a contradiction calls the nodes; their numbers otherwise.
 
     Raises
     ------
@@ -81,10 +185,14 @@ def reconcile(forecast: np.ndarray, constraints: sparse.spmatrix | np.ndarray, t
     >>> reconcile(np.array([[100.0], [30.0], [50.0]]), np.array([[1, -1, -1]]), np.zeros((1, 1)), np.array([0.0, 1, 1])).ravel().tolist()
     [100.0, 40.0, 60.0]
     """
-    rules = sparse.csr_matrix(constraints, dtype=float)
-    result = _project(np.asarray(forecast, dtype=float), rules, target, np.asarray(variance, dtype=float))
-    for column in np.flatnonzero((result < -_CLOSE).any(axis=0)):
-        result[:, column] = _non_negative(result[:, column], rules, target[:, column], variance)
+    rules, variance = sparse.csr_matrix(constraints, dtype=float), np.asarray(variance, dtype=float)
+    _refuse_negative_locks(forecast, variance, names)
+    try:
+        result = _project(np.asarray(forecast, dtype=float), rules, target, variance)
+        for column in np.flatnonzero((result < -_CLOSE).any(axis=0)):
+            result[:, column] = _non_negative(result[:, column], rules, target[:, column], variance)
+    except _ContradictionError as found:
+        raise SopError(_contradiction(found, np.asarray(forecast, dtype=float), rules, variance, names)) from None
     return np.where(np.abs(result) < _CLOSE, np.maximum(result, 0), result)
 
 
@@ -93,17 +201,20 @@ def _project(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.ndarray,
     normal = (spread_by @ rules.T).tocsc()
     free = normal.diagonal() > 0
     gap = target - rules @ forecast
-    _refuse_contradiction(gap[~free], forecast)
+    _refuse_contradiction(np.where(free[:, None], 0.0, gap), forecast)
     if not free.any():
         return forecast.copy()
     keep = np.flatnonzero(free)
     # A trace of ridge keeps the factorisation stable when one rule follows from others; refinements remove its effect.
     core = normal[keep][:, keep]
     solver = splu((core + sparse.diags(core.diagonal() * 1e-12)).tocsc())
-    moved = forecast.copy()
+    moved, back = forecast.copy(), spread_by[keep].T.tocsr()
     for _ in range(_REFINEMENTS):
-        moved = moved + spread_by[keep].T @ solver.solve((target - rules @ moved)[keep])
-    _refuse_contradiction(target - rules @ moved, forecast)
+        moved += back @ solver.solve(np.ascontiguousarray(gap[keep]))
+        gap = target - rules @ moved
+        if np.abs(gap[keep]).max() <= _EXACT * max(1.0, float(np.abs(forecast).max())):
+            break
+    _refuse_contradiction(gap, forecast)
     return moved
 
 
@@ -119,10 +230,44 @@ def _non_negative(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.nda
     raise SopError("forecasts cannot be made non-negative under the locked values; release a lock")
 
 
+class _ContradictionError(Exception):
+    """The sum that cannot hold, and by how much it is off."""
+
+    def __init__(self, row: int, gap: float) -> None:
+        self.row, self.gap = row, gap
+        super().__init__(f"sum number {row} is off by {gap:,.6g}")
+
+
 def _refuse_contradiction(gap: np.ndarray, forecast: np.ndarray) -> None:
     size = max(1.0, float(np.abs(forecast).max(initial=0)))
     if gap.size and np.abs(gap).max() > 1e-6 * size:
-        row = int(np.abs(gap).max(axis=tuple(range(1, gap.ndim))).argmax()) if gap.ndim > 1 else int(np.abs(gap).argmax())
-        raise SopError(
-            f"locked values contradict each other: sum number {row} is off by {np.abs(gap).max():,.6g}; release one of its locks"
-        )
+        row = int(np.abs(gap).max(axis=1).argmax())
+        raise _ContradictionError(row, float(np.abs(gap[row]).max()))
+
+
+def _refuse_negative_locks(forecast: np.ndarray, variance: np.ndarray, names: Sequence[str] | None) -> None:
+    below = (variance == 0) & (np.asarray(forecast).min(axis=1) < -_CLOSE)
+    if below.any():
+        raise SopError(f"locked below zero: {_listed(np.flatnonzero(below), names)}; lock a value of 0 or more")
+
+
+def _contradiction(
+    found: _ContradictionError, forecast: np.ndarray, rules: sparse.csr_matrix, variance: np.ndarray, names: Sequence[str] | None
+) -> str:
+    """Which locks clash: those in the sum itself, else those in sums that share a member with it."""
+    touched = rules[[found.row]].indices
+    locked = touched[variance[touched] == 0]
+    if len(locked) < 2:
+        related = np.unique(rules[np.unique(rules[:, touched].nonzero()[0])].indices)
+        locked = related[variance[related] == 0]
+    # What has nothing in it is not what somebody locked.
+    locked = locked[np.abs(forecast[locked]).max(axis=1) > 0] if np.abs(forecast[locked]).any() else locked
+    return (
+        f"locked values contradict each other: {_listed(locked, names)} cannot all hold (sum number {found.row} is off by "
+        f"{found.gap:,.6g}); release one of these locks"
+    )
+
+
+def _listed(nodes: np.ndarray, names: Sequence[str] | None) -> str:
+    shown = [names[node] if names is not None else f"node {node}" for node in nodes[:_NAMED]]
+    return ", ".join(shown) + (f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else "")

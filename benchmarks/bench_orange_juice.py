@@ -20,7 +20,7 @@ from sop_workbench.forecast.drivers import DriverNames, driver_forecast
 from sop_workbench.forecast.panel import KEYS
 
 WEEKS_AHEAD = 8
-# Seven origins, eight weeks apart, end at the last week: each week of the last year is forecast once.
+# Seven origins, eight weeks apart: each of the last 56 weeks is forecast once.
 ORIGINS = 7
 START = pd.Timestamp("1989-09-14")
 NAMES = DriverNames(

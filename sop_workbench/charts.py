@@ -667,6 +667,13 @@ def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def bias_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Bias of streams and their authors by family or region, orange where plans were too high."""
+    shown = view.assign(bias_text=[views.signed(views.percent(b, 0)) for b in view["bias_ratio"]])
+    return _heat_map(shown, "who", "member", None, _diverging("bias_ratio", -0.25, 0.0, 0.25, True), "bias_text")
+
+
+@_drawn
 def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Demand as bars, budget as a step over each."""
     shown = view.assign(

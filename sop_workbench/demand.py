@@ -22,6 +22,7 @@ from sop_workbench.settings import Settings
 CELL = [*KEYS, "period"]
 STATISTICAL, PIPELINE, NAIVE = "statistical", "pipeline", "naive"
 _NAIVE_PERIODS = 3
+_PLAN_COLUMNS = ["lock_cycle_id", "stream", *CELL, "plan_qty"]
 STAIRS = (NAIVE, STATISTICAL, "sales", "marketing", "operations", "customer", "consensus")
 
 # ------------------------------------------------------------------ history
@@ -610,7 +611,7 @@ def stream_weights(
     """
     present = sorted(set(demand_stream["stream"]) - {PIPELINE})
     scored = _scored_plans(plan_archive[plan_archive["stream"].isin(present)], sales_history)
-    rows = [_stream_record(name, scored[scored["stream"] == name]) for name in present]
+    rows = [_weight_evidence(name, scored[scored["stream"] == name]) for name in present]
     frame = pd.DataFrame(rows, columns=["stream", "wape_ratio", "bias_ratio", "error_after_bias_ratio", "evidence"])
     inverse = 1 / frame["error_after_bias_ratio"].astype(float).clip(lower=1e-6)
     inverse = inverse.where(inverse.notna(), inverse.min() if inverse.notna().any() else 1.0)
@@ -620,20 +621,23 @@ def stream_weights(
 
 def _scored_plans(plans: pd.DataFrame, sales_history: pd.DataFrame) -> pd.DataFrame:
     """Plans of known periods beside actuals, on the cells that every stream of a lock has."""
-    columns = ["lock_cycle_id", "stream", *CELL, "plan_qty"]
     if plans.empty or sales_history.empty:
-        return pd.DataFrame(columns=[*columns, "actual_qty"])
-    closed = plans[plans["period"] <= sales_history["period"].max()][columns]
+        return pd.DataFrame(columns=[*_PLAN_COLUMNS, "actual_qty"])
+    closed = plans[plans["period"] <= sales_history["period"].max()][_PLAN_COLUMNS]
     streams = closed["stream"].nunique()
     cell = ["lock_cycle_id", *CELL]
-    common = closed[closed.groupby(cell)["stream"].transform("nunique") == streams]
+    return _beside_actuals(closed[closed.groupby(cell)["stream"].transform("nunique") == streams], sales_history)
+
+
+def _beside_actuals(plans: pd.DataFrame, sales_history: pd.DataFrame) -> pd.DataFrame:
+    """Plans of known periods with what was ordered."""
     actual = sales_history[[*CELL, "ordered_qty"]].rename(columns={"ordered_qty": "actual_qty"})
-    scored = common.merge(actual, on=CELL, how="left", validate="many_to_one")
+    scored = plans.merge(actual, on=CELL, how="left", validate="many_to_one")
     # A known period without a row is a period in which nobody ordered.
     return scored.assign(actual_qty=scored["actual_qty"].fillna(0.0))
 
 
-def _stream_record(name: str, scored: pd.DataFrame) -> dict:
+def _weight_evidence(name: str, scored: pd.DataFrame) -> dict:
     actual = scored["actual_qty"].sum()
     if scored.empty or actual <= 0:
         return {
@@ -851,3 +855,203 @@ def _stair(name: str, number: int, scored: pd.DataFrame) -> dict:
         "bias_ratio": (rows["plan_qty"] - rows["actual_qty"]).sum() / actual if actual > 0 else np.nan,
         "item_share_beating_naive_ratio": beats,
     }
+
+
+# ------------------------------------------------------------------ record of streams and authors
+
+EVERYBODY = "all"
+_SCOPE = ["item_id", "family", "market_id", "region"]
+_RECORD = ["stream", "author", "level", "member"]
+_JUDGED = ("sales", "marketing", "operations", "customer", "consensus")
+_BIAS_SEEN = 0.03
+_SIGNAL, _ONE_SIDED = 4.0, 0.8
+_STICK, _STICK_LAGS, _STICK_QUARTERS = 0.10, 2, 2
+_ALMOST = 1e-9
+
+
+def stream_record(
+    plan_archive: pd.DataFrame, sales_history: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], calendar: Calendar
+) -> pd.DataFrame:
+    """What each stream and each author was worth: error, bias, tracking signal, value added, and gaming with its evidence.
+
+    An author answers for the archived plans of the items and markets that their inputs speak for; where several speak for one
+    place, the most specific, and equals together. Every row is measured on its own plans, naive on the same ones:
+
+    WAPE = Σ|plan − actual| / Σ actual; bias = Σ(plan − actual) / Σ actual; tracking signal = Σe / mean|e| over periods, where e
+    is plan − actual of a period (mean over the locks that planned it); gain = WAPE of naive − WAPE.
+
+    Flags, for streams that people make. `sandbagging` and `over-optimism`: bias beyond 3 % with a tracking signal beyond 4 and
+    beyond 80 % of the most it can be (every error on one side). `hockey stick`: the first plans of the same periods lie 10 % of
+    demand above the last ones and above demand, or plans of the last month of a quarter lie 10 points further above demand than
+    those of its other months, in at least two quarters and half as much in each.
+
+    Parameters
+    ----------
+    plan_archive, sales_history : DataFrame
+        Plans as locked, and actuals.
+    inputs : mapping of DataFrame
+        item, market, demand_input.
+
+    Returns
+    -------
+    DataFrame
+        `stream_record` in total and by family and region, sorted by key; empty where no locked plan has met its actual.
+    """
+    scored = _own_plans(plan_archive, sales_history, inputs, calendar)
+    if scored.empty:
+        return tables.table("stream_record").empty()
+    periods = _by_record(_sums_by_period(scored, calendar))
+    frame = _accuracy(periods).join([_persistence(periods), _quarter_end(periods), _late_inflation(periods)]).reset_index()
+    frame["flag"] = [_flag(row) for row in frame.to_dict("records")]
+    frame["evidence"] = [_flag_evidence(row) for row in frame.to_dict("records")]
+    columns = list(tables.table("stream_record").columns)
+    return tables.validate("stream_record", frame[columns].sort_values(_RECORD).reset_index(drop=True))
+
+
+def _own_plans(
+    plan_archive: pd.DataFrame, sales_history: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], calendar: Calendar
+) -> pd.DataFrame:
+    """Archived plans of known periods with actual, naive plan, author, family and region."""
+    plans = plan_archive[plan_archive["stream"].isin(STAIRS)]
+    plans = plans[plans["period"] <= sales_history["period"].max()] if len(sales_history) else plans.head(0)
+    if plans.empty:
+        return plans
+    scored = _beside_actuals(plans[_PLAN_COLUMNS], sales_history)
+    naive = _naive_plans(scored, sales_history, calendar).rename(columns={"plan_qty": "naive_qty"})
+    cell = ["lock_cycle_id", *CELL]
+    scored = scored.merge(naive[[*cell, "naive_qty"]], on=cell, how="left", validate="many_to_one")
+    scored = scored.merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    scored = scored.merge(inputs["market"][["market_id", "region"]], on="market_id", how="left", validate="many_to_one")
+    places = scored[_SCOPE].drop_duplicates(KEYS)
+    scored = scored.merge(_authors(inputs["demand_input"], places), on=["stream", *KEYS], how="left", validate="many_to_one")
+    return scored.assign(**{column: scored[column].fillna("") for column in ("author", "family", "region")})
+
+
+def _authors(demand_input: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Who speaks for each place in each stream: stream, item_id, market_id, author."""
+    said = demand_input.rename(columns={"source": "stream"})[["stream", "author", *_SCOPE]].drop_duplicates()
+    said = said.assign(
+        family=said["family"].where(said["item_id"] == "", ""),  # an item says more than its family
+        region=said["region"].where(said["market_id"] == "", ""),
+    )
+    parts = [pd.DataFrame(columns=["stream", *KEYS, "author", "rank"])]
+    for filled, rows in said.groupby([said[column] != "" for column in _SCOPE], sort=True):
+        columns = [column for column, is_filled in zip(_SCOPE, filled, strict=True) if is_filled]
+        wanted = rows[["stream", "author", *columns]].drop_duplicates()
+        found = places.merge(wanted, on=columns, validate="many_to_many") if columns else places.merge(wanted, how="cross")
+        parts.append(found.assign(rank=_specificity({column: "x" for column in columns}))[parts[0].columns])
+    spoken = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    best = spoken[spoken["rank"] == spoken.groupby(["stream", *KEYS])["rank"].transform("max")]
+    ordered = best.sort_values(["stream", *KEYS, "author"]).drop_duplicates(["stream", *KEYS, "author"])
+    return ordered.groupby(["stream", *KEYS], as_index=False)["author"].agg(" & ".join)
+
+
+def _sums_by_period(scored: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    """Everything that adds up, by stream, author, family, region and period.
+
+    `early` and `late` are the first and the last plan of a cell where they lie two periods apart or more, `sold` its demand:
+    the same periods on both sides, so that demand itself plays no part.
+    """
+    locks = {lock: calendar.cycle_period(str(lock)) for lock in scored["lock_cycle_id"].unique()}
+    start = min(locks.values())
+    rows = scored.assign(lock=scored["lock_cycle_id"].map({lock: calendar.distance(start, period) for lock, period in locks.items()}))
+    rows = rows.sort_values("lock", kind="stable")
+    cell = ["stream", *CELL]
+    lock = rows.groupby(cell)["lock"]
+    is_apart = lock.transform("max") - lock.transform("min") >= _STICK_LAGS
+    is_first, is_last = is_apart & ~rows.duplicated(cell), is_apart & ~rows.duplicated(cell, keep="last")
+    sums = {
+        "actual_qty": rows["actual_qty"],
+        "error": rows["plan_qty"] - rows["actual_qty"],
+        "absolute": (rows["plan_qty"] - rows["actual_qty"]).abs(),
+        "naive": (rows["naive_qty"] - rows["actual_qty"]).abs(),
+        "early": rows["plan_qty"].where(is_first, 0.0),
+        "late": rows["plan_qty"].where(is_last, 0.0),
+        "sold": rows["actual_qty"].where(is_first, 0.0),
+    }
+    grouped = rows.assign(**sums).groupby(["stream", "author", "family", "region", "period"], as_index=False)[list(sums)].sum()
+    times = rows.groupby(["stream", "period"])["lock"].nunique().rename("lock_count").reset_index()
+    return grouped.merge(times, on=["stream", "period"], how="left", validate="many_to_one")
+
+
+def _by_record(sums: pd.DataFrame) -> pd.DataFrame:
+    """Sums by record and period: whole streams and authors, in total, by family and by region."""
+    named = pd.concat([sums.assign(author=EVERYBODY), sums[sums["author"] != ""]], ignore_index=True)
+    levels = [named.assign(level=name, member=named[name] if name != "total" else "all") for name in ("total", "family", "region")]
+    rows = pd.concat(levels, ignore_index=True)
+    added = ["actual_qty", "error", "absolute", "naive", "early", "late", "sold"]
+    kept = rows[rows["member"] != ""].groupby([*_RECORD, "period", "lock_count"], as_index=False)
+    return kept[added].sum()
+
+
+def _accuracy(periods: pd.DataFrame) -> pd.DataFrame:
+    """Error, bias and gain over naive by record; empty where nothing was sold."""
+    sums = periods.groupby(_RECORD)[["error", "absolute", "naive", "actual_qty"]].sum()
+    whole = sums["actual_qty"].where(sums["actual_qty"] > 0)
+    return pd.DataFrame(
+        {
+            "actual_qty": sums["actual_qty"],
+            "wape_ratio": sums["absolute"] / whole,
+            "bias_ratio": sums["error"] / whole,
+            "naive_wape_ratio": sums["naive"] / whole,
+            "gain_over_naive_ratio": (sums["naive"] - sums["absolute"]) / whole,
+        }
+    )
+
+
+def _persistence(periods: pd.DataFrame) -> pd.DataFrame:
+    """Tracking signal over periods, and how many lie on each side."""
+    error = periods["error"] / periods["lock_count"]
+    signed = periods.assign(error=error, size=error.abs(), above=error > 0, below=error < 0).groupby(_RECORD)
+    found = signed.agg(above=("above", "sum"), below=("below", "sum"), period_count=("period", "size"), mean=("size", "mean"),
+                       first=("period", "min"), last=("period", "max"), total=("error", "sum"))
+    found["tracking_signal"] = found["total"] / found["mean"].where(found["mean"] > 0)
+    return found.drop(columns=["total", "mean"])
+
+
+def _quarter_end(periods: pd.DataFrame) -> pd.Series:
+    """How much higher the last months of quarters lie above demand than the other months do; empty unless all of them do."""
+    dated = periods.assign(is_end=periods["period"].dt.month % 3 == 0, quarter=periods["period"].dt.to_period("Q"))
+    sums = dated.groupby([*_RECORD, "quarter", "is_end"])[["error", "actual_qty"]].sum().unstack()
+    bias = (sums["error"] / sums["actual_qty"].where(sums["actual_qty"] > 0)).reindex(columns=[True, False]).dropna()
+    quarters = pd.DataFrame({"excess": bias[True] - bias[False], "end": bias[True]}).groupby(_RECORD)
+    found = quarters.agg(count=("excess", "size"), least=("excess", "min"), mean=("excess", "mean"), end=("end", "min"))
+    # One quarter end may be chance; a habit shows in every quarter.
+    is_habit = (found["count"] >= _STICK_QUARTERS) & (found["least"] > _STICK / 2) & (found["end"] > 0)
+    return found.loc[is_habit, "mean"].rename("quarter_end")
+
+
+def _late_inflation(periods: pd.DataFrame) -> pd.Series:
+    """First plans less last plans of the same periods, over what was sold; empty where the first ones were not too high."""
+    sums = periods.groupby(_RECORD)[["early", "late", "sold"]].sum()
+    whole = sums["sold"].where((sums["sold"] > 0) & (sums["early"] > sums["sold"]))
+    return ((sums["early"] - sums["late"]) / whole).rename("late_inflation")
+
+
+def _flag(row: Mapping[str, Any]) -> str:
+    """The kind of gaming that the figures of a record show; `none` for a machine's stream."""
+    if row["stream"] not in _JUDGED:
+        return "none"
+    if row["late_inflation"] > _STICK or row["quarter_end"] > _STICK:
+        return "hockey stick"
+    signal = row["tracking_signal"]
+    is_persistent = abs(signal) >= max(_SIGNAL, _ONE_SIDED * row["period_count"]) - _ALMOST
+    if not (is_persistent and abs(row["bias_ratio"]) > _BIAS_SEEN):
+        return "none"
+    return "over-optimism" if signal > 0 else "sandbagging"
+
+
+def _flag_evidence(row: Mapping[str, Any]) -> str:
+    """One sentence with the figures behind a record's flag."""
+    if np.isnan(row["bias_ratio"]):
+        return f"nothing was ordered in {row['period_count']} periods"
+    side, count = ("below", row["below"]) if row["bias_ratio"] < 0 else ("above", row["above"])
+    words = [
+        f"{side} demand in {count} of {row['period_count']} periods ({row['first']:%b %Y} to {row['last']:%b %Y}), "
+        f"{abs(row['bias_ratio']) * 100:.1f} % in all; error {row['wape_ratio'] * 100:.1f} %, naive {row['naive_wape_ratio'] * 100:.1f} %"
+    ]
+    if row["late_inflation"] > _STICK:
+        words.append(f"first plans {row['late_inflation'] * 100:.0f} % of demand above the last plans of the same periods")
+    if row["quarter_end"] > _STICK:
+        words.append(f"quarter ends {row['quarter_end'] * 100:.0f} points higher than other months")
+    return "; ".join(words)

@@ -97,6 +97,7 @@ def demand_review(cycle: Cycle) -> Tables:
         "stream_weight": weights,
         "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
+        "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
     }
     return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
 

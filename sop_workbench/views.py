@@ -629,6 +629,117 @@ def value_added(forecast_value_added: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def stream_record(stream_record: pd.DataFrame) -> pd.DataFrame:
+    """What each stream and author was worth in total, those that look like gaming first."""
+    rows = _records_shown(stream_record, "total")
+    flagged = rows[(rows["flag"] != "none") & (rows["author"] != "")].drop_duplicates("author")
+    rows = rows.assign(order=(rows["flag"] == "none"), size=rows["bias_ratio"].abs())
+    rows = rows.sort_values(["order", "size", "who"], ascending=[True, False, True])
+    named = ", ".join(f"{row.author} ({row.flag})" for row in flagged.itertuples())
+    columns = ["who", "bias_ratio", "wape_ratio", "tracking_signal", "gain_over_naive_ratio", "actual_qty", "flag", "evidence"]
+    return _view(
+        rows[columns],
+        f"Worth a talk: {named}" if named else "No author is always on one side",
+        "Bias = Σ(plan − actual) / Σ actual, + is over-forecast; tracking signal = Σ errors / mean size of an error, by period; gain = "
+        "WAPE of naive − own WAPE on the same plans. A flag is a question to the author, not a verdict.",
+        "No plan was archived yet; records show from the second locked cycle on.",
+    )
+
+
+def bias_heat_map(stream_record: pd.DataFrame, level: str = "family") -> pd.DataFrame:
+    """Bias of every stream and author by family or region.
+
+    Parameters
+    ----------
+    stream_record : DataFrame
+        As the demand review wrote it.
+    level : str
+        `family` or `region`.
+    """
+    rows = _records_shown(stream_record, level)
+    judged = rows[rows["flag"] != "none"]
+    widest = rows.loc[rows["bias_ratio"].abs().idxmax()] if rows["bias_ratio"].notna().any() else None
+    title = "" if widest is None else f"{widest['who']} lies furthest off: {signed(percent(widest['bias_ratio'], 0))} in {widest['member']}"
+    return _view(
+        rows[["who", "member", "bias_ratio", "wape_ratio", "actual_qty", "flag"]],
+        title if len(judged) or not title else f"No flag; {title[0].lower()}{title[1:]}",
+        "Bias = Σ(plan − actual) / Σ actual over archived plans of periods that are over, all lags; orange is too high, blue too low.",
+        "No plan was archived yet; bias shows from the second locked cycle on.",
+    )
+
+
+def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Records of a level with a label (`who`): streams, and authors where a stream has several."""
+    _needs(stream_record, "stream_record")
+    authors = stream_record[stream_record["author"] != "all"].groupby("stream")["author"].unique()
+    alone = {stream: names[0] for stream, names in authors.items() if len(names) == 1}
+    rows = stream_record[stream_record["level"] == level]
+    rows = rows[(rows["author"] == "all") | ~rows["stream"].isin(alone)]
+    # The only author of a stream stands beside its name.
+    author = rows["author"].where(rows["author"] != "all", rows["stream"].map(alone).fillna(""))
+    who = rows["stream"].map(heading) + author.map(lambda name: f", {name}" if name else "")
+    return rows.assign(author=author, who=who)
+
+
+def demand_range(consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand in money by family: agreed on, low, high, budget, and the gap in each case.
+
+    The range of a family takes an item's errors as moving together over markets and periods and as independent
+    between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
+    """
+    _needs(consensus_demand, "consensus_demand")
+    _needs(budget, "budget")
+    shared = consensus_demand[consensus_demand["period"].isin(budget["period"])] if len(budget) else consensus_demand
+    price = shared["price_amt"]
+    risky = shared.assign(
+        below=(shared["demand_qty"] - shared["low_qty"]) * price, above=(shared["high_qty"] - shared["demand_qty"]) * price
+    )
+    by_item = _with_item(risky.groupby("item_id", as_index=False)[["revenue_amt", "below", "above"]].sum(), item, "family")
+    squared = by_item.assign(below=by_item["below"] ** 2, above=by_item["above"] ** 2)
+    families = squared.groupby("family")[["revenue_amt", "below", "above"]].sum()
+    plan = budget[budget["period"].isin(shared["period"])].groupby("family")["revenue_amt"].sum()
+    rows = families.join(plan.rename("budget_amt"), how="outer")
+    total = rows.sum(min_count=1).rename("All families")
+    rows = pd.concat([rows.sort_values("revenue_amt", ascending=False), total.to_frame().T]) if len(rows) else rows
+    return _range_view(rows, shared["period"].nunique())
+
+
+def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Squared half-widths by family as bounds, with risk, opportunity and gaps."""
+    made = pd.DataFrame(
+        {
+            "family": rows.index,
+            "demand_amt": rows["revenue_amt"].to_numpy(),
+            "risk_amt": -(rows["below"] ** 0.5).to_numpy(),
+            "opportunity_amt": (rows["above"] ** 0.5).to_numpy(),
+            "budget_amt": rows["budget_amt"].to_numpy(),
+        }
+    )
+    made["low_amt"] = (made["demand_amt"] + made["risk_amt"]).clip(lower=0)
+    made["high_amt"] = made["demand_amt"] + made["opportunity_amt"]
+    for name in ("low", "demand", "high"):
+        made[f"gap_at_{name}_amt"] = made[f"{name}_amt"] - made["budget_amt"]
+    columns = ["family", "demand_amt", "risk_amt", "opportunity_amt", "low_amt", "high_amt", "budget_amt",
+               "gap_at_low_amt", "gap_at_demand_amt", "gap_at_high_amt"]
+    return _view(
+        made[columns],
+        _range_title(made.iloc[-1], count) if len(made) else "",
+        "Risk and opportunity: half-widths of the range of the forecast at the interval of the settings, times price; an item's errors "
+        "move together, items are independent: families do not add up to the total. Periods that the budget covers; gap = demand − budget.",
+        "No demand was agreed on.",
+    )
+
+
+def _range_title(whole: pd.Series, count: int) -> str:
+    ends = f"{short(whole['low_amt'], MONEY)} to {short(whole['high_amt'], MONEY)}"
+    title = f"Unconstrained demand is worth {ends} over {_plural(count, 'period')}"
+    if pd.isna(whole["budget_amt"]):
+        return title
+    if whole["gap_at_high_amt"] < 0:
+        return f"{title}; even the high end misses the budget"
+    return f"{title}; the budget lies inside" if whole["gap_at_low_amt"] < 0 else f"{title}; even the low end meets the budget"
+
+
 def demand_vs_budget(consensus_demand: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
     """Unconstrained demand in money beside the budget, by period both cover."""
     _needs(consensus_demand, "consensus_demand")

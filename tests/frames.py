@@ -100,6 +100,32 @@ def _demand(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             )
         )
     ]
+    records = [
+        {
+            "stream": stream,
+            "author": author,
+            "level": level,
+            "member": member,
+            "wape_ratio": 0.21,
+            "bias_ratio": bias + 0.01 * n,
+            "tracking_signal": 6.0 if bias > 0 else -6.0,
+            "gain_over_naive_ratio": 0.1,
+            "actual_qty": 9000.0,
+            "period_count": 6,
+            "flag": flag,
+            "evidence": "on one side of demand in 6 of 6 periods",
+        }
+        for stream, author, bias, flag in (
+            ("statistical", "all", -0.02, "none"),
+            ("sales", "all", 0.08, "over-optimism"),
+            ("sales", "K. Winter", 0.18, "over-optimism"),
+            ("sales", "R. Costa", -0.14, "sandbagging"),
+            ("marketing", "all", 0.01, "none"),
+            ("marketing", "E. Holm", 0.01, "none"),
+        )
+        for level, members in (("total", ("all",)), ("family", FAMILIES), ("region", REGIONS))
+        for n, member in enumerate(members)
+    ]
     weights = [
         {"stream": s, "wape_ratio": w, "bias_ratio": b, "weight_ratio": r, "evidence": "6 locked cycles"}
         for s, w, b, r in (("statistical", 0.21, 0.0, 0.55), ("sales", 0.26, 0.12, 0.3), ("marketing", 0.33, -0.05, 0.15))
@@ -179,6 +205,7 @@ def _demand(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "forecast_error": _rows("forecast_error", errors),
         "forecast_value_added": _rows("forecast_value_added", stairs),
         "stream_weight": _rows("stream_weight", weights),
+        "stream_record": _rows("stream_record", records),
         "history_correction": _rows("history_correction", corrections),
         "issue": _rows("issue", issues),
         "demand_adjustment": _rows("demand_adjustment", overrides),

@@ -450,3 +450,84 @@ def test_staircase_shows_every_stair_on_the_same_set() -> None:
 
 def test_staircase_is_empty_before_any_plan_met_its_actual() -> None:
     assert demand.forecast_value_added(tables.table("plan_archive").empty(), steady_history(), CALENDAR).empty
+
+
+# ------------------------------------------------------------------ record of streams and authors
+
+
+def record(plans: pd.DataFrame, history: pd.DataFrame, given_rows: list[dict] | None = None) -> pd.DataFrame:
+    made = demand.stream_record(plans, history, inputs(given_rows), CALENDAR)
+    return made.set_index(["stream", "author", "level", "member"])
+
+
+def spoke(author: str, **scope: str) -> dict:
+    return {"source": "sales", "author": author, "period": AHEAD[0], "input_qty": 1.0, **scope}
+
+
+def test_a_record_is_error_bias_signal_and_gain_by_hand() -> None:
+    cells = pd.DataFrame({"item_id": "A", "market_id": "M", "period": MONTHS[-3:]})
+    history = tables.validate("sales_history", cells.assign(ordered_qty=[100.0, 100.0, 200.0]))
+    lock = f"{MONTHS[-3]:%Y-%m}"
+    plans = tables.validate("plan_archive", cells.assign(lock_cycle_id=lock, stream="sales", plan_qty=[120.0, 90.0, 230.0]))
+    made = record(plans, history).loc[("sales", "all", "total", "all")]
+    assert (made["wape_ratio"], made["bias_ratio"], made["tracking_signal"]) == pytest.approx((60 / 400, 40 / 400, 40 / 20))
+    assert made["gain_over_naive_ratio"] == pytest.approx(1 - 60 / 400)  # nothing was known before: naive expects nothing
+    assert (made["actual_qty"], made["period_count"], made["flag"]) == (400, 3, "none")
+    assert "above demand in 2 of 3 periods" in made["evidence"]
+
+
+def test_people_who_are_always_on_one_side_are_named_and_machines_are_not() -> None:
+    plans, history = archive({"sales": (0.0, 0.03), "statistical": (-0.2, 0.03)})
+    in_s = plans["market_id"] == "O"
+    plans["plan_qty"] *= np.where(plans["stream"] == "sales", np.where(in_s, 0.85, 1.15), 1.0)
+    made = record(plans, history, [spoke("Ann", region="R"), spoke("Bob", region="S")])
+    assert made.loc[("sales", "Ann", "total", "all"), "flag"] == "over-optimism"
+    bob = made.loc[("sales", "Bob", "total", "all")]
+    assert (bob["flag"], bob["bias_ratio"]) == ("sandbagging", pytest.approx(-0.15, abs=0.02))
+    assert "below demand in 12 of 12 periods" in bob["evidence"]
+    assert made.loc[("sales", "all", "region", "S"), "flag"] == "sandbagging"
+    assert (made.loc["statistical", "flag"] == "none").all()
+
+
+def test_the_most_specific_author_answers_and_equals_answer_together() -> None:
+    plans, history = archive({"sales": (0.0, 0.03)})
+    made = record(plans, history, [spoke("Ann"), spoke("Bob", item_id="A"), spoke("Cid", market_id="O"), spoke("Dan", market_id="O")])
+    total = made.xs(("sales", "total"), level=("stream", "level"))["actual_qty"].droplevel("member")
+    sold = history.assign(count=history["period"].map(plans.drop_duplicates(["lock_cycle_id", "period"])["period"].value_counts()))
+    sold = sold.assign(weighed=sold["ordered_qty"] * sold["count"]).groupby(["item_id", "market_id"])["weighed"].sum()
+    assert total["Bob"] == pytest.approx(sold["A"].sum())
+    assert total["Cid & Dan"] == pytest.approx(sold.drop("A")[:, "O"].sum())
+    assert total[["Ann", "Bob", "Cid & Dan"]].sum() == pytest.approx(total["all"])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_honest_noise_is_not_called_gaming(seed: int) -> None:
+    plans, history = archive({"sales": (0.0, 0.15), "marketing": (0.0, 0.10)}, seed)
+    assert (record(plans, history).xs("total", level="level")["flag"] == "none").all()
+
+
+def test_plans_that_shrink_as_the_month_comes_near_are_a_hockey_stick() -> None:
+    history = steady_history()
+    rows = []
+    for lock in MONTHS[-10:]:
+        ahead = history[(history["period"] >= lock) & (history["period"] < lock + pd.DateOffset(months=6))]
+        lag = (ahead["period"].dt.year - lock.year) * 12 + ahead["period"].dt.month - lock.month
+        rows.append(ahead[["item_id", "market_id", "period"]].assign(
+            lock_cycle_id=f"{lock:%Y-%m}", stream="sales", plan_qty=ahead["ordered_qty"] * (1 + 0.06 * lag)))
+    made = record(tables.validate("plan_archive", pd.concat(rows, ignore_index=True)), history).loc[("sales", "all", "total", "all")]
+    assert made["flag"] == "hockey stick"
+    assert "above the last plans of the same periods" in made["evidence"]
+
+
+def test_quarter_ends_that_promise_too_much_are_a_hockey_stick() -> None:
+    plans, history = archive({"sales": (0.0, 0.03)})
+    plans["plan_qty"] *= np.where(plans["period"].dt.month % 3 == 0, 1.25, 1.0)
+    made = record(plans, history).loc[("sales", "all", "total", "all")]
+    assert made["flag"] == "hockey stick"
+    assert "points higher than other months" in made["evidence"]
+
+
+def test_a_record_is_empty_before_any_plan_met_its_actual() -> None:
+    empty = tables.table("plan_archive").empty()
+    assert demand.stream_record(empty, steady_history(), inputs(), CALENDAR).empty
+    assert demand.stream_record(empty, tables.table("sales_history").empty(), inputs(), CALENDAR).empty

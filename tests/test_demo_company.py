@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from sop_workbench import tables
+from sop_workbench import demand, tables
 from sop_workbench.checks import run_checks
 from sop_workbench.scenario import apply_levers, load_scenarios
 from sop_workbench.settings import load_settings
@@ -325,6 +325,18 @@ def test_one_author_sandbags():
     by_region = {region: bias(rows) for region, rows in sales.groupby("region")}
     assert lies_in(by_region.pop(planted["region"]), planted["range"])
     assert min(by_region.values()) > 0.05
+
+
+def test_the_record_finds_every_planted_bias_and_calls_nothing_else_gaming():
+    planted = PLANTED["streams"]["gaming"]
+    record = demand.stream_record(inputs()["plan_archive"], inputs()["sales_history"], inputs(), SETTINGS.calendar)
+    people = record.query("level == 'total' and author != 'all'").set_index("author")
+    assert people["flag"].to_dict() == {author: found["flag"] for author, found in planted.items()}
+    assert all(lies_in(people.loc[author, "bias_ratio"], found["bias"]) for author, found in planted.items())
+    regions = record.query("stream == 'sales' and author == 'all' and level == 'region'").set_index("member")["flag"]
+    assert regions.to_dict() == {"North": "over-optimism", "West": "over-optimism", "East": "over-optimism", "South": "sandbagging"}
+    assert set(record.query("stream == 'statistical'")["flag"]) == {"none"}
+    assert "hockey stick" not in set(record["flag"])  # none is planted
 
 
 def test_the_process_adds_value_over_last_year_and_sales_does_not_over_statistics():

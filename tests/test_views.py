@@ -160,6 +160,45 @@ def test_fan_adds_up_over_families_and_its_range_follows_the_stated_rule(frames)
     assert others["demand_qty"].sum() == pytest.approx(total["demand_qty"].sum())
 
 
+def test_bias_stands_by_stream_and_author_and_an_only_author_beside_the_stream(frames) -> None:
+    shown = views.bias_heat_map(frames["stream_record"])
+    assert list(dict.fromkeys(shown["who"])) == ["Statistical", "Sales", "Sales, K. Winter", "Sales, R. Costa", "Marketing, E. Holm"]
+    assert shown.attrs["title"] == "Sales, K. Winter lies furthest off: +20 % in Helmets"
+    assert set(views.bias_heat_map(frames["stream_record"], level="region")["member"]) == {"North", "South"}
+    empty = views.bias_heat_map(frames["stream_record"].head(0))
+    assert (empty.attrs["title"], len(empty)) == ("", 0)
+    assert "second locked cycle" in empty.attrs["empty"]
+
+
+def test_the_record_names_who_is_always_on_one_side(frames) -> None:
+    shown = views.stream_record(frames["stream_record"])
+    assert shown.attrs["title"] == "Worth a talk: K. Winter (over-optimism), R. Costa (sandbagging)"
+    assert shown["who"].tolist()[:2] == ["Sales, K. Winter", "Sales, R. Costa"]
+    honest = frames["stream_record"].assign(flag="none")
+    assert views.stream_record(honest).attrs["title"] == "No author is always on one side"
+    assert views.stream_record(honest.head(0)).empty
+
+
+def test_the_range_of_demand_by_hand_and_its_gap_to_budget(frames) -> None:
+    two = frames["consensus_demand"].query("item_id in ('I00', 'I03') and market_id == 'M0'").query("period == period.min()")
+    two = two.assign(demand_qty=[100.0, 200.0], low_qty=[70.0, 160.0], high_qty=[130.0, 240.0], price_amt=10.0)
+    two["revenue_amt"] = two["demand_qty"] * two["price_amt"]
+    budget = tables.validate("budget", pd.DataFrame(
+        [{"family": "City bikes", "region": "North", "period": two["period"].min(), "revenue_amt": 3300.0, "volume_qty": 1.0}]))
+    shown = views.demand_range(two, frames["item"], budget).set_index("family")
+    assert shown.index.tolist() == ["City bikes", "All families"]
+    assert shown.loc["City bikes", ["low_amt", "high_amt", "risk_amt"]].tolist() == [2500, 3500, -500]  # sqrt(300² + 400²) each way
+    assert shown.loc["All families", ["gap_at_low_amt", "gap_at_demand_amt", "gap_at_high_amt"]].tolist() == [-800, -300, 200]
+    assert views.demand_range(two, frames["item"], budget).attrs["title"].endswith("over 1 period; the budget lies inside")
+
+
+def test_the_range_of_demand_shows_without_a_budget(frames) -> None:
+    shown = views.demand_range(frames["consensus_demand"], frames["item"], tables.table("budget").empty())
+    assert shown["gap_at_demand_amt"].isna().all()
+    assert "budget" not in shown.attrs["title"]
+    assert views.demand_range(frames["consensus_demand"].head(0), frames["item"], tables.table("budget").empty()).empty
+
+
 def test_only_streams_that_cover_much_are_judged(frames) -> None:
     assert (
         "Sales stands furthest from consensus: +12.0 %" in views.streams(frames["demand_stream"], frames["consensus_demand"]).attrs["title"]

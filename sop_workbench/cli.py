@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `lab`.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `adjust`, `approve`, `lock`, `lab`.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -155,6 +155,45 @@ def report(folder: Path, cycle_id: str | None, kind: str) -> None:
     click.echo(str(write(cycle)))
 
 
+@main.group()
+def adjust() -> None:
+    """Edit the consensus in Excel: export it, change cells, import the changes as adjustments."""
+
+
+@adjust.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_in_workspace
+@_of_cycle
+def export_adjustments(file: Path, folder: Path, cycle_id: str | None) -> None:
+    """Write the stored consensus to FILE (.xlsx), a row per item and market, a column per period."""
+    from sop_workbench.adjustment import export_consensus
+
+    click.echo(f"wrote {export_consensus(_chain(folder, cycle_id).cycle, file)}; edit the shaded cells, then: sop adjust import {file}")
+
+
+@adjust.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_in_workspace
+@_of_cycle
+@_by
+@_why
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, why: str, yes: bool) -> None:
+    """Show what was changed in FILE against the stored consensus and, once confirmed, record it; nothing is recorded on a finding."""
+    from sop_workbench.adjustment import append_edits, read_edits
+
+    cycle = _chain(folder, cycle_id).cycle
+    edits = read_edits(cycle, file)
+    if edits.empty:
+        click.echo("nothing was changed")
+        return
+    _print_edits(edits)
+    if not yes:
+        click.confirm("record these adjustments?", abort=True)
+    append_edits(cycle, edits, by=by, why=why)
+    click.echo(f"{_counted(len(edits), 'adjustment')} recorded by {by}; they count from the next sop run on")
+
+
 @main.command()
 @click.argument("step")
 @_in_workspace
@@ -272,6 +311,20 @@ def _print_issues(severity: str, colour: str, issues: pd.DataFrame) -> None:
         where = "; ".join(part for part in (row["keys"] and f"at {row['keys']}", row["value"] and f"value {row['value']}") if part)
         click.echo(f"  {row['table']}: {row['rule'].replace('_', ' ')}, {_counted(row['count'], 'row')}" + (f", {where}" if where else ""))
         click.echo(f"    → {row['remedy']}")
+
+
+def _print_edits(edits: pd.DataFrame) -> None:
+    """Old → new of every changed cell, then of all of them together."""
+    for row in edits.itertuples():
+        click.echo(f"  {row.item_id} {row.market_id} {row.period:%Y-%m-%d}: {_change(row.old_qty, row.new_qty)}")
+    total = _change(edits["old_qty"].sum(), edits["new_qty"].sum())
+    click.echo(f"{_counted(len(edits), 'cell')} of {_counted(edits['item_id'].nunique(), 'item')} changed: {total}")
+
+
+def _change(old: float, new: float) -> str:
+    if old != old:
+        return f"none → {new:,.1f}"
+    return f"{old:,.1f} → {new:,.1f}" + (f" ({new / old - 1:+.1%})" if old else "")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -63,12 +63,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["new", "check", "run", "status", "report", "approve", "lock", "lab"])
+@pytest.mark.parametrize("command", ["new", "check", "run", "status", "report", "adjust", "approve", "lock", "lab"])
 def test_every_command_says_what_it_does(command: str) -> None:
     result = sop(command, "--help")
     assert result.exit_code == 0
     assert command in sop("--help").output
-    assert "--workspace" in result.output or command == "new"
+    assert "--workspace" in result.output or command in ("new", "adjust")
 
 
 # ------------------------------------------------------------------ new

@@ -1,0 +1,205 @@
+"""Adjustments by Excel: the consensus goes out as a workbook, edited cells come back as people's records.
+
+The workbook keeps, on a hidden sheet, what was exported: only cells that a person changed count as edits, whatever was computed
+anew since. What they replace is read from the store.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openpyxl
+import pandas as pd
+import xlsxwriter
+from openpyxl.utils.exceptions import InvalidFileException
+from xlsxwriter.exceptions import FileCreateError
+
+from sop_workbench import tables
+from sop_workbench.errors import DataError, SourceError
+
+if TYPE_CHECKING:
+    from sop_workbench.store import Cycle
+
+EDIT_SHEET, EXPORTED_SHEET, ABOUT_SHEET = "consensus", "as exported", "about"
+_KEYS = ["item_id", "market_id"]
+_CELL = [*_KEYS, "period"]
+_LABELS = ["item_id", "item_name", "family", "market_id"]
+_TABLE = "demand_adjustment"
+_HOW_TO = (
+    "Change the shaded quantities on the sheet consensus and save; leave the other columns as they are.",
+    "A new row needs item_id and market_id; empty cells of a new row are left alone.",
+    "Then: sop adjust import FILE.xlsx --by WHO --why WHY",
+)
+_SAME = 1e-6
+
+
+def export_consensus(cycle: Cycle, path: Path) -> Path:
+    """Write the stored consensus by item and market, a column per period, as a workbook to edit.
+
+    Headers are frozen, cells to edit are shaded. A file of that name is replaced.
+
+    Raises
+    ------
+    UnknownCycleError
+        When the cycle holds no consensus yet.
+    SourceError
+        When the file cannot be written.
+    """
+    grid = _grid(cycle.read("consensus_demand"), cycle.read("item"))
+    try:
+        with xlsxwriter.Workbook(str(path)) as book:
+            _write_grid(book, EDIT_SHEET, grid)
+            _write_grid(book, EXPORTED_SHEET, grid).hide()
+            about = book.add_worksheet(ABOUT_SHEET)
+            about.write_row(0, 0, ["cycle", cycle.id])
+            about.write_column(2, 0, _HOW_TO)
+    except (FileCreateError, OSError) as fault:
+        raise SourceError(f"cannot write {path}: {fault}; close it in Excel or name another file") from None
+    return path
+
+
+def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
+    """Cells of an exported workbook that a person changed, beside what the store holds.
+
+    Returns
+    -------
+    DataFrame
+        item_id, market_id, period, old_qty (empty where the consensus has no such cell), new_qty; sorted by key.
+
+    Raises
+    ------
+    SourceError
+        When the file is not a workbook that `export_consensus` wrote for this cycle.
+    DataError
+        With every finding: unknown item, market or column, period outside the horizon, row given twice, cell that is empty, text
+        or negative.
+    """
+    sheets = _sheets(path, cycle.id)
+    edited, exported = (_cells(sheets[name]) for name in (EDIT_SHEET, EXPORTED_SHEET))
+    before = exported.rename(columns={"value": "exported"}).drop(columns="row")
+    # A row given twice meets the same exported cell; it is told as a finding.
+    edited = edited.merge(before, on=[*_KEYS, "header"], how="left", validate="many_to_one")
+    edited = edited[edited["value"].notna() | edited["exported"].notna()]
+    findings = _findings(edited, cycle)
+    if findings:
+        raise DataError(tables.issue_frame(findings))
+    numbers = edited.assign(period=pd.to_datetime(edited["header"]), new_qty=edited["value"].astype(float))
+    changed = numbers[~_alike(numbers["new_qty"], numbers["exported"].astype(float))]
+    stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]].rename(columns={"demand_qty": "old_qty"})
+    edits = changed.merge(stored, on=_CELL, how="left", validate="one_to_one")
+    edits = edits[~_alike(edits["new_qty"], edits["old_qty"])]
+    return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
+
+
+def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str) -> pd.DataFrame:
+    """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again."""
+    rows = edits.rename(columns={"new_qty": "value"})[[*_CELL, "value"]].assign(family="", region="", kind="replace")
+    return cycle.append(_TABLE, rows, by=by, why=why)
+
+
+def _grid(consensus: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Labels, then demand by period; a cell without a row stays empty."""
+    wide = consensus.pivot(index=_KEYS, columns="period", values="demand_qty").reset_index()
+    named = wide.merge(item[["item_id", "item_name", "family"]], on="item_id", how="left", validate="many_to_one")
+    return named[[*_LABELS, *wide.columns[2:]]].sort_values(_KEYS).reset_index(drop=True)
+
+
+def _write_grid(book: xlsxwriter.Workbook, name: str, grid: pd.DataFrame) -> Any:
+    sheet = book.add_worksheet(name)
+    head = book.add_format({"bold": True, "bottom": 1})
+    dated = book.add_format({"bold": True, "bottom": 1, "num_format": "yyyy-mm-dd"})
+    editable = book.add_format({"num_format": "#,##0", "bg_color": "#fff4cc", "border": 1, "border_color": "#d9d9d9"})
+    periods = list(grid.columns[len(_LABELS):])
+    sheet.write_row(0, 0, _LABELS, head)
+    for place, period in enumerate(periods, len(_LABELS)):
+        sheet.write_datetime(0, place, period.to_pydatetime(), dated)
+    for number, row in enumerate(grid.itertuples(index=False), 1):
+        for place, value in enumerate(row):
+            if place < len(_LABELS):
+                sheet.write_string(number, place, "" if pd.isna(value) else str(value))
+            elif pd.notna(value):
+                sheet.write_number(number, place, value, editable)
+            else:
+                sheet.write_blank(number, place, None, editable)
+    sheet.freeze_panes(1, len(_LABELS))
+    sheet.set_column(0, len(_LABELS) - 1, 16)
+    sheet.set_column(len(_LABELS), len(_LABELS) + len(periods), 12)
+    return sheet
+
+
+def _sheets(path: Path, cycle_id: str) -> dict[str, list[tuple]]:
+    """Rows of the three sheets; refuses any other file."""
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (OSError, InvalidFileException, zipfile.BadZipFile, KeyError) as fault:
+        raise SourceError(f"cannot read {path} as a workbook: {fault}; give the .xlsx file that sop adjust export wrote") from None
+    try:
+        sheets = {name: list(book[name].iter_rows(values_only=True)) for name in book.sheetnames}
+    finally:
+        book.close()
+    missing = [name for name in (EDIT_SHEET, EXPORTED_SHEET, ABOUT_SHEET) if not sheets.get(name)]
+    if missing:
+        raise SourceError(f"{path} has no sheet {', '.join(missing)}; edit a file that sop adjust export wrote")
+    exported_of = str(sheets[ABOUT_SHEET][0][1])
+    if exported_of != cycle_id:
+        raise SourceError(f"{path} was exported from cycle {exported_of}, not {cycle_id}; export again, or give --cycle {exported_of}")
+    heads = [head for head in sheets[EDIT_SHEET][0] if head is not None]
+    lost = [name for name in _KEYS if name not in heads]
+    if lost:
+        raise SourceError(f"{path} has no column {', '.join(lost)} on the sheet {EDIT_SHEET}; put it back, or export again")
+    double = sorted({str(head) for head in heads if heads.count(head) > 1})
+    if double:
+        raise SourceError(f"{path} has the column {', '.join(double)} twice on the sheet {EDIT_SHEET}; keep one of them")
+    return sheets
+
+
+def _cells(rows: list[tuple]) -> pd.DataFrame:
+    """Cells of a sheet, one row each: item_id, market_id, row, header, value."""
+    frame = pd.DataFrame(rows[1:], columns=[*rows[0]], dtype=object)
+    frame = frame.loc[:, [name is not None for name in frame.columns]].dropna(how="all")
+    frame = frame.drop(columns=["item_name", "family"], errors="ignore")
+    frame[_KEYS] = frame[_KEYS].map(_text)
+    return frame.assign(row=frame.index + 2).melt([*_KEYS, "row"], var_name="header", value_name="value")
+
+
+def _text(value: Any) -> str:
+    """An identifier as text; Excel makes a number of one that looks like it."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _alike(one: pd.Series, other: pd.Series) -> pd.Series:
+    return (one - other).abs() <= _SAME * one.abs().clip(lower=1)
+
+
+def _findings(cells: pd.DataFrame, cycle: Cycle) -> list[dict]:
+    """Everything that stops an import, one finding per rule."""
+    item = cycle.read("item")
+    finished = item.loc[item["item_type"] == "finished", "item_id"]
+    period = pd.to_datetime(cells["header"], errors="coerce")
+    number = pd.to_numeric(cells["value"].where(~cells["value"].map(lambda value: isinstance(value, bool | str))), errors="coerce")
+    rows = cells.drop_duplicates("row")
+    double = set(rows.loc[rows.duplicated(_KEYS), "row"])
+    rules = (
+        ("unknown_item", ~cells["item_id"].isin(finished), "item_id", "name a finished item that is on file"),
+        ("unknown_market", ~cells["market_id"].isin(cycle.read("market")["market_id"]), "market_id", "name a market that is on file"),
+        ("duplicate_row", cells["row"].isin(double), "row", "keep one row per item and market"),
+        ("unknown_column", period.isna(), "header", "remove the column; columns of quantities are headed by a period's first day"),
+        ("outside_horizon", period.notna() & ~period.isin(cycle.periods), "header",
+         f"keep to {cycle.periods[0]:%Y-%m-%d} to {cycle.periods[-1]:%Y-%m-%d}"),
+        ("empty_value", cells["value"].isna(), "header", "write 0 where nothing is expected"),
+        ("not_a_number", cells["value"].notna() & number.isna(), "value", "write a number"),
+        ("below_minimum", number < 0, "value", "enter 0 or more"),
+    )
+    return [_finding(rule, cells[is_wrong.to_numpy()], column, remedy) for rule, is_wrong, column, remedy in rules if is_wrong.any()]
+
+
+def _finding(rule: str, wrong: pd.DataFrame, column: str, remedy: str) -> dict:
+    dated = [f"{header:%Y-%m-%d}" if hasattr(header, "strftime") else str(header) for header in wrong["header"]]
+    named = wrong.assign(header=dated, period=dated)
+    shown = named.drop_duplicates(column) if column != "value" else named
+    values = ", ".join(str(value) for value in shown[column].head(5))
+    return tables.finding(rule, "blocks", _TABLE, tables.key_text(shown, [*_CELL]), len(wrong), values, remedy)

@@ -721,9 +721,25 @@ def _adjusted(
     mixed: pd.DataFrame, demand_adjustment: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex
 ) -> pd.DataFrame:
     current = mixed
-    for row in demand_adjustment[demand_adjustment["period"].isin(periods)].to_dict("records"):
-        current = _one_adjustment(current, row, inputs, periods)
+    rows = demand_adjustment[demand_adjustment["period"].isin(periods)]
+    known = pd.MultiIndex.from_frame(rows[CELL]).isin(pd.MultiIndex.from_frame(mixed[CELL]))
+    # Replacing single cells, as a workbook of edits does, needs no spreading: hundreds of them are one step.
+    is_cell = known & (rows["kind"] == "replace")
+    for _, run in rows.groupby((is_cell != is_cell.shift()).cumsum(), sort=False):
+        if is_cell[run.index[0]]:
+            current = _replaced(current, run)
+            continue
+        for row in run.to_dict("records"):
+            current = _one_adjustment(current, row, inputs, periods)
     return current
+
+
+def _replaced(current: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Cells set to the newest value given, never below zero."""
+    newest = rows.drop_duplicates(CELL, keep="last")[[*CELL, "value"]]
+    merged = current.merge(newest, on=CELL, how="left", validate="one_to_one")
+    merged["demand_qty"] = merged["value"].clip(lower=0).where(merged["value"].notna(), merged["demand_qty"])
+    return merged.drop(columns="value")
 
 
 def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:

@@ -419,6 +419,13 @@ def test_adjustments_apply_in_order_and_land_exactly() -> None:
     assert made["B", "O"] == pytest.approx(80)
 
 
+def test_single_cells_are_replaced_in_their_order_among_other_adjustments() -> None:
+    cell = {"item_id": "A", "market_id": "M", "kind": "replace"}
+    made = at_start(agreed([{**cell, "value": 70.0}, {**cell, "value": 80.0}, {"item_id": "A", "kind": "multiply", "value": 2.0},
+                            {"item_id": "B", "market_id": "M", "kind": "replace", "value": -5.0}]))
+    assert (made["A", "M"], made["A", "N"], made["B", "M"], made["B", "O"]) == pytest.approx((160, 100, 0, 40))
+
+
 def test_demand_is_never_negative() -> None:
     assert at_start(agreed([{"item_id": "C", "kind": "add", "value": -1e6}]))["C", "O"] == 0
 

@@ -11,6 +11,12 @@ STAMP := $(VENV)/.installed
 WORKSPACE ?= workspace
 WORKERS ?= 2
 
+# LightGBM needs the system's OpenMP library, which compilers bring and bare machines lack.
+OPENMP := if ! command -v ldconfig >/dev/null || ldconfig -p | grep -q libgomp.so.1; then :; \
+  elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing libgomp1"; \
+    { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends libgomp1; } >/dev/null 2>&1 || true; \
+  else echo "missing Debian package libgomp1: install it, or set forecast.effort: quick in sop.yaml"; fi
+
 .DEFAULT_GOAL := run
 .PHONY: run setup test lab dashboards bench lint docs system-packages
 
@@ -32,6 +38,7 @@ $(STAMP): requirements.lock pyproject.toml
 	elif [ -n "$$python" ]; then echo "making $(VENV) with $$python"; "$$python" -m venv $(VENV); \
 	else echo "no Python 3.11, 3.12 or 3.13 found; install one, or say which: make run PYTHON=/path/to/python" >&2; exit 1; fi
 	@echo "installing the locked packages (once, a few minutes)"
+	@$(OPENMP)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1

@@ -7,7 +7,11 @@ those of smoothing models, which is what a mix lives on.
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
+
+from sop_workbench.errors import SopError
 
 LEAST_SERIES = 20
 _MOST_EXAMPLES = 150_000
@@ -56,8 +60,7 @@ def boosted_trees(demand: np.ndarray, ahead: int, season_length: int) -> np.ndar
     made = np.full((len(demand), ahead), np.nan)
     if len(demand) < LEAST_SERIES or len(examples[0]) < _LEAST_EXAMPLES:
         return made
-    # LightGBM takes half a second to import: only when it is really used.
-    import lightgbm
+    lightgbm = _library()
 
     row, origin, step = examples
     change = logs[row, origin + lags - 1 + step] - level[row, origin]
@@ -69,6 +72,22 @@ def boosted_trees(demand: np.ndarray, ahead: int, season_length: int) -> np.ndar
     change = np.asarray(trees.predict(_features(logs, level, lags, season_length, row, newest, step), num_threads=1))
     made[rows] = np.exp(change + level[row, newest]).reshape(len(rows), ahead)
     return made
+
+
+def _library() -> ModuleType:
+    """LightGBM, imported when it is really used: half a second, and a system library that a bare machine may lack.
+
+    Raises
+    ------
+    SopError
+        When the system library is missing: another mix would give other numbers, so none is taken in silence.
+    """
+    try:
+        import lightgbm
+    except OSError as fault:
+        message = f"LightGBM cannot start ({fault}): install the system's OpenMP library (Debian: libgomp1), or set forecast.effort: quick"
+        raise SopError(message) from None
+    return lightgbm
 
 
 def _padded_logs(demand: np.ndarray, lags: int) -> np.ndarray:

@@ -64,7 +64,7 @@ def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Ta
 
 def product_review(cycle: Cycle) -> Tables:
     """Step 1: classes of items, launches, phase-outs, portfolio health and excess stock with its money."""
-    read = _read(cycle, ["item", "market", "price", "sales_history", "stock_on_hand", "supplier_item", "history_correction"])
+    read = _read(cycle, ["item", "price", "sales_history", "stock_on_hand", "history_correction"])
     settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
     run_rate = product.run_rate_demand(history, cycle.periods)
@@ -105,7 +105,7 @@ def demand_review(cycle: Cycle) -> Tables:
 def supply_review(cycle: Cycle) -> Tables:
     """Step 3: rough-cut load, stock targets and the most profitable feasible plan, with what stops it."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["consensus_demand", "item_class", "statistical_forecast", "forecast_error"])
+    read = _read(cycle, ["consensus_demand", "item_class", "forecast_error"])
     settings, calendar = cycle.settings, cycle.calendar
     demand_now = read["consensus_demand"]
     requirement = materials.explode(inputs["bill_of_material"], demand_now)
@@ -122,7 +122,7 @@ def supply_review(cycle: Cycle) -> Tables:
 def financial_review(cycle: Cycle) -> Tables:
     """Step 4: the plan in money, and its gap to the budget."""
     inputs = cycle.inputs()
-    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand"])
+    read = _read(cycle, supply.RESULT_TABLES)
     projection = finance.project_financials(
         read["supply_plan"], read["resource_plan"], read["shipment_plan"], read["purchase_plan"], read["unmet_demand"],
         read["inventory_projection"], inputs, cycle.settings, cycle.calendar,
@@ -163,8 +163,8 @@ def pre_sop_review(cycle: Cycle) -> Tables:
 
 def executive_review(cycle: Cycle) -> Tables:
     """Step 6: one page, money first: the gap, the options and the decisions to take."""
-    read = _read(cycle, ["item", "market", "financial_projection", "budget_gap", "cash_projection", "scenario_comparison", "kpi",
-                         "binding_limit", "unmet_demand", "inventory_projection", "excess_stock", "alert"])
+    read = _read(cycle, ["item", "financial_projection", "budget_gap", "scenario_comparison", "kpi", "binding_limit", "unmet_demand",
+                         "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
                                         read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
     taken = {"decision": cycle.records("decision"), "risk": cycle.records("risk")}
@@ -174,7 +174,7 @@ def executive_review(cycle: Cycle) -> Tables:
 def execution_review(cycle: Cycle) -> Tables:
     """Step 7: locked plans against what happened: waterfall, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "demand_stream"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),

@@ -153,7 +153,8 @@ def _columns(model: pyo.ConcreteModel) -> tuple[dict[str, Block], np.ndarray, np
         high.append(np.full(size, _INFINITY if most is None else most))
         whole.append(np.full(size, step == 1))
         first += size
-    return blocks, *(np.concatenate(parts) if parts else np.array([]) for parts in (low, high, whole))
+    none = np.array([])
+    return blocks, np.concatenate([none, *low]), np.concatenate([none, *high]), np.concatenate([none, *whole]).astype(bool)
 
 
 def _matrix(entries: list[tuple[np.ndarray, np.ndarray, np.ndarray]], shape: tuple[int, int]) -> csc_array:
@@ -301,10 +302,10 @@ class _Compiler:
 
     def _sum(self, expression: TemplateSumExpression, grid: _Grid) -> _Linear:
         """A sum over members: a grid with more rows, each belonging to a row of this one."""
-        inner, parent = grid, None
+        inner, parent = grid, np.arange(grid.rows)
         for indices in expression.template_iters():
             inner, rows = self._enter(inner, indices)
-            parent = rows if parent is None else parent[rows]
+            parent = parent[rows]
         worth = self._evaluate(expression._local_args_[0], inner)
         parts = tuple(_Part(parent if part.parent is None else parent[part.parent], _existing(part, inner), part.coefficients)
                       for part in worth.parts)
@@ -390,7 +391,7 @@ def _refuse_absent(component: Any, expression: Any, position: np.ndarray, grid: 
     if grid.exists is not None:
         absent = absent & grid.exists
     if absent.any():
-        raise KeyError(f"{component.local_name} has no entry for {int(absent.sum())} of the keys of {expression}; use at(…) where it may be absent")
+        raise KeyError(f"{component.local_name} has no entry for {int(absent.sum())} keys of {expression}; say at(…) where it may be absent")
 
 
 def _bounded(relation: Any, left: _Linear, right: _Linear) -> tuple[_Linear, Any, Any]:

@@ -152,18 +152,16 @@ class KeyLookup:
     _TABLE_SIZE = 1 << 20
 
     def __init__(self, columns: Sequence[np.ndarray], size: int) -> None:
-        self._digits, self._bases = [], []
+        self._digits: list[np.ndarray] = []
+        self._bases: list[int] = []
+        keys, span = np.zeros(size, dtype=np.int64), 1
         for column in columns:
             values, digit = np.unique(column, return_inverse=True)
             translate = np.full(int(values[-1]) + 1 if len(values) else 0, ABSENT, dtype=np.int64)
             translate[values] = np.arange(len(values))
             self._digits.append(translate)
-            self._bases.append((len(values), digit))
-        keys = np.zeros(size, dtype=np.int64)
-        span = 1
-        for base, digit in self._bases:
-            keys, span = keys * base + digit, span * base
-        self._bases = [base for base, _ in self._bases]
+            self._bases.append(len(values))
+            keys, span = keys * len(values) + digit, span * len(values)
         self._table = None
         if 0 < span <= self._TABLE_SIZE:
             self._table = np.full(span, ABSENT, dtype=np.int64)
@@ -174,7 +172,8 @@ class KeyLookup:
 
     def find(self, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Position of each key, -1 where there is none; columns broadcast against each other."""
-        key, is_known = np.zeros((1, 1), dtype=np.int64), np.True_
+        key: Any = np.zeros((1, 1), dtype=np.int64)
+        is_known: Any = True
         for translate, base, column in zip(self._digits, self._bases, columns, strict=True):
             inside = (column >= 0) & (column < len(translate))
             digit = translate[np.where(inside, column, 0)] if len(translate) else np.full(np.shape(column), ABSENT)
@@ -392,6 +391,9 @@ def _keys(columns: Sequence[np.ndarray]) -> list:
 class BulkConstraint(IndexedConstraint):
     """A constraint family as one template; `family[key]` still gives the Pyomo constraint of one key."""
 
+    family: Callable[..., Any]
+    _constructed: bool
+
     def construct(self, data: Any = None) -> None:
         """Call the rule once with symbolic indices."""
         if self._constructed:
@@ -422,7 +424,7 @@ class Notation:
         return IndexSet(Members.of(self.vocabulary, frame, key, self.horizon))
 
     def periods(self) -> IndexSet:
-        """The planned periods 0, 1, 2 …"""
+        """The planned periods: 0, 1, 2 and so on."""
         return IndexSet(Members(self.vocabulary, [], 1, self.horizon))
 
     def each_period(self, index: IndexSet, lead: pd.Series | None = None) -> IndexSet:

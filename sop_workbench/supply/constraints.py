@@ -260,11 +260,11 @@ def stock_ceiling(m: Model, i: str, p: str, t: int) -> Relation:
 def frozen_zone(m: Model, i: str, p: str, t: int) -> Relation:
     r"""In the frozen zone the earlier plan stands.
 
-    production_qty[i,p,t] = frozen production_qty[i,p,t]
+    production_qty[i,p,t] = frozen production_qty[i,p,t] − frozen_shortfall_qty[i,p,t]   (no shortfall where the settings say firm)
 
     Index: item i, plant p, period t of the frozen zone with a row in the earlier plan. Unit: base units of the item.
     """
-    return m.production_qty[i, p, t] == m.frozen_qty[i, p, t]
+    return m.production_qty[i, p, t] == m.frozen_qty[i, p, t] - at(m.frozen_shortfall_qty, i, p, t)
 
 
 # ------------------------------------------------------------------ promises, broken at a price
@@ -286,6 +286,88 @@ def contract_floor(m: Model, i: str, k: str, t: int) -> Relation:
     Index: item i demanded in market k with a floor, period t. Unit: base units of the item.
     """
     return arriving_qty(m, i, k, t) + m.floor_shortfall_qty[i, k, t] >= m.floor_qty[i, k, t]
+
+
+def strategic_share(m: Model, i: str, k: str, t: int) -> Relation:
+    r"""A strategic market or item gets its least share of the whole horizon's demand, or falls short of it at a price.
+
+    Σ_p,u delivery_qty[i,p,k,u] + strategic_shortfall_qty[i,k,t] ≥ strategic_min_ratio · Σ_u demand_qty[i,k,u]
+    (every departure u that arrives within the horizon)
+
+    Index: item i demanded in market k, one of them strategic; t is the last period. Unit: base units of the item.
+    """
+    arriving = quicksum(at(m.delivery_qty, *way) for way in m.ARRIVALS_OF[i, k, t])
+    return arriving + m.strategic_shortfall_qty[i, k, t] >= m.strategic_floor_qty[i, k, t]
+
+
+# ------------------------------------------------------------------ age, steadiness and strategy (only where tables or settings ask for them)
+def shelf_life(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""What is in stock came in within its shelf life, first in first out; what is older is priced, because stock cannot vanish.
+
+    closing_qty[i,p,t] ≤ Σ_{u = t−life+1 … t} (all that came to i at p in u) + expired_qty[i,p,t]
+    (by the stock balance the same as: what lay there `life` periods ago has left; age counts from arrival at the place,
+    opening stock from the start of the horizon)
+
+    Index: item i with a shelf life at location p, period t from life − 1 on. Unit: base units of the item.
+    """
+    made = quicksum(ratio * at(m.production_qty, *start) for *start, ratio in m.FRESH_MADE[i, p, t])
+    subcontracted = quicksum(at(m.subcontract_qty, *key) for key in m.FRESH_SUBCONTRACTED[i, p, t])
+    bought = quicksum(at(m.purchase_qty, *order) for order in m.FRESH_BOUGHT[i, p, t])
+    sent = quicksum(at(m.transfer_qty, *way) for way in m.FRESH_SENT[i, p, t])
+    fresh = m.fresh_scheduled_qty[i, p, t] + made + subcontracted + bought + sent
+    return m.closing_qty[i, p, t] <= fresh + m.expired_qty[i, p, t]
+
+
+def production_smoothing(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""What is started rises or falls from one period to the next, and either has a price.
+
+    production_qty[i,p,t] − production_qty[i,p,t−1] = production_rise_qty[i,p,t] − production_fall_qty[i,p,t]
+
+    Index: item i made at plant p, period t from the second on. Unit: base units of the item.
+    """
+    change = m.production_qty[i, p, t] - at(m.production_qty, i, p, t - 1)
+    return change == m.production_rise_qty[i, p, t] - m.production_fall_qty[i, p, t]
+
+
+def plan_change(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""Inside the fence what is started is what the previous plan said, or more or less of it at a price.
+
+    production_qty[i,p,t] = previous production_qty[i,p,t] + plan_rise_qty[i,p,t] − plan_fall_qty[i,p,t]
+
+    Index: item i, plant p, period t between frozen zone and fence with a row in the previous plan. Unit: base units of the item.
+    """
+    return m.production_qty[i, p, t] == m.previous_qty[i, p, t] + m.plan_rise_qty[i, p, t] - m.plan_fall_qty[i, p, t]
+
+
+def level_ceiling(m: Model, r: str, t: int) -> Relation:
+    r"""Level and hybrid strategy: no period works more than a band above the level.
+
+    regular_used_hours[r,t] + overtime_used_hours[r,t] ≤ (1 + band) · level_hours[r]      (band 0 for level)
+
+    Index: resource r, period t in which it has hours and something can be started on it. Unit: hours.
+    """
+    return m.regular_used_hours[r, t] + m.overtime_used_hours[r, t] <= m.most_level_ratio * m.level_hours[r]
+
+
+def level_floor(m: Model, r: str, t: int) -> Relation:
+    r"""Level and hybrid strategy: no period works less than a band below the level.
+
+    regular_used_hours[r,t] + overtime_used_hours[r,t] ≥ (1 − band) · level_hours[r]      (band 0 for level)
+
+    Index: as `level_ceiling`. Unit: hours.
+    """
+    return m.regular_used_hours[r, t] + m.overtime_used_hours[r, t] >= m.least_level_ratio * m.level_hours[r]
+
+
+def chase_stock(m: Model, i: str, t: int) -> Relation:
+    r"""Chase strategy: nothing is made ahead of demand; what is in stock beyond target and left-over opening stock has a prohibitive price.
+
+    Σ_p closing_qty[i,p,t] ≤ chase_stock_qty[i,t] + prebuilt_qty[i,t]
+    chase_stock_qty = the larger of Σ_p target_qty (or least stock) and opening stock + open orders − demand so far
+
+    Index: demanded item i, period t. Unit: base units of the item.
+    """
+    return quicksum(at(m.closing_qty, *place, t) for place in m.STOCK_OF[i]) <= m.chase_stock_qty[i, t] + m.prebuilt_qty[i, t]
 
 
 # ------------------------------------------------------------------ whole lots and orders (only where the settings ask for them)
@@ -372,6 +454,13 @@ def add_constraints(m: Model) -> None:
     m.frozen_zone = pyo.Constraint(m.FROZEN, rule=frozen_zone)
     m.safety_stock = pyo.Constraint(m.TARGETS, rule=safety_stock)
     m.contract_floor = pyo.Constraint(m.FLOORS, rule=contract_floor)
+    m.strategic_share = pyo.Constraint(m.STRATEGIC, rule=strategic_share)
+    m.shelf_life = pyo.Constraint(m.SHELVED, rule=shelf_life)
+    m.production_smoothing = pyo.Constraint(m.SMOOTHED, rule=production_smoothing)
+    m.plan_change = pyo.Constraint(m.FENCED, rule=plan_change)
+    m.level_ceiling = pyo.Constraint(m.LEVELLED, rule=level_ceiling)
+    m.level_floor = pyo.Constraint(m.LEVELLED, rule=level_floor)
+    m.chase_stock = pyo.Constraint(m.CHASED, rule=chase_stock)
     m.lot_start = pyo.Constraint(m.LOTS, rule=lot_start)
     m.minimum_lot = pyo.Constraint(m.LOTS, rule=minimum_lot)
     m.lot_multiple = pyo.Constraint(m.LOT_MULTIPLES, rule=lot_multiple)
@@ -384,6 +473,7 @@ FAMILIES: tuple[Callable[..., Relation], ...] = (
     stock_balance, material_balance, market_balance, hours_balance, crew_balance,
     capacity_limit, overtime_limit, crew_hours, crew_overtime, crew_limit,
     production_limit, subcontract_limit, supplier_limit, lane_limit, storage_limit, stock_floor, stock_ceiling, frozen_zone,
-    safety_stock, contract_floor,
+    safety_stock, contract_floor, strategic_share,
+    shelf_life, production_smoothing, plan_change, level_ceiling, level_floor, chase_stock,
     lot_start, minimum_lot, lot_multiple, order_start, minimum_order, order_multiple,
 )

@@ -49,6 +49,10 @@ def build_model(instance: Instance, settings: Settings) -> pyo.ConcreteModel:
     add_lanes(m, instance)
     add_demand(m, instance, settings)
     add_lots(m, instance, settings)
+    add_strategic_shares(m, instance)
+    add_shelf_life(m, instance, settings)
+    add_steadiness(m, instance, settings)
+    add_strategy(m, instance, settings)
     add_constraints(m)
     add_costs(m)
     return m
@@ -202,6 +206,89 @@ def add_lots(m: pyo.ConcreteModel, instance: Instance, settings: Settings) -> No
     m.order_multiple_count = pyo.Var(m.ORDER_MULTIPLES, domain=pyo.NonNegativeIntegers)
 
 
+def add_strategic_shares(m: pyo.ConcreteModel, instance: Instance) -> None:
+    """Pairs of item and market whose horizon must not fall below its share; empty unless the settings ask for one."""
+    strategic = instance.strategic
+    key = [*SALE, "t"]
+    arrivals = instance.each_period(instance.delivery, "lead").rename(columns={"t": "departure"})
+    arrivals = arrivals.merge(strategic[key], on=SALE, validate="m:1")
+    m.STRATEGIC = _set(strategic, key)
+    m.ARRIVALS_OF = _members(arrivals, key, [*DELIVERY, "departure"])
+    _parameter(m, "strategic_floor_qty", strategic, key, "floor_qty")
+    _parameter(m, "strategic_penalty_amt", strategic, key, "floor_penalty_amt")
+    m.strategic_shortfall_qty = _variable(m.STRATEGIC)
+
+
+def add_shelf_life(m: pyo.ConcreteModel, instance: Instance, settings: Settings) -> None:
+    """Items with a shelf life: everything that came in recently enough to lie in stock when a period ends."""
+    place = [*PLACE, "t"]
+    shelved = instance.each_period(instance.shelved)
+    shelved = shelved[shelved["t"] >= shelved["life"] - 1]
+    made, bought = (instance.each_period(frame, "lead") for frame in (instance.made, instance.bought))
+    sent = instance.each_period(instance.transfer, "lead").assign(location_id=lambda frame: frame["to_id"])
+    subcontracted = instance.each_period(instance.made[instance.made["subcontract_cost_amt"].notna()]).assign(lead=0)
+    scheduled = _fresh(shelved, instance.scheduled.assign(lead=0)).groupby(place)["scheduled_qty"].sum()
+    scheduled = shelved.merge(scheduled.reset_index(), on=place, how="left", validate="1:1")
+    m.shelf_life_penalty_ratio = settings.supply.shelf_life_penalty_ratio
+    m.SHELVED = _set(shelved, place)
+    m.FRESH_MADE = _members(_fresh(shelved, made), place, [*PLACE, "start", "yield_ratio"])
+    m.FRESH_SUBCONTRACTED = _members(_fresh(shelved, subcontracted), place, [*PLACE, "start"])
+    m.FRESH_BOUGHT = _members(_fresh(shelved, bought), place, [*ORDER, "start"])
+    m.FRESH_SENT = _members(_fresh(shelved, sent), place, [*TRANSFER, "start"])
+    # No open order due is nothing that comes.
+    _parameter(m, "fresh_scheduled_qty", scheduled.fillna({"scheduled_qty": 0.0}), place, "scheduled_qty")
+    m.expired_qty = _variable(m.SHELVED)
+
+
+def add_steadiness(m: pyo.ConcreteModel, instance: Instance, settings: Settings) -> None:
+    """Changes of production from period to period and against the previous plan, where the settings price them."""
+    rule, place = settings.supply, [*PLACE, "t"]
+    starts = instance.each_period(instance.made, "lead")
+    m.smoothing_penalty_ratio, m.plan_change_penalty_ratio = rule.smoothing_penalty_ratio, rule.plan_change_penalty_ratio
+    m.frozen_penalty_amt = max([1.0, *instance.demand["price_amt"]])
+    m.SMOOTHED = _set(starts[(starts["t"] > 0) & (rule.smoothing_penalty_ratio > 0)], place)
+    m.FENCED = _set(instance.previous, place)
+    m.FROZEN_AT_A_PRICE = _set(instance.frozen if rule.frozen == "priced" else instance.frozen.iloc[:0], place)
+    _parameter(m, "previous_qty", instance.previous, place, "production_qty")
+    for name, index in (("production_rise_qty", m.SMOOTHED), ("production_fall_qty", m.SMOOTHED), ("plan_rise_qty", m.FENCED),
+                        ("plan_fall_qty", m.FENCED), ("frozen_shortfall_qty", m.FROZEN_AT_A_PRICE)):
+        m.add_component(name, _variable(index))
+
+
+def add_strategy(m: pyo.ConcreteModel, instance: Instance, settings: Settings) -> None:
+    """Chase, level or hybrid; empty where the plan is free."""
+    rule = settings.supply
+    levelled = instance.levelled if rule.strategy in ("level", "hybrid") else instance.levelled.iloc[:0]
+    chased = chase_ceilings(instance) if rule.strategy == "chase" else chase_ceilings(instance).iloc[:0]
+    band = rule.hybrid_band_ratio if rule.strategy == "hybrid" else 0.0
+    m.most_level_ratio, m.least_level_ratio = 1.0 + band, 1.0 - band
+    m.LEVELLED = _set(levelled, ["resource_id", "t"])
+    m.LEVELLED_RESOURCES = _set(levelled.drop_duplicates("resource_id"), ["resource_id"])
+    m.CHASED = _set(chased, ["item_id", "t"])
+    m.STOCK_OF = _members(instance.stocked, ["item_id"], PLACE)
+    _parameter(m, "chase_stock_qty", chased, ["item_id", "t"], "chase_stock_qty")
+    best = instance.demand["price_amt"] + instance.demand["lost_penalty_amt"]
+    _parameter(m, "prebuilt_penalty_amt", best.groupby(instance.demand["item_id"]).max().rename("price").reset_index(), ["item_id"], "price")
+    m.level_hours = _variable(m.LEVELLED_RESOURCES)
+    m.prebuilt_qty = _variable(m.CHASED)
+
+
+def chase_ceilings(instance: Instance) -> pd.DataFrame:
+    """Stock of each demanded item that nobody made ahead: its target, or what is left of opening stock and open orders."""
+    demand = instance.demand.assign(due_qty=instance.demand["demand_qty"] + instance.demand["opening_backlog_qty"])
+    asked = demand.groupby(["item_id", "t"])["due_qty"].sum().unstack("t")
+    asked = asked.reindex(columns=range(len(instance.periods))).fillna(0.0)  # a period without a row asks for nothing
+    coming = instance.scheduled.pivot_table(index="item_id", columns="t", values="scheduled_qty", aggfunc="sum").reindex_like(asked)
+    opening = instance.stocked.groupby("item_id")["opening_qty"].sum().reindex(asked.index)
+    floor = instance.stock_limit.rename(columns={"min_qty": "target_qty"})
+    wanted = pd.concat([instance.target, floor])[[*PLACE, "t", "target_qty"]].groupby([*PLACE, "t"])["target_qty"].max()
+    wanted = wanted.groupby(["item_id", "t"]).sum().unstack("t").reindex_like(asked)
+    # Nothing stocked, due or aimed for counts as none.
+    left = (coming.fillna(0.0) - asked).cumsum(axis=1).add(opening.fillna(0.0), axis=0)
+    ceiling = left.clip(lower=wanted.fillna(0.0))
+    return ceiling.clip(lower=0.0).rename_axis(columns="t").stack().rename("chase_stock_qty").reset_index()
+
+
 def highest_price_per_storage_place(instance: Instance) -> float:
     """The most any sale brings for one storage place; 1 where nothing with a size is sold."""
     size = instance.stocked.groupby("item_id")["storage_qty"].first()
@@ -233,6 +320,13 @@ def largest_need(instance: Instance) -> pd.Series:
     items = pd.Index(instance.stocked["item_id"].unique(), name="item_id")
     # An item nobody asks for is needed not at all.
     return need.reindex(items, fill_value=0.0) / lowest_yield.reindex(items, fill_value=1.0)
+
+
+def _fresh(shelved: pd.DataFrame, arrivals: pd.DataFrame) -> pd.DataFrame:
+    """Arrivals (started in `start`) that are still within their shelf life when period `t` ends."""
+    pairs = shelved[[*PLACE, "t", "life"]].merge(arrivals.rename(columns={"t": "start"}), on=PLACE, validate="m:m")
+    arrival = pairs["start"] + pairs["lead"]
+    return pairs[(arrival <= pairs["t"]) & (arrival > pairs["t"] - pairs["life"])]
 
 
 def _set(frame: pd.DataFrame, key: list[str]) -> pyo.Set:

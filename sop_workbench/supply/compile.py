@@ -263,10 +263,10 @@ class _Compiler:
             return parts[0].scaled(-1.0)
         if isinstance(expression, (ProductExpression, DivisionExpression)):
             left, right = parts
+            if right.parts and (left.parts or isinstance(expression, DivisionExpression)):
+                raise TypeError(f"a product or ratio of variables is not linear: {expression}")
             if isinstance(expression, DivisionExpression):
-                right = _Linear(1.0 / right.constant, right.parts)
-            if left.parts and right.parts or (right.parts and isinstance(expression, DivisionExpression)):
-                raise TypeError(f"a product of variables is not linear: {expression}")
+                right = _Linear(1.0 / right.constant)
             return left.scaled(right.constant) if left.parts or not right.parts else right.scaled(left.constant)
         raise TypeError(f"no template says {type(expression).__name__}: {expression}")
 
@@ -307,8 +307,8 @@ class _Compiler:
             inner, rows = self._enter(inner, indices)
             parent = parent[rows]
         worth = self._evaluate(expression._local_args_[0], inner)
-        parts = tuple(_Part(parent if part.parent is None else parent[part.parent], _existing(part, inner), part.coefficients)
-                      for part in worth.parts)
+        summed_periods = inner.periods if inner.periods > grid.periods else 1  # what does not vary counts in each of them
+        parts = tuple(_outer(part, inner, parent, summed_periods) for part in worth.parts)
         return _Linear(_summed(worth.constant, parent, grid, inner), parts)
 
     def _enter(self, grid: _Grid, indices: tuple[IndexTemplate, ...]) -> tuple[_Grid, np.ndarray]:
@@ -364,11 +364,14 @@ def _rows_of(value: Any, parent: np.ndarray) -> Any:
     return value[parent] if isinstance(value, np.ndarray) and value.shape[0] > 1 else value
 
 
-def _existing(part: _Part, grid: _Grid) -> np.ndarray:
-    """Columns of the cells that exist."""
-    if grid.exists is None:
-        return part.columns
-    return np.where(grid.exists if part.parent is None else _rows_of(grid.exists, part.parent), part.columns, ABSENT)
+def _outer(part: _Part, inner: _Grid, parent: np.ndarray, periods: int) -> _Part:
+    """A part of an inner grid as one of the outer grid: every row and summed period counts, cells that do not exist do not."""
+    columns = part.columns
+    if inner.exists is not None:
+        columns = np.where(inner.exists if part.parent is None else _rows_of(inner.exists, part.parent), columns, ABSENT)
+    rows = inner.rows if part.parent is None else len(part.parent)
+    columns = np.broadcast_to(columns, (rows, max(periods, columns.shape[1])))
+    return _Part(parent if part.parent is None else parent[part.parent], columns, part.coefficients)
 
 
 def _summed(constant: Any, parent: np.ndarray, grid: _Grid, inner: _Grid) -> Any:
@@ -391,7 +394,7 @@ def _refuse_absent(component: Any, expression: Any, position: np.ndarray, grid: 
     if grid.exists is not None:
         absent = absent & grid.exists
     if absent.any():
-        raise KeyError(f"{component.local_name} has no entry for {int(absent.sum())} keys of {expression}; say at(…) where it may be absent")
+        raise KeyError(f"{component.local_name} has no entry for {int(absent.sum())} keys of {expression}; say at(…) where it may")
 
 
 def _bounded(relation: Any, left: _Linear, right: _Linear) -> tuple[_Linear, Any, Any]:

@@ -36,6 +36,12 @@ def transferred_in_qty(m: Model, i: str, p: str, t: int) -> Any:
     return quicksum(at(m.transfer_qty, i, source, p, t - m.transfer_lead[i, source, p]) for source in m.TRANSFERS_TO[i, p])
 
 
+def received_qty(m: Model, i: str, p: str, t: int) -> Any:
+    """All units that come to a place: open orders, made, subcontracted, bought and sent there."""
+    return (at(m.scheduled_qty, i, p, t) + produced_qty(m, i, p, t) + at(m.subcontract_qty, i, p, t)
+            + purchased_qty(m, i, p, t) + transferred_in_qty(m, i, p, t))
+
+
 def transferred_out_qty(m: Model, i: str, p: str, t: int) -> Any:
     """Units sent to other locations."""
     return quicksum(at(m.transfer_qty, i, p, to, t) for to in m.TRANSFERS_FROM[i, p])
@@ -79,10 +85,8 @@ def stock_balance(m: Model, i: str, p: str, t: int) -> Relation:
     Unit: base units of the item.
     """
     before = at(m.opening_qty, i, p, t) + at(m.closing_qty, i, p, t - 1)
-    gains = (before + at(m.scheduled_qty, i, p, t) + produced_qty(m, i, p, t) + at(m.subcontract_qty, i, p, t)
-             + purchased_qty(m, i, p, t) + transferred_in_qty(m, i, p, t))
     losses = transferred_out_qty(m, i, p, t) + shipped_qty(m, i, p, t) + at(m.consumed_qty, i, p, t)
-    return m.closing_qty[i, p, t] == gains - losses
+    return m.closing_qty[i, p, t] == before + received_qty(m, i, p, t) - losses
 
 
 def material_balance(m: Model, i: str, p: str, t: int) -> Relation:
@@ -257,11 +261,11 @@ def stock_ceiling(m: Model, i: str, p: str, t: int) -> Relation:
 def frozen_zone(m: Model, i: str, p: str, t: int) -> Relation:
     r"""In the frozen zone the earlier plan stands.
 
-    production_qty[i,p,t] = frozen production_qty[i,p,t]
+    production_qty[i,p,t] = frozen production_qty[i,p,t] − frozen_shortfall_qty[i,p,t]   (no shortfall where the settings say firm)
 
     Index: item i, plant p, period t of the frozen zone with a row in the earlier plan. Unit: base units of the item.
     """
-    return m.production_qty[i, p, t] == m.frozen_qty[i, p, t]
+    return m.production_qty[i, p, t] == m.frozen_qty[i, p, t] - at(m.frozen_shortfall_qty, i, p, t)
 
 
 # ------------------------------------------------------------------ promises, broken at a price
@@ -283,6 +287,84 @@ def contract_floor(m: Model, i: str, k: str, t: int) -> Relation:
     Index: item i demanded in market k with a floor, period t. Unit: base units of the item.
     """
     return arriving_qty(m, i, k, t) + m.floor_shortfall_qty[i, k, t] >= m.floor_qty[i, k, t]
+
+
+def strategic_share(m: Model, i: str, k: str, t: int) -> Relation:
+    r"""A strategic market or item gets its least share of the whole horizon's demand, or falls short of it at a price.
+
+    Σ_p,u delivery_qty[i,p,k,u] + strategic_shortfall_qty[i,k,t] ≥ strategic_min_ratio · Σ_u demand_qty[i,k,u]
+    (every departure u that arrives within the horizon)
+
+    Index: item i demanded in market k, one of them strategic; t is the last period. Unit: base units of the item.
+    """
+    arriving = quicksum(at(m.delivery_qty, i, p, k, u) for p in m.DELIVERIES_TO[i, k] for u in m.PERIODS)
+    return arriving + m.strategic_shortfall_qty[i, k, t] >= m.strategic_floor_qty[i, k, t]
+
+
+# ------------------------------------------------------------------ age, steadiness, strategy (only where tables or settings ask)
+def shelf_life(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""What is in stock came in within its shelf life, first in first out; what is older is priced, because stock cannot vanish.
+
+    closing_qty[i,p,t] ≤ Σ_{u = t−life+1 … t} (all that came to i at p in u) + expired_qty[i,p,t]
+    (by the stock balance the same as: what lay there `life` periods ago has left; age counts from arrival at the place,
+    opening stock from the start of the horizon)
+
+    Index: item i with a shelf life at location p, period t from life − 1 on. Unit: base units of the item.
+    """
+    fresh = quicksum(received_qty(m, i, p, u) for u in m.FRESH_PERIODS[i, p, t])
+    return m.closing_qty[i, p, t] <= fresh + m.expired_qty[i, p, t]
+
+
+def production_smoothing(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""What is started rises or falls from one period to the next, and either has a price.
+
+    production_qty[i,p,t] − production_qty[i,p,t−1] = production_rise_qty[i,p,t] − production_fall_qty[i,p,t]
+
+    Index: item i made at plant p, period t from the second on. Unit: base units of the item.
+    """
+    change = m.production_qty[i, p, t] - at(m.production_qty, i, p, t - 1)
+    return change == m.production_rise_qty[i, p, t] - m.production_fall_qty[i, p, t]
+
+
+def plan_change(m: Model, i: str, p: str, t: int) -> Relation:
+    r"""Inside the fence what is started is what the previous plan said, or more or less of it at a price.
+
+    production_qty[i,p,t] = previous production_qty[i,p,t] + plan_rise_qty[i,p,t] − plan_fall_qty[i,p,t]
+
+    Index: item i, plant p, period t between frozen zone and fence with a row in the previous plan. Unit: base units of the item.
+    """
+    return m.production_qty[i, p, t] == m.previous_qty[i, p, t] + m.plan_rise_qty[i, p, t] - m.plan_fall_qty[i, p, t]
+
+
+def level_ceiling(m: Model, r: str, t: int) -> Relation:
+    r"""Level and hybrid strategy: no period works more than a band above the level.
+
+    regular_used_hours[r,t] + overtime_used_hours[r,t] ≤ (1 + band) · level_hours[r]      (band 0 for level)
+
+    Index: resource r, period t in which it has hours and something can be started on it. Unit: hours.
+    """
+    return m.regular_used_hours[r, t] + m.overtime_used_hours[r, t] <= m.most_level_ratio * m.level_hours[r]
+
+
+def level_floor(m: Model, r: str, t: int) -> Relation:
+    r"""Level and hybrid strategy: no period works less than a band below the level.
+
+    regular_used_hours[r,t] + overtime_used_hours[r,t] ≥ (1 − band) · level_hours[r]      (band 0 for level)
+
+    Index: as `level_ceiling`. Unit: hours.
+    """
+    return m.regular_used_hours[r, t] + m.overtime_used_hours[r, t] >= m.least_level_ratio * m.level_hours[r]
+
+
+def chase_stock(m: Model, i: str, t: int) -> Relation:
+    r"""Chase strategy: nothing is made ahead of demand; what is in stock beyond target and left-over opening stock has a prohibitive price.
+
+    Σ_p closing_qty[i,p,t] ≤ chase_stock_qty[i,t] + prebuilt_qty[i,t]
+    chase_stock_qty = the larger of Σ_p target_qty (or least stock) and opening stock + open orders − demand so far
+
+    Index: demanded item i, period t. Unit: base units of the item.
+    """
+    return quicksum(m.closing_qty[i, p, t] for p in m.PLACES_OF[i]) <= m.chase_stock_qty[i, t] + m.prebuilt_qty[i, t]
 
 
 # ------------------------------------------------------------------ whole lots and orders (only where the settings ask for them)
@@ -369,6 +451,13 @@ def add_constraints(m: Model, notation: Notation) -> None:
     m.frozen_zone = notation.family(m.FROZEN, frozen_zone)
     m.safety_stock = notation.family(m.TARGETS, safety_stock)
     m.contract_floor = notation.family(m.FLOORS, contract_floor)
+    m.strategic_share = notation.family(m.STRATEGIC, strategic_share)
+    m.shelf_life = notation.family(m.SHELVED, shelf_life)
+    m.production_smoothing = notation.family(m.SMOOTHED, production_smoothing)
+    m.plan_change = notation.family(m.FENCED, plan_change)
+    m.level_ceiling = notation.family(m.LEVELLED, level_ceiling)
+    m.level_floor = notation.family(m.LEVELLED, level_floor)
+    m.chase_stock = notation.family(m.CHASED, chase_stock)
     m.lot_start = notation.family(m.LOTS, lot_start)
     m.minimum_lot = notation.family(m.LOTS, minimum_lot)
     m.lot_multiple = notation.family(m.LOT_MULTIPLES, lot_multiple)
@@ -381,6 +470,7 @@ FAMILIES: tuple[Callable[..., Relation], ...] = (
     stock_balance, material_balance, market_balance, hours_balance, crew_balance,
     capacity_limit, overtime_limit, crew_hours, crew_overtime, crew_limit,
     production_limit, subcontract_limit, supplier_limit, lane_limit, storage_limit, stock_floor, stock_ceiling, frozen_zone,
-    safety_stock, contract_floor,
+    safety_stock, contract_floor, strategic_share,
+    shelf_life, production_smoothing, plan_change, level_ceiling, level_floor, chase_stock,
     lot_start, minimum_lot, lot_multiple, order_start, minimum_order, order_multiple,
 )

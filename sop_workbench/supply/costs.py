@@ -97,12 +97,45 @@ def storage_overflow_penalty(m: Model) -> Any:
     return quicksum(m.overflow_penalty_amt * m.storage_overflow_qty[p, t] for p, t in m.STORE_PERIODS)
 
 
+def strategic_share_penalty(m: Model) -> Any:
+    """Units below a strategic share: contract_floor_penalty_ratio · mean price."""
+    return quicksum(m.strategic_penalty_amt[key] * m.strategic_shortfall_qty[key] for key in m.STRATEGIC)
+
+
+def shelf_life_penalty(m: Model) -> Any:
+    """Units older than their shelf life, each period: shelf_life_penalty_ratio · value."""
+    return quicksum(m.shelf_life_penalty_ratio * m.value_amt[i, p] * m.expired_qty[i, p, t] for i, p, t in m.SHELVED)
+
+
+def smoothing_penalty(m: Model) -> Any:
+    """Units started more or less than in the period before: smoothing_penalty_ratio · value."""
+    return quicksum(m.smoothing_penalty_ratio * m.value_amt[i, p] * (m.production_rise_qty[i, p, t] + m.production_fall_qty[i, p, t])
+                    for i, p, t in m.SMOOTHED)
+
+
+def plan_change_penalty(m: Model) -> Any:
+    """Units started more or less than the previous plan said, inside the fence: plan_change_penalty_ratio · value."""
+    return quicksum(m.plan_change_penalty_ratio * m.value_amt[i, p] * (m.plan_rise_qty[i, p, t] + m.plan_fall_qty[i, p, t])
+                    for i, p, t in m.FENCED)
+
+
+def prebuilt_penalty(m: Model) -> Any:
+    """Units in stock that a chase strategy would not have made, each period: what one sale brings, so that it is never worth the profit."""
+    return quicksum(m.prebuilt_penalty_amt[i] * m.prebuilt_qty[i, t] for i, t in m.CHASED)
+
+
+def frozen_shortfall_penalty(m: Model) -> Any:
+    """Units of the frozen zone that cannot be made, where it is priced: the highest price in the plan."""
+    return quicksum(m.frozen_penalty_amt * m.frozen_shortfall_qty[key] for key in m.FROZEN_AT_A_PRICE)
+
+
 COSTS: tuple[Callable[[Model], Any], ...] = (
     production_cost_amt, labour_cost_amt, overtime_cost_amt, hiring_cost_amt, setup_cost_amt, subcontract_cost_amt,
     purchase_cost_amt, freight_cost_amt, holding_cost_amt, backlog_cost_amt,
 )
 PENALTIES: tuple[Callable[[Model], Any], ...] = (
     lost_sales_penalty, contract_floor_penalty, safety_stock_penalty, storage_overflow_penalty,
+    strategic_share_penalty, shelf_life_penalty, smoothing_penalty, plan_change_penalty, prebuilt_penalty, frozen_shortfall_penalty,
 )
 
 

@@ -52,6 +52,10 @@ def build_model(instance: Instance, settings: Settings, *, in_bulk: bool = True)
     add_lanes(m, notation, instance)
     add_demand(m, notation, instance, settings)
     add_lots(m, notation, instance, settings)
+    add_strategic_shares(m, notation, instance)
+    add_shelf_life(m, notation, instance, settings)
+    add_steadiness(m, notation, instance, settings)
+    add_strategy(m, notation, instance, settings)
     add_constraints(m, notation)
     with tracing() if in_bulk else nullcontext():
         add_costs(m)
@@ -240,6 +244,78 @@ def add_lots(m: pyo.ConcreteModel, notation: Notation, instance: Instance, setti
     m.lot_multiple_count = notation.variable(m.LOT_MULTIPLES, pyo.NonNegativeIntegers)
     m.order_count = notation.variable(m.MINIMUM_ORDERS, pyo.Binary)
     m.order_multiple_count = notation.variable(m.ORDER_MULTIPLES, pyo.NonNegativeIntegers)
+
+
+def add_strategic_shares(m: pyo.ConcreteModel, notation: Notation, instance: Instance) -> None:
+    """Supply over the horizon that must not fall below its share; empty unless the settings ask for one."""
+    m.STRATEGIC = notation.index(instance.strategic, [*SALE, "t"])
+    m.strategic_floor_qty = notation.parameter(m.STRATEGIC, instance.strategic["floor_qty"])
+    m.strategic_penalty_amt = notation.parameter(m.STRATEGIC, instance.strategic["floor_penalty_amt"])
+    m.strategic_shortfall_qty = notation.variable(m.STRATEGIC)
+
+
+def add_shelf_life(m: pyo.ConcreteModel, notation: Notation, instance: Instance, settings: Settings) -> None:
+    """Items with a shelf life, and the periods whose arrivals are still good when a period ends."""
+    shelved = instance.each_period(instance.shelved)
+    shelved = shelved[shelved["t"] >= shelved["life"] - 1]
+    fresh = shelved.loc[shelved.index.repeat(shelved["life"])]
+    fresh = fresh.assign(u=fresh["t"] - fresh.groupby(level=0).cumcount())
+    m.shelf_life_penalty_ratio = settings.supply.shelf_life_penalty_ratio
+    m.SHELVED = notation.index(shelved, [*PLACE, "t"])
+    m.FRESH_PERIODS = notation.relation(fresh, [*PLACE, "t"], ["u"])
+    m.expired_qty = notation.variable(m.SHELVED)
+
+
+def add_steadiness(m: pyo.ConcreteModel, notation: Notation, instance: Instance, settings: Settings) -> None:
+    """Changes of production from period to period and against the previous plan, where the settings price them."""
+    rule, place = settings.supply, [*PLACE, "t"]
+    starts = instance.each_period(instance.made, "lead")
+    m.smoothing_penalty_ratio, m.plan_change_penalty_ratio = rule.smoothing_penalty_ratio, rule.plan_change_penalty_ratio
+    m.frozen_penalty_amt = max([1.0, *instance.demand["price_amt"]])
+    m.SMOOTHED = notation.index(starts[(starts["t"] > 0) & (rule.smoothing_penalty_ratio > 0)], place)
+    m.FENCED = notation.index(instance.previous, place)
+    m.FROZEN_AT_A_PRICE = notation.index(instance.frozen if rule.frozen == "priced" else instance.frozen.iloc[:0], place)
+    m.previous_qty = notation.parameter(m.FENCED, instance.previous["production_qty"])
+    for name, index in (("production_rise_qty", m.SMOOTHED), ("production_fall_qty", m.SMOOTHED), ("plan_rise_qty", m.FENCED),
+                        ("plan_fall_qty", m.FENCED), ("frozen_shortfall_qty", m.FROZEN_AT_A_PRICE)):
+        m.add_component(name, notation.variable(index))
+
+
+def add_strategy(m: pyo.ConcreteModel, notation: Notation, instance: Instance, settings: Settings) -> None:
+    """Chase, level or hybrid; empty where the plan is free."""
+    rule = settings.supply
+    levelled = instance.levelled if rule.strategy in ("level", "hybrid") else instance.levelled.iloc[:0]
+    nothing = instance.demand[["item_id", "t"]].iloc[:0].assign(chase_stock_qty=0.0)
+    chased = chase_ceilings(instance) if rule.strategy == "chase" else nothing
+    band = rule.hybrid_band_ratio if rule.strategy == "hybrid" else 0.0
+    m.most_level_ratio, m.least_level_ratio = 1.0 + band, 1.0 - band
+    m.LEVELLED = notation.index(levelled, ["resource_id", "t"])
+    m.LEVELLED_RESOURCES = notation.index(levelled.drop_duplicates("resource_id"), ["resource_id"])
+    m.CHASED = notation.index(chased, ["item_id", "t"])
+    m.chase_stock_qty = notation.parameter(m.CHASED, chased["chase_stock_qty"])
+    m.PLACES_OF = notation.relation(instance.stocked, ["item_id"], ["location_id"])
+    best = instance.demand["price_amt"] + instance.demand["lost_penalty_amt"]
+    price = best.groupby(instance.demand["item_id"]).max().rename("price_amt").reset_index()
+    m.SOLD_ITEMS = notation.index(price, ["item_id"])
+    m.prebuilt_penalty_amt = notation.parameter(m.SOLD_ITEMS, price["price_amt"])
+    m.level_hours = notation.variable(m.LEVELLED_RESOURCES)
+    m.prebuilt_qty = notation.variable(m.CHASED)
+
+
+def chase_ceilings(instance: Instance) -> pd.DataFrame:
+    """Stock of each demanded item that nobody made ahead: its target, or what is left of opening stock and open orders."""
+    demand = instance.demand.assign(due_qty=instance.demand["demand_qty"] + instance.demand["opening_backlog_qty"])
+    asked = demand.groupby(["item_id", "t"])["due_qty"].sum().unstack("t")
+    asked = asked.reindex(columns=range(len(instance.periods))).fillna(0.0)  # a period without a row asks for nothing
+    coming = instance.scheduled.pivot_table(index="item_id", columns="t", values="scheduled_qty", aggfunc="sum").reindex_like(asked)
+    opening = instance.stocked.groupby("item_id")["opening_qty"].sum().reindex(asked.index)
+    floor = instance.stock_limit.rename(columns={"min_qty": "target_qty"})
+    wanted = pd.concat([instance.target, floor])[[*PLACE, "t", "target_qty"]].groupby([*PLACE, "t"])["target_qty"].max()
+    wanted = wanted.groupby(["item_id", "t"]).sum().unstack("t").reindex_like(asked)
+    # Nothing stocked, due or aimed for counts as none.
+    left = (coming.fillna(0.0) - asked).cumsum(axis=1).add(opening.fillna(0.0), axis=0)
+    ceiling = left.clip(lower=wanted.fillna(0.0))
+    return ceiling.clip(lower=0.0).rename_axis(columns="t").stack().rename("chase_stock_qty").reset_index()
 
 
 def highest_price_per_storage_place(instance: Instance) -> float:

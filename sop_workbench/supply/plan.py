@@ -32,7 +32,8 @@ class SupplyResult:
     profit_amt : float
         Revenue less all costs.
     penalty_terms : dict of str to float
-        Priced in the objective but not money: lost sales, contract floors, safety stock, storage overflow.
+        Priced in the objective but not money: lost sales, contract floors, safety stock, storage overflow and the other
+        terms of `costs.PENALTIES`.
     objective_amt : float
         Profit less penalties: what the solver maximised.
     status : str
@@ -78,7 +79,8 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     calendar : Calendar
         Turns lead times into buckets.
     frozen_plan : DataFrame, optional
-        `supply_plan` of an earlier cycle; its production stands in the first `settings.frozen_buckets` periods.
+        `supply_plan` of an earlier cycle, in place of the input table `previous_plan`: its production stands in the first
+        `settings.frozen_buckets` periods, and its change has a price up to `settings.supply.plan_fence_buckets`.
 
     Raises
     ------

@@ -148,7 +148,7 @@ def _columns(model: pyo.ConcreteModel) -> tuple[dict[str, Block], np.ndarray, np
         members = variable.index_set().members
         blocks[variable.local_name] = Block(members, first)
         size = len(members)
-        least, most, step = variable[members[0]].domain.get_interval() if size else (0.0, None, 0)
+        least, most, step = variable.interval
         low.append(np.full(size, -_INFINITY if least is None else least))
         high.append(np.full(size, _INFINITY if most is None else most))
         whole.append(np.full(size, step == 1))

@@ -452,7 +452,9 @@ class Notation:
 
     def variable(self, index: IndexSet, domain: Any = pyo.NonNegativeReals) -> pyo.Var:
         """A decision for every member of a set."""
-        return pyo.Var(index, domain=domain, dense=not self.in_bulk)
+        variable = pyo.Var(index, domain=domain, dense=not self.in_bulk)
+        variable.interval = domain.get_interval()
+        return variable
 
     def family(self, index: IndexSet, rule: Callable[..., Any]) -> pyo.Constraint:
         """A constraint for every member of a set; where nothing can be decided and the rule holds, none."""

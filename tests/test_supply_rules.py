@@ -99,12 +99,13 @@ def test_smoothing_takes_the_swings_out_of_production(red_tomato):
 
 # ------------------------------------------------------------------ strategies
 def test_chase_makes_each_month_what_the_month_asks_for(red_tomato):
-    chase = red_tomato.with_supply(strategy="chase").plan()
+    on_time = red_tomato.with_table("production", backlog_cost_amt=500.0)
+    chase = on_time.with_supply(strategy="chase").plan()
     made = chase.supply_plan["production_qty"] + chase.supply_plan["subcontract_qty"]
     assert made.tolist() == pytest.approx([600, 3000, 3200, 3800, 2200, 2700])  # demand less opening stock, plus June's least stock
     assert chase.inventory_projection["closing_qty"].tolist() == pytest.approx([0, 0, 0, 0, 0, 500])
     assert chase.penalty_terms["prebuilt_penalty"] == pytest.approx(0)
-    assert chase.profit_amt < red_tomato.plan().profit_amt
+    assert chase.profit_amt < on_time.plan().profit_amt
 
 
 def test_level_works_the_same_hours_every_month_and_hybrid_swings_in_its_band(red_tomato):

@@ -14,7 +14,8 @@ from sop_workbench.supply.compile import Arrays, compile_arrays
 from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
-from sop_workbench.supply.solve import NoPlanError, Solution, collection_paused, solve
+from sop_workbench.supply.objective import solve_for_aim
+from sop_workbench.supply.solve import NoPlanError, Solution, collection_paused
 
 RESULT_TABLES = ("supply_plan", "resource_plan", "shipment_plan", "purchase_plan", "unmet_demand", "inventory_projection", "binding_limit")
 
@@ -98,7 +99,7 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         model = build_model(instance, settings)
         arrays = compile_arrays(model)
     try:
-        solution = solve(arrays, settings)
+        arrays, solution = solve_for_aim(arrays, instance, settings)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     return _result(instance, settings, arrays, solution)

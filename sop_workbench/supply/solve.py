@@ -43,12 +43,15 @@ class Solution:
         Profit less penalties.
     status : str
         How the solver ended, in words.
+    basis : HighsBasis, optional
+        The corner the plan lies in (of the linear plan with its whole numbers held).
     """
 
     value: np.ndarray
     row_price: np.ndarray
     objective_amt: float
     status: str
+    basis: highspy.HighsBasis | None = None
 
     def values(self, block: Block | None, key: list[str]) -> pd.Series:
         """Values of a variable by its index (empty when the model has none)."""
@@ -91,10 +94,28 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     if not arrays.columns_count:
         return Solution(np.array([]), np.zeros(len(arrays.row_lower)), arrays.offset, "optimal: there is nothing to plan")
     solver = open_solver(arrays, settings)
+    start_whole_lots(solver, arrays, settings)
+    solver.run()
+    return read_solution(solver, arrays, concluded(solver, arrays, settings))
+
+
+def start_whole_lots(solver: highspy.Highs, arrays: Arrays, settings: Settings) -> None:
+    """Where lots are whole, let the search begin with those the linear plan already fills."""
     if arrays.is_integer.any():
         columns, switches = linear_start(arrays, settings)
         solver.setSolution(len(columns), columns, switches)
-    solver.run()
+
+
+def concluded(solver: highspy.Highs, arrays: Arrays, settings: Settings) -> highspy.HighsModelStatus:
+    """How the solver ended; refuses an end without a plan.
+
+    Raises
+    ------
+    NoPlanError
+        When no plan, or no best plan, exists.
+    SolverError
+        When the solver stopped without a plan.
+    """
     status = solver.getModelStatus()
     has_plan = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if status in (_STATUS.kInfeasible, _STATUS.kUnboundedOrInfeasible, _STATUS.kUnbounded):
@@ -102,14 +123,21 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     if status != _STATUS.kOptimal and not (has_plan and status in (_STATUS.kTimeLimit, _STATUS.kIterationLimit, _STATUS.kInterrupt)):
         raise SolverError(f"the solver stopped without a plan ({solver.modelStatusToString(status)}); raise supply.time_limit_seconds, "
                           "widen supply.optimality_gap_ratio, or plan fewer periods")
+    return status
+
+
+def read_solution(solver: highspy.Highs, arrays: Arrays, status: highspy.HighsModelStatus) -> Solution:
+    """Values and prices of the plan the solver holds; where lots are whole, prices are those with the whole numbers held."""
     value = _without_noise(np.asarray(solver.getSolution().col_value))
     if arrays.is_integer.any():
         value[arrays.is_integer] = np.round(value[arrays.is_integer])
         objective = solver.getInfo().objective_function_value
         words = _integer_words(solver, status)
-        return Solution(value, _prices_with_integers_held(solver, arrays, value), float(objective), words)
+        prices = _prices_with_integers_held(solver, arrays, value)
+        return Solution(value, prices, float(objective), words, solver.getBasis())
     words = "optimal" if status == _STATUS.kOptimal else f"best plan found ({solver.modelStatusToString(status).lower()})"
-    return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words)
+    return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words,
+                    solver.getBasis())
 
 
 def linear_start(arrays: Arrays, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

@@ -132,11 +132,11 @@ class Vocabulary:
         if values.dtype.kind == "f":
             raise TypeError("a number is no id: make it a parameter")
         ids = values.tolist()
-        if not add:
-            return np.fromiter((codes.get(value, ABSENT) for value in ids), np.int64, len(ids))
         try:
             return np.fromiter(map(codes.__getitem__, ids), np.int64, len(ids))
         except KeyError:
+            if not add:
+                return np.fromiter((codes.get(value, ABSENT) for value in ids), np.int64, len(ids))
             for value in ids:
                 codes.setdefault(value, len(codes))
             return np.fromiter(map(codes.__getitem__, ids), np.int64, len(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +16,7 @@ from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
 from sop_workbench.supply.objective import solve_for_aim
-from sop_workbench.supply.solve import NoPlanError, Solution, collection_paused
+from sop_workbench.supply.solve import NoPlanError, Progress, Solution, collection_paused
 
 RESULT_TABLES = ("supply_plan", "resource_plan", "shipment_plan", "purchase_plan", "unmet_demand", "inventory_projection", "binding_limit")
 
@@ -64,7 +65,8 @@ class SupplyResult:
 
 
 def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
-                periods: pd.DatetimeIndex, calendar: Calendar, *, frozen_plan: pd.DataFrame | None = None) -> SupplyResult:
+                periods: pd.DatetimeIndex, calendar: Calendar, *, frozen_plan: pd.DataFrame | None = None,
+                progress: Callable[[Progress], None] | None = None) -> SupplyResult:
     """Make the most profitable plan over plants, crews, suppliers, lanes and stock.
 
     Parameters
@@ -82,6 +84,8 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     frozen_plan : DataFrame, optional
         `supply_plan` of an earlier cycle, in place of the input table `previous_plan`: its production stands in the first
         `settings.frozen_buckets` periods, and its change has a price up to `settings.supply.plan_fence_buckets`.
+    progress : callable, optional
+        Called with a `Progress` while whole lots are searched for.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         model = build_model(instance, settings)
         arrays = compile_arrays(model)
     try:
-        arrays, solution = solve_for_aim(arrays, instance, settings)
+        arrays, solution = solve_for_aim(arrays, instance, settings, progress)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     return _result(instance, settings, arrays, solution)

@@ -45,11 +45,13 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Take the time of one stage."""
         start = time.process_time()
         yield
         self.seconds[name] = time.process_time() - start
 
     def peak_mb(self) -> float:
+        """Most memory above the start."""
         status = Path("/proc/self/status").read_text(encoding="ascii")
         peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
         return (peak * 1024 - self._start) / 1e6
@@ -57,6 +59,7 @@ class Stages:
 
 # ------------------------------------------------------------------ the ways; each returns objective and size
 def raw(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """Arrays by hand."""
     from supply_peers import raw_arrays, raw_tables
     with stages.stage("build"):
         arrays = raw_arrays(instance, settings)
@@ -71,6 +74,7 @@ def raw(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple
 
 
 def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """The workbench."""
     with collection_paused():
         with stages.stage("build"):
             model = build_model(instance, settings)
@@ -88,6 +92,7 @@ def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tupl
 
 
 def linopy(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """linopy, handed over in memory."""
     import warnings
 
     from supply_peers import Numbers, linopy_model
@@ -104,14 +109,15 @@ def linopy(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tu
         with stages.stage("read back"):
             value = pd.Series(np.asarray(solver.getSolution().col_value))
             labels = model.matrices.vlabels
-            for variable in model.variables.values():
-                pd.Series(value.to_numpy(), index=labels).reindex(variable.labels.values.ravel())
+            for name in model.variables:
+                pd.Series(value.to_numpy(), index=labels).reindex(model.variables[name].labels.values.ravel())
     d = Numbers(instance, settings)
     earned = float((d.price * d.demand).sum())
     return earned - solver.getInfo().objective_function_value, (solver.getNumRow(), solver.getNumCol(), solver.getNumNz())
 
 
 def appsi(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """The same rules, every constraint made by Pyomo, handed over by its usual interface."""
     from pyomo.contrib.appsi.solvers import Highs
     with stages.stage("build"):
         model = build_model(instance, settings, in_bulk=False)

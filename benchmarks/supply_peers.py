@@ -37,8 +37,9 @@ class Numbers:
         sold_in = np.full((len(items), len(markets)), -1)
         sold_in[items.get_indexer(self.sale["item_id"]), markets.get_indexer(self.sale["market_id"])] = np.arange(len(self.sale))
         self.stock_of_made, self.stock_of_bought = at_place[self._coded(self.made)], at_place[self._coded(self.bought)]
-        self.stock_of_delivery = at_place[items.get_indexer(self.delivery["item_id"]), places.get_indexer(self.delivery["from_location_id"])]
-        self.sale_of_delivery = sold_in[items.get_indexer(self.delivery["item_id"]), markets.get_indexer(self.delivery["market_id"])]
+        sent = items.get_indexer(self.delivery["item_id"])
+        self.stock_of_delivery = at_place[sent, places.get_indexer(self.delivery["from_location_id"])]
+        self.sale_of_delivery = sold_in[sent, markets.get_indexer(self.delivery["market_id"])]
         usage = instance.usage[instance.usage["t"] == 0]
         component = at_place[self._coded(usage)]
         self.stock_of_consumed, self.consumed_of_usage = np.unique(component, return_inverse=True)
@@ -69,7 +70,8 @@ class Numbers:
 
     def safety_penalty(self) -> np.ndarray:
         """By target and month; in the last month also the worth of what is missing."""
-        penalty = np.repeat((self.safety_ratio * self.stocked["holding_cost_amt"].to_numpy()[self.stock_of_target])[:, None], self.horizon, 1)
+        monthly = self.safety_ratio * self.stocked["holding_cost_amt"].to_numpy()[self.stock_of_target]
+        penalty = np.repeat(monthly[:, None], self.horizon, 1)
         penalty[:, -1] += self.stocked["value_amt"].to_numpy()[self.stock_of_target]
         return penalty
 
@@ -113,7 +115,8 @@ def raw_arrays(instance: Instance, settings: Settings) -> Arrays:
 
     made_lead, bought_lead, sent_lead = (frame["lead"].to_numpy() for frame in (d.made, d.bought, d.delivery))
     closing, short, over = block("closing", len(d.stocked)), block("short", len(d.safety)), block("over", len(d.stores))
-    start, consumed = block("start", len(d.made), made_lead), block("consumed", len(d.stock_of_consumed))
+    start = block("start", len(d.made), made_lead)
+    block("consumed", len(d.stock_of_consumed))
     outside, regular, overtime = block("outside", len(d.made)), block("regular", len(d.regular)), block("overtime", len(d.regular))
     buy, send = block("buy", len(d.bought), bought_lead), block("send", len(d.delivery), sent_lead)
     lost, below = block("lost", len(d.sale)), block("below", len(d.floors))
@@ -206,7 +209,7 @@ def raw_tables(instance: Instance, arrays: Arrays, value: np.ndarray) -> list[pd
 
 
 # ------------------------------------------------------------------ linopy
-def linopy_model(instance: Instance, settings: Settings) -> Any:
+def linopy_model(instance: Instance, settings: Settings) -> Any:  # noqa: PLR0915 (the whole program in one place)
     """The linear program in linopy."""
     import linopy
     import xarray as xr

@@ -442,6 +442,8 @@ class Notation:
     def parameter(self, index: IndexSet, values: pd.Series | np.ndarray) -> pyo.Param:
         """A parameter with one value for every member of a set, in its order."""
         numbers = np.asarray(values)
+        if not self.in_bulk:
+            return pyo.Param(index, initialize=dict(zip(index.members.keys, numbers.tolist(), strict=True)), within=pyo.Any)
 
         def entry(_: pyo.ConcreteModel, *key: Any) -> Any:
             return numbers[index.members.index(key if len(key) > 1 else key[0])].item()

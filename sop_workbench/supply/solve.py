@@ -16,7 +16,8 @@ from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays, Block, compile_arrays
 
-__all__ = ["Arrays", "Block", "NoPlanError", "Solution", "Progress", "collection_paused", "compile_arrays", "open_solver", "run_cold", "solve"]
+__all__ = ["Arrays", "Block", "NoPlanError", "Progress", "Solution", "collection_paused", "compile_arrays", "open_solver", "run_cold",
+           "solve"]
 
 _STATUS = highspy.HighsModelStatus
 INTERIOR_POINT_SIZE = 20_000  # rows + columns from which interior points beat simplex (docs/benchmarks.md)

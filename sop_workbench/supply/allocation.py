@@ -90,6 +90,6 @@ def _rule_words(rows: pd.DataFrame, rule: str) -> pd.Series:
     is_full = rows["lost_qty"] <= _TOLERANCE
     is_floor_short = rows["floored"] < rows["floor_qty"] - _TOLERANCE
     words = np.select(
-        [is_full, is_floor_short, rows["rest"] > _TOLERANCE, rows["floor_qty"] > _TOLERANCE],
-        [_FULL, _FLOOR_SHARED, _SHARED[rule], _FLOOR], default=_LEFT)
+        [is_full, rows["allocated_qty"] <= _TOLERANCE, is_floor_short, rows["rest"] > _TOLERANCE, rows["floor_qty"] > _TOLERANCE],
+        [_FULL, _LEFT, _FLOOR_SHARED, _SHARED[rule], _FLOOR], default=_LEFT)
     return "priority " + rows["tier"].astype(str) + ": " + pd.Series(words, index=rows.index)

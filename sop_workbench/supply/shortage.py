@@ -216,12 +216,20 @@ def _reasons(line: object, trace: Trace, words: Words, currency: str) -> list[di
         kind, member, when, unit = words.limit(limit)
         price, needed = trace.price_of(limit), units * short
         rows.append({**base, "limit": kind, "member": member, "limit_period": words.periods[limit[1][-1]], "needed_qty": needed,
-                     "unit": unit, "price_amt": price, "sentence": f"{head}; it would take {quantity_words(needed)} {unit} more of {kind}, {member}, in {when}"
-                     f" ({money_words(price)} {currency} each)"})
+                     "unit": unit, "price_amt": price,
+                     "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} ({money_words(price)} {currency} each)"})
     if not rows:
         rows = [{**base, "limit": _NO_PROFIT, "member": f"{item} for {market}", "price_amt": needs.loss_amt,
                  "sentence": f"{head}; each more unit would lose {money_words(needs.loss_amt)} {currency}"}]
     return rows
+
+
+def _more(needed: float, kind: str, member: str, unit: str) -> str:
+    """What it would take, as people say it."""
+    if kind == LEAD_TIME.limit:
+        return f"{quantity_words(needed)} more {member}, sooner than any can come,"
+    of = member if kind in ("capacity", "crew") else f"{member} ({kind})"
+    return f"{quantity_words(needed)} {unit} more of {of}"
 
 
 def not_made(read: Reader, settings: Settings) -> pd.DataFrame:

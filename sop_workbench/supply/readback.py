@@ -9,6 +9,9 @@ from sop_workbench import tables
 from sop_workbench.supply.instance import PLACE, SALE, Instance
 from sop_workbench.supply.solve import Arrays, Solution
 
+ORDER = ["item_id", "supplier_id", "location_id"]
+TRANSFER = ["item_id", "from_location_id", "to_id"]
+DELIVERY = ["item_id", "from_location_id", "market_id"]
 WORK = ["resource_id", "t"]
 
 

@@ -26,10 +26,12 @@ import pandas as pd
 import psutil
 from company import SETTINGS, SIZES, company
 
+from sop_workbench import tables
 from sop_workbench.supply import plan
 from sop_workbench.supply.compile import compile_arrays
 from sop_workbench.supply.instance import supply_instance
 from sop_workbench.supply.model import build_model
+from sop_workbench.supply.readback import Reader
 from sop_workbench.supply.solve import collection_paused, concluded, open_solver, read_solution, run_cold, solver_options
 
 WAYS = ("raw", "ours", "linopy", "appsi")
@@ -87,7 +89,7 @@ def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tupl
             run_cold(solver)
             solution = read_solution(solver, arrays, concluded(solver, arrays, settings))
         with stages.stage("read back"):  # every result table, validated, with prices and their sentences
-            plan._result(instance, settings, arrays, solution)
+            plan.read_result(plan.Source(Reader(instance, arrays, solution), settings, tables.table("market").empty()))
     return solution.objective_amt if solution else 0.0, (*arrays.matrix.shape, arrays.matrix.nnz)
 
 

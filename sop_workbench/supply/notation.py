@@ -274,9 +274,9 @@ class Members(Sequence):
         entity[position], period[position] = entity.copy(), period.copy()
         return entity, period
 
-    def columns(self) -> list[np.ndarray]:
-        """Every part of the key by position."""
-        entity, period = self.rows()
+    def columns(self, chosen: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
+        """Every part of the key by position; of the chosen positions only."""
+        entity, period = (part[chosen] for part in self.rows())
         parts = [label[entity] for label in self.labels]
         return [*parts, period] if self.horizon is not None else parts
 

@@ -150,7 +150,7 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     market = inputs["market"] if "market" in inputs else tables.table("market").empty()
-    return _result(Source(readback.Reader(instance, arrays, solution), settings, market))
+    return read_result(Source(readback.Reader(instance, arrays, solution), settings, market))
 
 
 def contract_floor_cost(plan: SupplyResult, inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
@@ -198,7 +198,7 @@ def _floor_price(plan: SupplyResult, rows: pd.DataFrame) -> pd.Series:
     return worth.groupby(rows["market_id"]).sum()
 
 
-def _result(source: Source) -> SupplyResult:
+def read_result(source: Source) -> SupplyResult:
     """Read every table back and value every named expression at the solution."""
     read, settings = source.read, source.settings
     instance, arrays, solution = read.instance, read.arrays, read.solution

@@ -154,6 +154,8 @@ def show_progress(solver: highspy.Highs, progress: Callable[[Progress], None]) -
         found = event.data_out
         progress(Progress(found.running_time, found.mip_primal_bound, found.mip_dual_bound, found.mip_gap))
 
+    solver.setOptionValue("log_to_console", False)
+    solver.setOptionValue("output_flag", True)  # HiGHS tells callbacks nothing when it is silent; nothing is printed all the same
     solver.cbMipLogging.subscribe(told)
 
 
@@ -306,7 +308,7 @@ def endless_columns(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple
 
 def _named(blocks: dict[str, Block], is_chosen: np.ndarray) -> list[tuple[str, tuple]]:
     """Names and keys of chosen columns or rows, sorted."""
-    return sorted((name, block.keys[n]) for name, block in blocks.items() for n in np.flatnonzero(is_chosen[block.positions]).tolist())
+    return sorted((name, key) for name, block in blocks.items() for key in block.keys_at(np.flatnonzero(is_chosen[block.positions])))
 
 
 def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.ndarray) -> np.ndarray:

@@ -31,6 +31,8 @@ def bottleneck_ranking(instance: Instance, resource_plan: pd.DataFrame, unmet_de
         counts at its value. Freight, holding, overtime premium and set-ups are left out.
     """
     hour_price = resource_plan.groupby("resource_id")["hour_price_amt"].max()
+    if not (hour_price > _TOLERANCE).any():
+        return tables.table("bottleneck_ranking").empty()
     cost, hours = _rolled_up(instance)
     sold = unmet_demand.assign(amount=unmet_demand["price_amt"] * unmet_demand["demand_qty"])
     sold = sold.groupby("item_id")[["demand_qty", "served_qty", "amount"]].sum().query("demand_qty > 0").reset_index()

@@ -38,8 +38,8 @@ class Needs:
 class Trace:
     """Follows one more unit from where it is missing back to the limits with a price.
 
-    Of the ways a unit can come, the one that loses least counts (reduced cost nearest to zero); among equals made goes before
-    subcontracted, bought, sent and kept from the period before.
+    Of the ways a unit can come, the one that loses least counts (the sum of the reduced costs along it); among equals made goes
+    before subcontracted, bought, sent and kept from the period before.
     """
 
     def __init__(self, read: Reader) -> None:
@@ -52,7 +52,7 @@ class Trace:
                       for name, block in arrays.rows.items()}
         self._known: dict[tuple, Needs] = {}
         self._open: set[tuple] = set()
-        self._circles = 0
+        self._used: dict[tuple, float] = {}
         self._index()
 
     def _index(self) -> None:
@@ -70,46 +70,80 @@ class Trace:
         for key, price in self.price.get("stock_floor", {}).items():
             if price > _TOLERANCE:
                 self.floors.setdefault(key[:2], []).append(key)
+        self.markets = _by(instance.delivery, ["market_id"], ["item_id", "from_location_id"])
+        self.sent_on = _by(instance.transfer, ["to_id", "lead"], ["item_id", "from_location_id"])
+        self.parents = _by(instance.usage, ["parent_item_id", "usage_qty"], [*PLACE, "t"])
         parts = instance.usage.rename(columns={"item_id": "part", "parent_item_id": "item_id"})
         self.parts = _by(parts, ["part", "usage_qty"], [*PLACE, "t"])
 
     def served(self, item: str, market: str, t: int) -> Needs | None:
         """What one more unit in a market takes; None where nothing can ever bring it."""
-        ways = [(self.loss["delivery_qty"][item, source, market, t - lead], source, t - lead, lane)
-                for _, source, _, lead, lane in self.delivered.get((item, market), ())
-                if (item, source, market, t - lead) in self.loss["delivery_qty"]]
-        if not ways:
-            return None
-        loss, source, departure, lane = min(ways)
-        needs = Needs(loss_amt=loss)
-        self._charge(needs, "lane_limit", (source, market, lane, departure), 1.0)
-        needs.add(self.stocked(item, source, departure), 1.0)
-        return needs
+        ways = sorted((self.loss["delivery_qty"][item, source, market, t - lead], source, t - lead, lane)
+                      for _, source, _, lead, lane in self.delivered.get((item, market), ())
+                      if (item, source, market, t - lead) in self.loss["delivery_qty"])
+        best: Needs | None = None
+        for loss, source, departure, lane in ways:
+            if best is not None and loss >= best.loss_amt - _TOLERANCE:
+                break
+            needs = Needs(loss_amt=loss)
+            self._charge(needs, "lane_limit", (source, market, lane, departure), 1.0)
+            needs.add(self.stocked(item, source, departure), 1.0)
+            best = _better(needs, best)
+        return best
 
     def stocked(self, item: str, place: str, t: int) -> Needs:
         """What one more unit in stock takes."""
         key = item, place, t
-        if key in self._known:
-            return self._known[key]
-        circles = self._circles
-        self._open.add(key)
-        needs = self._cheapest(item, place, t)
-        self._open.discard(key)
-        if circles == self._circles:  # an answer that avoided a way round in a circle holds for the present way alone
+        if key not in self._known:
+            self._open.add(key)
+            needs = self._cheapest(item, place, t)
+            self._open.discard(key)
+            if not np.isfinite(needs.loss_amt):  # the only way led round in a circle: elsewhere there may be one
+                return needs
             self._known[key] = needs
-        return needs
+        return self._known[key]
 
     def _cheapest(self, item: str, place: str, t: int) -> Needs:
-        ways = sorted(self._ways(item, place, t), key=lambda way: (round(way[0], 6), way[1]))
-        held = self._held_back(item, place, t)
-        if held and (not ways or ways[0][0] > _TOLERANCE):
-            return held
-        if not ways:
-            return Needs({(LEAD_TIME.family, (item, place, t)): 1.0})
-        loss, _, kind, key = ways[0]
-        needs = self._by_way(kind, key)
-        needs.loss_amt += loss
-        return needs
+        """The way that loses least in all; each way's own loss is the least it can lose, so dearer ones need no look."""
+        best: Needs | None = None
+        for loss, _, kind, key in sorted(self._ways(item, place, t)):
+            if best is not None and loss >= best.loss_amt - _TOLERANCE:
+                break
+            needs = self._by_way(kind, key)
+            needs.loss_amt += loss
+            best = _better(needs, best)
+        if best is None or best.loss_amt > _TOLERANCE:
+            held = self._held_back(item, place, t)
+            best = held or best
+        return best or Needs({(LEAD_TIME.family, (item, place, t)): 1.0})
+
+    def use_loss(self, item: str, place: str, t: int) -> float:
+        """What one more unit in stock loses on the best way to a market, a parent or the end of the horizon."""
+        key = item, place, t
+        if key not in self._used:
+            self._used[key] = np.inf  # a way round in a circle is none
+            self._used[key] = min(self._uses(item, place, t), default=0.0)
+        return self._used[key]
+
+    def start_loss(self, item: str, place: str, t: int) -> float:
+        """What one more unit started loses, to the end of its best use."""
+        lead, ratio = self.made[item, place]
+        return self.loss["production_qty"][item, place, t] + ratio * self.use_loss(item, place, t + lead)
+
+    def _uses(self, item: str, place: str, t: int) -> list[float]:
+        """Loss by every use of a unit in stock."""
+        found = [self.loss["delivery_qty"][item, place, market, t] for market, in self.markets.get((item, place), ())
+                 if (item, place, market, t) in self.loss["delivery_qty"]]
+        found += [self.loss["transfer_qty"][item, place, to, t] + self.use_loss(item, to, t + lead)
+                  for to, lead in self.sent_on.get((item, place), ()) if (item, place, to, t) in self.loss["transfer_qty"]]
+        for parent, usage in self.parents.get((item, place, t), ()):
+            lead, ratio = self.made[parent, place]
+            if (parent, place, t) in self.loss["production_qty"]:
+                found.append((self.loss["production_qty"][parent, place, t] + ratio * self.use_loss(parent, place, t + lead)) / usage)
+        if (item, place, t) in self.loss["closing_qty"]:
+            later = self.use_loss(item, place, t + 1) if t + 1 < len(self.instance.periods) else 0.0
+            found.append(self.loss["closing_qty"][item, place, t] + later)
+        return found
 
     def _ways(self, item: str, place: str, t: int) -> list[tuple[float, int, str, tuple]]:
         """Loss, rank, kind and key of every way one more unit can come in a period."""
@@ -125,8 +159,8 @@ class Trace:
                   if (item, supplier, place, t - lead) in self.loss["purchase_qty"]]
         found += [(self.loss["transfer_qty"][item, source, place, t - lead], 3, "send", (item, source, place, lane, t - lead))
                   for _, source, _, lead, lane in self.sent.get((item, place), ())
-                  if (item, source, place, t - lead) in self.loss["transfer_qty"] and self._is_new((item, source, t - lead))]
-        if t and (item, place, t - 1) in self.loss["closing_qty"] and self._is_new((item, place, t - 1)):
+                  if (item, source, place, t - lead) in self.loss["transfer_qty"] and (item, source, t - lead) not in self._open]
+        if t and (item, place, t - 1) in self.loss["closing_qty"] and (item, place, t - 1) not in self._open:
             found.append((self.loss["closing_qty"][item, place, t - 1], 4, "keep", (item, place, t - 1)))
         return found
 
@@ -159,13 +193,8 @@ class Trace:
             for family in ("capacity_limit", "crew_hours"):
                 self._charge(needs, family, (resource, start), started * hours)
         for part, usage in self.parts.get(key, ()):
-            if self._is_new((part, place, start)):
+            if (part, place, start) not in self._open:
                 needs.add(self.stocked(part, place, start), started * usage)
-
-    def _is_new(self, key: tuple) -> bool:
-        """Whether a place is not on the present way already; one that is would lead round in a circle."""
-        self._circles += key in self._open
-        return key not in self._open
 
     def _held_back(self, item: str, place: str, t: int) -> Needs | None:
         """Stock that lies there but must stay: the first least stock with a price from the period on."""
@@ -233,9 +262,10 @@ def _more(needed: float, kind: str, member: str, unit: str) -> str:
 
 
 def not_made(read: Reader, settings: Settings) -> pd.DataFrame:
-    """What no period makes, and what the first unit of it would lose in the period that suits it best (its reduced cost).
+    """What no period makes, and what the first unit of it would lose in the period that suits it best.
 
-    loss = unit cost at the plan's prices of hours, components and limits − worth of the unit
+    loss = unit cost at the plan's prices of hours, components and limits − worth of the unit on its best use: the sum of the reduced
+    costs along that way (of which any one may be nought where the plan lies on a corner)
 
     Returns
     -------
@@ -245,15 +275,20 @@ def not_made(read: Reader, settings: Settings) -> pd.DataFrame:
     block = read.arrays.columns.get("production_qty")
     if block is None or not block.keys:
         return tables.table("not_made").empty()
-    gain = (read.arrays.cost - read.arrays.matrix.T @ read.solution.row_price)[block.positions]
-    frame = pd.DataFrame(block.keys, columns=[*PLACE, "t"]).assign(loss_amt=-gain, made=read.solution.value[block.positions])
+    frame = pd.DataFrame(block.keys, columns=[*PLACE, "t"]).assign(made=read.solution.value[block.positions])
     frame = frame[frame.groupby(PLACE)["made"].transform("sum") < _TOLERANCE]
+    trace = Trace(read)
+    frame["loss_amt"] = [trace.start_loss(*key) for key in frame[[*PLACE, "t"]].itertuples(index=False, name=None)]
     best = frame.sort_values([*PLACE, "loss_amt", "t"]).drop_duplicates(PLACE)
     best = best[best["loss_amt"] > _TOLERANCE]
     words = Words(read.instance, settings.bucket)
     best["sentence"] = [f"One {row.item_id} made at {row.location_id} would lose {money_words(row.loss_amt)} {settings.currency} "
                         f"at best (started in {words.when[row.t]})" for row in best.itertuples()]
     return read.dated(best, "not_made")
+
+
+def _better(needs: Needs, best: Needs | None) -> Needs:
+    return needs if best is None or needs.loss_amt < best.loss_amt - _TOLERANCE else best
 
 
 def _by(frame: pd.DataFrame, columns: list[str], key: list[str]) -> dict[tuple, list[tuple]]:

@@ -185,7 +185,8 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES)
 def test_each_thing_a_rule_may_say(rule):
     arrays = compile_arrays(tiny_model(rule, in_bulk=True))
-    form = LinearStandardFormCompiler().write(tiny_model(rule, in_bulk=False), mixed_form=True, set_sense=None)
+    model = tiny_model(rule, in_bulk=False)
+    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
     columns = [(column.parent_component().local_name, column.index()) for column in form.columns]
     bound = np.array([row.bound_type for row in form.rows])
     stock = rows_by_name(form.A, np.where(bound <= 0, form.rhs, -np.inf), np.where(bound >= 0, form.rhs, np.inf), columns,

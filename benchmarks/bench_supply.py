@@ -3,8 +3,8 @@
 `python benchmarks/bench_supply.py [--sizes S,M,L] [--ways raw,ours,linopy,appsi] [--no-solve] [--time-limit SECONDS]`
 
 Every way runs in a process of its own and starts from the same sparse frames (`supply_instance`), whose time stands in its own
-column. Times are processor seconds ("ranges": how far the dearest prices hold, which peers do not tell); peak memory is what the process needed above the loaded frames. linopy comes with
-`pip install -e .[bench]`; without it its row says so.
+column. Times are processor seconds; "ranges" is how far the dearest prices hold, which the peers do not tell. Peak memory is what
+the process needed above the loaded frames. linopy comes with `pip install -e .[bench]`; without it its row says so.
 """
 
 from __future__ import annotations

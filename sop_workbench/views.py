@@ -921,13 +921,15 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
 def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
     """Why items are short, for whom, and what it would take; most money first."""
     _needs(shortage_reason, "shortage_reason")
-    rows = shortage_reason.sort_values(["short_amt", "item_id", "market_id", "period", "price_amt"], ascending=[False, True, True, True, False])
+    order = ["short_amt", "item_id", "market_id", "period", "price_amt"]
+    rows = shortage_reason.sort_values(order, ascending=[False, True, True, True, False])
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
+    shown = ["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]
     return _view(
-        rows[["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]].head(top),
+        rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
-        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the limit in "
-        "one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
+        "limit in one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
         "Nothing is short in this plan.",
     )
 
@@ -935,15 +937,16 @@ def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFra
 def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
-    named = _with_item(allocation, item, "item_name").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="m:1")
-    named["market_name"] = named["market_name"].fillna(named["market_id"])
+    names = market.set_index("market_id")["market_name"]
+    named = _with_item(allocation, item, "item_name")
+    named["market_name"] = named["market_id"].map(names).fillna(named["market_id"])
     rows = named.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
     measures = ["demand_qty", "floor_qty", "planned_qty", "allocated_qty", "lost_qty", "lost_amt"]
     return _view(
         rows[["item_name", "market_name", "period", *measures, "rule"]].head(top),
         f"Who gives way: {short(named['lost_amt'].sum(), MONEY)} not served when what is short is shared by rule",
-        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most profitable plan, "
-        "with the same total for each item and period.",
+        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most "
+        "profitable plan, with the same total for each item and period.",
         "Nothing has to be shared: every item is served in full.",
     )
 
@@ -987,7 +990,8 @@ def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
-        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. Over = rounded − limit.",
+        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. "
+        "Over = rounded − limit.",
         "Rounded to whole quantities the plan keeps every limit: it is feasible.",
     )
 
@@ -999,7 +1003,8 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
-    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt", "cost_amt"]
+    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
+               "cost_amt"]
     view = _view(
         rows[columns],
         f"Contract floors cost {short(cost, MONEY)} of profit",

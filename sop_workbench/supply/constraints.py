@@ -300,7 +300,7 @@ def strategic_share(m: Model, i: str, k: str, t: int) -> Relation:
     return arriving + m.strategic_shortfall_qty[i, k, t] >= m.strategic_floor_qty[i, k, t]
 
 
-# ------------------------------------------------------------------ age, steadiness and strategy (only where tables or settings ask for them)
+# ------------------------------------------------------------------ age, steadiness, strategy (where tables or settings ask for them)
 def shelf_life(m: Model, i: str, p: str, t: int) -> Relation:
     r"""What is in stock came in within its shelf life, first in first out; what is older is priced, because stock cannot vanish.
 

@@ -239,13 +239,15 @@ def money_words(amount: float) -> str:
 
 
 def quantity_words(quantity: float) -> str:
-    """A quantity as people say it: whole from 100 on, one decimal below where it needs one.
+    """A quantity as people say it: whole from 100 on, one decimal below where it needs one, two digits below one.
 
     Examples
     --------
-    >>> quantity_words(1400.4), quantity_words(45.0), quantity_words(7.857)
-    ('1,400', '45', '7.9')
+    >>> quantity_words(1400.4), quantity_words(45.0), quantity_words(7.857), quantity_words(0.0132)
+    ('1,400', '45', '7.9', '0.013')
     """
+    if 0 < abs(quantity) < 1:
+        return f"{quantity:.2g}"
     rounded = round(quantity, 0 if abs(quantity) >= 100 else 1) + 0.0
     return f"{rounded:,.0f}" if rounded == round(rounded) else f"{rounded:,.1f}"
 
@@ -292,7 +294,8 @@ def _waiting_for_supply(read: Reader) -> pd.DataFrame:
     rows = rows[waiting]
     block = read.arrays.rows.get("stock_balance")
     row_of = {} if block is None else dict(zip(block.keys, block.positions.tolist(), strict=True))
-    return rows.assign(limit=LEAD_TIME.limit, unit=LEAD_TIME.unit, phrase=LEAD_TIME.phrase, dual=rows["price_amt"], row=[row_of[key] for key in rows[place].itertuples(index=False, name=None)],
+    return rows.assign(limit=LEAD_TIME.limit, unit=LEAD_TIME.unit, phrase=LEAD_TIME.phrase, dual=rows["price_amt"],
+                       row=[row_of[key] for key in rows[place].itertuples(index=False, name=None)],
                        member=[_place(row.item_id, row.location_id) for row in rows.itertuples()])[
         ["limit", "member", "t", "unit", "limit_qty", "price_amt", "phrase", "dual", "row"]]
 

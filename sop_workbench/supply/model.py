@@ -268,7 +268,8 @@ def add_strategy(m: pyo.ConcreteModel, instance: Instance, settings: Settings) -
     m.STOCK_OF = _members(instance.stocked, ["item_id"], PLACE)
     _parameter(m, "chase_stock_qty", chased, ["item_id", "t"], "chase_stock_qty")
     best = instance.demand["price_amt"] + instance.demand["lost_penalty_amt"]
-    _parameter(m, "prebuilt_penalty_amt", best.groupby(instance.demand["item_id"]).max().rename("price").reset_index(), ["item_id"], "price")
+    best = best.groupby(instance.demand["item_id"]).max().rename("price").reset_index()
+    _parameter(m, "prebuilt_penalty_amt", best, ["item_id"], "price")
     m.level_hours = _variable(m.LEVELLED_RESOURCES)
     m.prebuilt_qty = _variable(m.CHASED)
 

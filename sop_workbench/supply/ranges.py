@@ -110,7 +110,7 @@ class Probe:
     def _ratio_test(self, row: int, direction: float) -> tuple[float, tuple[str, tuple] | None]:
         """How far one corner reaches when a row's right-hand side moves, and the basic variable that stops it."""
         corner = self._corner()
-        _, change = self.solver.getBasisInverseCol(row)
+        _, change = self.solver.getBasisInverseCol(row)  # type: ignore[attr-defined]
         change = direction * np.asarray(change) * corner.sign
         moving = np.flatnonzero(np.abs(change) > 1e-9)
         change = change[moving]
@@ -124,7 +124,7 @@ class Probe:
     def _corner(self) -> Corner:
         """Where the solver stands now."""
         if self._here is None:
-            _, basic = self.solver.getBasicVariables()
+            _, basic = self.solver.getBasicVariables()  # type: ignore[attr-defined]
             basic, solution, lp = np.asarray(basic), self.solver.getSolution(), self.arrays
             is_row = basic < 0
             row, column = np.where(is_row, -basic - 1, 0), np.where(is_row, 0, basic)

@@ -15,9 +15,10 @@ from sop_workbench import tables
 from sop_workbench.settings import Settings
 from sop_workbench.supply.explain import LEAD_TIME, Words, money_words, quantity_words
 from sop_workbench.supply.instance import PLACE, SALE
-from sop_workbench.supply.readback import DELIVERY, ORDER, TRANSFER, Reader
+from sop_workbench.supply.readback import DELIVERY, ORDER, Reader
 
 _TOLERANCE = 1e-6
+_CENT = 0.005
 _NO_PROFIT, _NO_SOURCE = "no profit", "no source"
 
 
@@ -83,13 +84,19 @@ class Trace:
                       if (item, source, market, t - lead) in self.loss["delivery_qty"])
         best: Needs | None = None
         for loss, source, departure, lane in ways:
-            if best is not None and loss >= best.loss_amt - _TOLERANCE:
+            if best is not None and loss + self._floored(item, market, t) >= best.loss_amt - _TOLERANCE:
                 break
-            needs = Needs(loss_amt=loss)
+            needs = Needs(loss_amt=loss + self._floored(item, market, t))
             self._charge(needs, "lane_limit", (source, market, lane, departure), 1.0)
             needs.add(self.stocked(item, source, departure), 1.0)
             best = _better(needs, best)
         return best
+
+    def _floored(self, item: str, market: str, t: int) -> float:
+        """What a unit under contract or strategic share is worth beyond its price: one more, above the floor, lacks it."""
+        last = len(self.instance.periods) - 1
+        floors = (("contract_floor", (item, market, t)), ("strategic_share", (item, market, last)))
+        return sum(self.price.get(family, {}).get(key, 0.0) for family, key in floors)
 
     def stocked(self, item: str, place: str, t: int) -> Needs:
         """What one more unit in stock takes."""
@@ -241,15 +248,17 @@ def _reasons(line: object, trace: Trace, words: Words, currency: str) -> list[di
     if needs is None:
         return [{**base, "limit": _NO_SOURCE, "member": f"{item} for {market}", "sentence": f"{head}; nothing can bring it there in time"}]
     rows = []
+    if needs.loss_amt > _TOLERANCE or not needs.units:
+        amount = f"each more unit would lose {money_words(needs.loss_amt)} {currency}"
+        rows.append({**base, "limit": _NO_PROFIT, "member": f"{item} for {market}", "price_amt": needs.loss_amt,
+                     "sentence": f"{head}; {amount if needs.loss_amt >= _CENT else 'serving it would earn nothing'}"})
     for limit, units in sorted(needs.units.items(), key=lambda entry: -entry[1] * trace.price_of(entry[0])):
         kind, member, when, unit = words.limit(limit)
         price, needed = trace.price_of(limit), units * short
         rows.append({**base, "limit": kind, "member": member, "limit_period": words.periods[limit[1][-1]], "needed_qty": needed,
                      "unit": unit, "price_amt": price,
-                     "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} ({money_words(price)} {currency} each)"})
-    if not rows:
-        rows = [{**base, "limit": _NO_PROFIT, "member": f"{item} for {market}", "price_amt": needs.loss_amt,
-                 "sentence": f"{head}; each more unit would lose {money_words(needs.loss_amt)} {currency}"}]
+                     "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} "
+                                 f"({money_words(price)} {currency} each)"})
     return rows
 
 

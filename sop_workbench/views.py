@@ -45,6 +45,7 @@ _HEADERS = {
     "supplier_id": "Supplier",
 }
 _MONEY_UNITS = ("reporting currency", MONEY)
+_PROMISES = ("contract floor", "strategic share")
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -892,7 +893,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
-    ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
+    stopping = binding_limit[~binding_limit["limit"].isin(_PROMISES)]
+    ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
         price_amt=("price_amt", "first"),
@@ -907,7 +909,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     return _view(
         rows,
         title,
-        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
+        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds. "
+        "What contracts cost stands by itself.",
         "No limit stops this plan: all demand is served without one binding.",
     )
 
@@ -918,18 +921,23 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
-    """Why items are short, for whom, and what it would take; most money first."""
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
-    order = ["short_amt", "item_id", "market_id", "period", "price_amt"]
-    rows = shortage_reason.sort_values(order, ascending=[False, True, True, True, False])
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
-    shown = ["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]
+    rows = shortage_reason.groupby(["item_id", "market_id", "limit", "member", "unit"], as_index=False).agg(
+        period_count=("period", "nunique"), short_qty=("short_qty", "sum"), short_amt=("short_amt", "sum"),
+        needed_qty=("needed_qty", "sum"), price_amt=("price_amt", "max"))
+    rows = rows.sort_values(["short_amt", "item_id", "market_id", "price_amt"], ascending=[False, True, True, False])
+    rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
+    names = market.set_index("market_id")["market_name"]
+    rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
         rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
         "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
-        "limit in one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much.",
         "Nothing is short in this plan.",
     )
 

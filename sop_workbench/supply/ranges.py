@@ -62,7 +62,6 @@ class Probe:
         if solution.basis is not None:
             self.solver.setBasis(solution.basis)
         self.solver.run()
-        self._names: dict[tuple[int, bool], tuple[str, tuple]] = {}
         self._here: Corner | None = None
 
     def range_of(self, row: int, price: float) -> PriceRange:
@@ -140,11 +139,11 @@ class Probe:
         self.solver.run()
 
     def _name(self, position: int, is_row: bool) -> tuple[str, tuple]:
-        if not self._names:
-            for of_rows, blocks in ((True, self.arrays.rows), (False, self.arrays.columns)):
-                for name, block in blocks.items():
-                    self._names |= {(place, of_rows): (name, key) for key, place in zip(block.keys, block.positions.tolist(), strict=True)}
-        return self._names.get((position, is_row), ("service", ()))
+        for name, block in (self.arrays.rows if is_row else self.arrays.columns).items():
+            found = np.flatnonzero(np.asarray(block.positions) == position)
+            if len(found):
+                return name, block.keys[int(found[0])]
+        return "service", ()  # a row that keeps the service of an earlier stage
 
     def _move(self, row: int, distance: float) -> None:
         self.solver.changeRowBounds(row, float(self.arrays.row_lower[row] + distance), float(self.arrays.row_upper[row] + distance))

@@ -118,7 +118,7 @@ def test_the_money_of_the_plan_adds_up(january: Cycle) -> None:
     assert money["profit_amt"].sum() == pytest.approx(money["revenue_amt"].sum() - money[costs].sum().sum(), abs=0.01)
 
 
-# ------------------------------------------------------------------ the spring of 2014 as it came: what was known in January, demand as it was
+# ------------------------------------------------------------------ the spring of 2014 as it came, planned with what was known in January
 def actual_demand(january: Cycle, june: Cycle) -> pd.DataFrame:
     """Orders of January to May 2014 at the prices known in January (those paid, where none was), consensus from June on."""
     consensus, history = january.read("consensus_demand"), june.read("sales_history")

@@ -937,7 +937,8 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
         rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
         "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
-        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much.",
+        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much; "
+        "better use: what it takes earns that much more elsewhere.",
         "Nothing is short in this plan.",
     )
 

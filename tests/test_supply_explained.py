@@ -149,7 +149,7 @@ def test_what_does_not_pay_is_said_not_to_pay_and_what_has_no_way_to_have_none(s
     cheap = steel_mix.demand["price_amt"].where(steel_mix.demand["item_id"] == "bands", 5.0)  # a coil costs 11 and more
     explained = steel_mix._replace(demand=steel_mix.demand.assign(price_amt=cheap)).plan().explanation
     coils = explained["shortage_reason"].query("item_id == 'coils'")
-    assert set(coils["limit"]) <= {"no profit", "capacity"}
+    assert {"no profit", "better use"} & set(coils["limit"])
     idle = explained["not_made"]
     assert idle["item_id"].tolist() == ["coils"]
     assert idle["loss_amt"].iloc[0] > 11 - 5.5 - CENT
@@ -346,7 +346,10 @@ def test_cost_of_contract_floors(steel_mix):
 def test_floor_above_capacity_is_a_shortage_with_its_reason_or_a_clash_by_name(steel_mix):
     plan = steel_mix.with_table("market", min_fill_ratio=1.0).plan()
     assert plan.unmet_demand["floor_shortfall_qty"].sum() > 1000
-    assert {"capacity"} == set(plan.explanation["shortage_reason"]["limit"])
+    reasons = plan.explanation["shortage_reason"]
+    assert set(reasons["limit"]) == {"capacity", "better use"}
+    better = reasons.set_index("limit").loc["better use"]
+    assert better["sentence"] == "coils in mill in week 2 of 2026: 4,000 short; what a unit takes earns 7.00 USD more elsewhere"
 
     floor = frame("stock_limit", [{"item_id": "bands", "location_id": "works", "period": steel_mix.periods[0], "min_qty": 1e6}])
     with pytest.raises(InfeasiblePlanError, match="least stock of bands at works in week 2 of 2026"):

@@ -19,7 +19,8 @@ from sop_workbench.supply.readback import DELIVERY, ORDER, Reader
 
 _TOLERANCE = 1e-6
 _CENT = 0.005
-_NO_PROFIT, _NO_SOURCE = "no profit", "no source"
+_SHORTFALLS = {"contract_floor": "floor_shortfall_qty", "strategic_share": "strategic_shortfall_qty"}
+_NO_PROFIT, _BETTER_USE, _NO_SOURCE = "no profit", "better use", "no source"
 
 
 @dataclass
@@ -51,6 +52,8 @@ class Trace:
                      for name, block in arrays.columns.items()}
         self.price = {name: dict(zip(block.keys, np.abs(read.solution.row_price[block.positions]).tolist(), strict=True))
                       for name, block in arrays.rows.items()}
+        self.broken = {(family, key) for family, name in _SHORTFALLS.items() for key, short in
+                       read.value(name, [*SALE, "t"]).items() if short > _TOLERANCE}
         self._known: dict[tuple, Needs] = {}
         self._open: set[tuple] = set()
         self._used: dict[tuple, float] = {}
@@ -93,10 +96,10 @@ class Trace:
         return best
 
     def _floored(self, item: str, market: str, t: int) -> float:
-        """What a unit under contract or strategic share is worth beyond its price: one more, above the floor, lacks it."""
+        """What a unit under contract or strategic share is worth beyond its price: one more lacks it, where the floor is just kept."""
         last = len(self.instance.periods) - 1
         floors = (("contract_floor", (item, market, t)), ("strategic_share", (item, market, last)))
-        return sum(self.price.get(family, {}).get(key, 0.0) for family, key in floors)
+        return sum(self.price.get(family, {}).get(key, 0.0) for family, key in floors if (family, key) not in self.broken)
 
     def stocked(self, item: str, place: str, t: int) -> Needs:
         """What one more unit in stock takes."""
@@ -226,7 +229,8 @@ def shortage_reasons(read: Reader, settings: Settings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The `shortage_reason` table: a row for each limit on the cheapest way, or one that says there is no way or no profit in it.
+        The `shortage_reason` table: a row for each limit on the cheapest way; one that says there is no way, no profit in
+        it, or a better use of what it takes.
         It is a marginal answer: the prices hold until another limit binds (`binding_limit`).
     """
     demand = read.instance.demand
@@ -238,24 +242,26 @@ def shortage_reasons(read: Reader, settings: Settings) -> pd.DataFrame:
     return read.dated(pd.DataFrame(rows), "shortage_reason") if rows else tables.table("shortage_reason").empty()
 
 
-def _reasons(line: object, trace: Trace, words: Words, currency: str) -> list[dict]:
+def _reasons(line: object, trace: Trace, names: Words, currency: str) -> list[dict]:
     """Rows of one short item, market and period."""
     item, market, t, short = line.item_id, line.market_id, line.t, line.short_qty  # type: ignore[attr-defined]
     base = {"item_id": item, "market_id": market, "t": t, "short_qty": short, "short_amt": short * line.price_amt,  # type: ignore[attr-defined]
-            "limit": "", "member": "", "limit_period": words.periods[t], "needed_qty": np.nan, "unit": "", "price_amt": 0.0}
-    head = f"{item} in {market} in {words.when[t]}: {quantity_words(short)} short"
+            "limit": "", "member": "", "limit_period": names.periods[t], "needed_qty": np.nan, "unit": "", "price_amt": 0.0}
+    head = f"{item} in {market} in {names.when[t]}: {quantity_words(short)} short"
     needs = trace.served(item, market, t)
     if needs is None:
         return [{**base, "limit": _NO_SOURCE, "member": f"{item} for {market}", "sentence": f"{head}; nothing can bring it there in time"}]
     rows = []
     if needs.loss_amt > _TOLERANCE or not needs.units:
-        amount = f"each more unit would lose {money_words(needs.loss_amt)} {currency}"
-        rows.append({**base, "limit": _NO_PROFIT, "member": f"{item} for {market}", "price_amt": needs.loss_amt,
-                     "sentence": f"{head}; {amount if needs.loss_amt >= _CENT else 'serving it would earn nothing'}"})
+        amount = f"{money_words(needs.loss_amt)} {currency}"
+        words = ("serving it would earn nothing" if needs.loss_amt < _CENT else f"each more unit would lose {amount}" if not needs.units
+                 else f"what a unit takes earns {amount} more elsewhere")
+        rows.append({**base, "limit": _BETTER_USE if needs.units else _NO_PROFIT, "member": f"{item} for {market}",
+                     "price_amt": needs.loss_amt, "sentence": f"{head}; {words}"})
     for limit, units in sorted(needs.units.items(), key=lambda entry: -entry[1] * trace.price_of(entry[0])):
-        kind, member, when, unit = words.limit(limit)
+        kind, member, when, unit = names.limit(limit)
         price, needed = trace.price_of(limit), units * short
-        rows.append({**base, "limit": kind, "member": member, "limit_period": words.periods[limit[1][-1]], "needed_qty": needed,
+        rows.append({**base, "limit": kind, "member": member, "limit_period": names.periods[limit[1][-1]], "needed_qty": needed,
                      "unit": unit, "price_amt": price,
                      "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} "
                                  f"({money_words(price)} {currency} each)"})

@@ -52,6 +52,7 @@ class Trace:
                      for name, block in arrays.columns.items()}
         self.price = {name: dict(zip(block.keys, np.abs(read.solution.row_price[block.positions]).tolist(), strict=True))
                       for name, block in arrays.rows.items()}
+        self.value = self.instance.stocked.set_index(PLACE)["value_amt"].to_dict()
         self.broken = {(family, key) for family, name in _SHORTFALLS.items() for key, short in
                        read.value(name, [*SALE, "t"]).items() if short > _TOLERANCE}
         self._known: dict[tuple, Needs] = {}
@@ -125,7 +126,12 @@ class Trace:
         if best is None or best.loss_amt > _TOLERANCE:
             held = self._held_back(item, place, t)
             best = held or best
-        return best or Needs({(LEAD_TIME.family, (item, place, t)): 1.0})
+        return best or self._from_stock(item, place, t)
+
+    def _from_stock(self, item: str, place: str, t: int) -> Needs:
+        """What lies there: no limit while a unit is worth no more than it costs, else it had to be there sooner than any can come."""
+        is_scarce = self.price["stock_balance"].get((item, place, t), 0.0) > self.value.get((item, place), 0.0) + _TOLERANCE
+        return Needs({(LEAD_TIME.family, (item, place, t)): 1.0} if is_scarce else {})
 
     def use_loss(self, item: str, place: str, t: int) -> float:
         """What one more unit in stock loses on the best way to a market, a parent or the end of the horizon."""

@@ -60,6 +60,11 @@ KINDS = (
     Kind("stock_ceiling", "most stock", "base units", _place, "one more unit that may be kept"),
     Kind("frozen_zone", "frozen zone", "base units", _place, "changing the frozen quantity by one unit"),
     Kind("contract_floor", "contract floor", "base units", _sale, "one unit less that must be served"),
+    Kind("strategic_share", "strategic share", "base units", _sale, "one unit less that must be served"),
+    Kind("level_ceiling", "level load", "hours", str, "one hour above the level"),
+    Kind("level_floor", "level load", "hours", str, "one hour below the level"),
+    Kind("chase_stock", "chase strategy", "base units", str, "one more unit made ahead of demand"),
+    Kind("shelf_life", "shelf life", "base units", _place, "one more unit that stays good"),
 )
 
 

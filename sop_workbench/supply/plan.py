@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
-import pyomo.environ as pyo
 
 from sop_workbench.errors import InfeasiblePlanError, UnboundedPlanError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.supply import explain, readback
-from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt, total
+from sop_workbench.supply.compile import Arrays, compile_arrays
+from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
-from sop_workbench.supply.solve import Arrays, NoPlanError, Solution, collection_paused, compile_arrays, solve
+from sop_workbench.supply.objective import solve_for_aim
+from sop_workbench.supply.solve import NoPlanError, Solution, collection_paused
 
 RESULT_TABLES = ("supply_plan", "resource_plan", "shipment_plan", "purchase_plan", "unmet_demand", "inventory_projection", "binding_limit")
 
@@ -32,7 +33,8 @@ class SupplyResult:
     profit_amt : float
         Revenue less all costs.
     penalty_terms : dict of str to float
-        Priced in the objective but not money: lost sales, contract floors, safety stock, storage overflow.
+        Priced in the objective but not money: lost sales, contract floors, safety stock, storage overflow and the other
+        terms of `costs.PENALTIES`.
     objective_amt : float
         Profit less penalties: what the solver maximised.
     status : str
@@ -78,7 +80,8 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     calendar : Calendar
         Turns lead times into buckets.
     frozen_plan : DataFrame, optional
-        `supply_plan` of an earlier cycle; its production stands in the first `settings.frozen_buckets` periods.
+        `supply_plan` of an earlier cycle, in place of the input table `previous_plan`: its production stands in the first
+        `settings.frozen_buckets` periods, and its change has a price up to `settings.supply.plan_fence_buckets`.
 
     Raises
     ------
@@ -96,19 +99,19 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         model = build_model(instance, settings)
         arrays = compile_arrays(model)
     try:
-        solution = solve(arrays, settings)
+        arrays, solution = solve_for_aim(arrays, instance, settings)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
-    return _result(instance, settings, model, arrays, solution)
+    return _result(instance, settings, arrays, solution)
 
 
-def _result(instance: Instance, settings: Settings, model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> SupplyResult:
+def _result(instance: Instance, settings: Settings, arrays: Arrays, solution: Solution) -> SupplyResult:
     """Read every table back and value every named expression at the solution."""
     read = readback.Reader(instance, arrays, solution)
-    _load(model, arrays, solution)
-    cost_terms = {term.__name__: float(pyo.value(total(model, term))) for term in (revenue_amt, *COSTS)}
-    penalty_terms = {term.__name__: float(pyo.value(total(model, term))) for term in PENALTIES}
-    profit = float(pyo.value(model.profit_amt))
+    worth = {name: term.value(solution.value) for name, term in arrays.terms.items()}
+    cost_terms = {term.__name__: worth[f"total_{term.__name__}"] for term in (revenue_amt, *COSTS)}
+    penalty_terms = {term.__name__: worth[f"total_{term.__name__}"] for term in PENALTIES}
+    profit = worth["profit_amt"]
     return SupplyResult(
         supply_plan=readback.supply_plan(read),
         resource_plan=readback.resource_plan(read),
@@ -120,16 +123,6 @@ def _result(instance: Instance, settings: Settings, model: pyo.ConcreteModel, ar
         cost_terms=cost_terms, profit_amt=profit, penalty_terms=penalty_terms,
         objective_amt=solution.objective_amt, status=solution.status, notes=instance.notes,
     )
-
-
-def _load(model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> None:
-    """Put the solution into the Pyomo variables, so that expressions have a value."""
-    for variable in model.component_objects(pyo.Var):
-        block = arrays.columns[variable.local_name]
-        for entry in variable.values():
-            entry.set_value(0.0, skip_validation=True)  # a variable in no row and no cost is not needed
-        for key, column in zip(block.keys, block.positions, strict=True):
-            variable[key].set_value(float(solution.value[column]), skip_validation=True)
 
 
 def _told(fault: NoPlanError, instance: Instance, settings: Settings) -> InfeasiblePlanError | UnboundedPlanError:

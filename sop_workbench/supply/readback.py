@@ -164,6 +164,7 @@ def _movements(read: Reader) -> dict[str, pd.Series]:
         "shipped_qty": _summed(served.rename(columns=leaving), place),
         "consumed_qty": read.value("consumed_qty", place),
         "safety_shortfall_qty": read.value("safety_shortfall_qty", place),
+        "expired_qty": read.value("expired_qty", place),
         "unit_worth_amt": read.price("stock_balance", place),
     }
 

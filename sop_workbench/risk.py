@@ -6,8 +6,6 @@ in one period have a share in common, estimated from past demand, and carry over
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -16,10 +14,13 @@ from sop_workbench import tables
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Risk, Settings, SupplyEvent
+from sop_workbench.supply.compile import Arrays
 from sop_workbench.supply.explain import money_words
+from sop_workbench.supply.frontier import frontiers
 from sop_workbench.supply.instance import SALE, Instance, supply_instance
-from sop_workbench.supply.recourse import Commitment, Outcome, Recourse, Sample, best_commitment, cvar, mean_sample
-from sop_workbench.supply.solve import Arrays
+from sop_workbench.supply.plan import compiled_plan
+from sop_workbench.supply.recourse import Commitment, Future, Outcome, Recourse, Sample, best_commitment, cvar, mean_sample, outcomes
+from sop_workbench.supply.vulnerability import vulnerability
 
 PLAN, STOCHASTIC = "plan", "plan for all samples"
 _MEASURES = {"profit_amt": "profit", "fill_ratio": "fill rate", "inventory_amt": "inventory", "lost_revenue_amt": "lost revenue"}
@@ -28,13 +29,31 @@ _LEAST_SERIES, _MOST_SHARED = 3, 0.9
 _QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 
 
-@dataclass(frozen=True)
-class RiskTables:
-    """What the samples say of a plan, as result tables."""
+def stress(
+    inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
+    periods: pd.DatetimeIndex, calendar: Calendar,
+) -> dict[str, pd.DataFrame]:
+    """How the plan stands up: what service costs, which loss hurts most, and what it comes to in samples of the future.
 
-    sample_outcome: pd.DataFrame
-    plan_risk: pd.DataFrame
-    risk_value: pd.DataFrame
+    The model is stated once; every answer is that model with moved limits, solved on from the last one.
+
+    Parameters
+    ----------
+    inputs, consensus_demand, inventory_target, settings, periods, calendar
+        As for `plan_supply`.
+
+    Returns
+    -------
+    dict of DataFrame
+        service_frontier, vulnerability, sample_outcome, plan_risk, risk_value; the last three are empty when `risk.samples` is 0.
+    """
+    instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar)
+    arrays = compiled_plan(instance, settings)
+    return {
+        "service_frontier": frontiers(instance, arrays, settings),
+        "vulnerability": vulnerability(instance, arrays, settings, settings.risk.loss_buckets),
+        **try_samples(instance, arrays, inputs, consensus_demand, settings, calendar),
+    }
 
 
 def shared_error_ratio(sales_history: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, years: int = 3) -> float:
@@ -128,36 +147,44 @@ def refuse_unknown_events(instance: Instance, rule: Risk) -> None:
         raise DataError(tables.issue_frame(found))
 
 
-def plan_risk(
-    inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
-    periods: pd.DatetimeIndex, calendar: Calendar, instance: Instance | None = None, arrays: Arrays | None = None,
-) -> RiskTables:
+def try_samples(
+    instance: Instance, arrays: Arrays, inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, settings: Settings,
+    calendar: Calendar,
+) -> dict[str, pd.DataFrame]:
     """Try the plan, and the plan that is best for all samples together, against every sample.
 
-    Expected value of the plan (EEV: committed as if the mean were sure), of the stochastic plan (RP), of knowing the future
-    (WS); EVPI = WS − RP: what perfect information would be worth at most; VSS = RP − EEV: what planning for the
-    spread instead of the mean is worth; regret of a sample = what was lost in it for not having known.
+    Expected worth of committing as if the mean were sure (EEV), of the plan for all samples (RP), of knowing the future (WS);
+    EVPI = WS − RP: what perfect information would bring at most; VSS = RP − EEV: what planning for the spread instead of the
+    mean brings; the regret of a sample is what was lost in it for not having known.
+
+    Parameters
+    ----------
+    instance, arrays : Instance, Arrays
+        The situation and its compiled model.
+    inputs, consensus_demand
+        sales_history and item tell what errors families share; the range of demand tells how large they are.
+    settings, calendar
+        `risk` section; periods of a year.
 
     Returns
     -------
-    RiskTables
-        `sample_outcome`, `plan_risk` (mean, P10, P50, P90, mean of the worst of each measure and plan) and `risk_value`;
-        empty when `risk.samples` is 0.
+    dict of DataFrame
+        sample_outcome, plan_risk (mean, P10, P50, P90 and mean of the worst of each measure and plan), risk_value.
     """
-    if settings.risk.samples == 0 or consensus_demand.empty:
-        return RiskTables(*(tables.table(name).empty() for name in ("sample_outcome", "plan_risk", "risk_value")))
-    instance = instance or supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar)
-    arrays = arrays or compiled(instance, settings)
+    if settings.risk.samples == 0 or arrays.columns_count == 0 or consensus_demand.empty:
+        return {name: tables.table(name).empty() for name in ("sample_outcome", "plan_risk", "risk_value")}
     committed = settings.risk.committed_buckets or max(1, settings.frozen_buckets)
     recourse = Recourse(instance, arrays, settings, committed)
     shared = shared_error_ratio(inputs["sales_history"], inputs["item"], calendar)
     samples = draw_samples(instance, consensus_demand, inputs["item"], arrays, settings, shared)
-    best = best_commitment(recourse, samples, settings.risk.cvar_weight_ratio, settings.risk.cvar_ratio)
-    mean = recourse.outcomes([mean_sample(samples)], None)[0].used
-    tried = {PLAN: recourse.outcomes(samples, recourse.base_quantity), STOCHASTIC: best.outcomes}
-    known, expected = recourse.outcomes(samples, None), recourse.outcomes(samples, mean)
+    futures = [Future(recourse, sample) for sample in samples]
+    mean = Future(recourse, mean_sample(samples)).outcome(None).used
+    best = best_commitment(recourse, futures, mean, settings.risk.cvar_weight_ratio, settings.risk.cvar_ratio)
+    tried = {PLAN: outcomes(futures, recourse.base_quantity), STOCHASTIC: best.outcomes}
+    known, expected = outcomes(futures, None), outcomes(futures, mean)
     outcome = _sample_outcomes(tried, known)
-    return RiskTables(outcome, _plan_risk(outcome, settings), _risk_value(tried, known, expected, best, settings, committed, shared))
+    return {"sample_outcome": outcome, "plan_risk": _plan_risk(outcome, settings),
+            "risk_value": _risk_value(tried, known, expected, best, settings, committed, shared)}
 
 
 def _half_widths(instance: Instance, consensus_demand: pd.DataFrame, coverage: float) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +196,8 @@ def _half_widths(instance: Instance, consensus_demand: pd.DataFrame, coverage: f
     quantile = norm.ppf((1 + coverage) / 2)
     below, above = (stated["demand_qty"] - stated["low_qty"]) / planned, (stated["high_qty"] - stated["demand_qty"]) / planned
     # Planned zero, or a row that is there only because late orders wait: nothing to err about.
-    return tuple((side / quantile).clip(lower=0).fillna(0.0).to_numpy() for side in (below, above))  # type: ignore[return-value]
+    low, high = ((side / quantile).clip(lower=0).fillna(0.0).to_numpy() for side in (below, above))
+    return low, high
 
 
 def _wandering(rng: np.random.Generator, count: int, periods: int, persistence: float) -> np.ndarray:
@@ -204,7 +232,7 @@ def _sample_outcomes(tried: dict[str, list[Outcome]], known: list[Outcome]) -> p
     rows = [
         {"plan": plan, "sample": n, **{column: getattr(outcome.measured, column) for column in _MEASURES},
          "regret_amt": max(0.0, best.worth_amt - outcome.worth_amt)}
-        for plan, outcomes in tried.items() for n, (outcome, best) in enumerate(zip(outcomes, known, strict=True), start=1)
+        for plan, found in tried.items() for n, (outcome, best) in enumerate(zip(found, known, strict=True), start=1)
     ]
     return tables.validate("sample_outcome", pd.DataFrame(rows))
 
@@ -218,8 +246,8 @@ def _plan_risk(outcome: pd.DataFrame, settings: Settings) -> pd.DataFrame:
             value = part[column].to_numpy()
             worst = cvar(value, settings.risk.cvar_ratio) if column in _HIGHER_IS_BETTER else -cvar(-value, settings.risk.cvar_ratio)
             quantiles = {f"{name}_value": float(np.quantile(value, level)) for name, level in _QUANTILES.items()}
-            rows.append({"plan": plan, "measure": words, "sequence": sequence, "unit": units[column], "mean_value": value.mean(), **quantiles,
-                         "worst_mean_value": worst})
+            rows.append({"plan": plan, "measure": words, "sequence": sequence, "unit": units[column], "mean_value": value.mean(),
+                         **quantiles, "worst_mean_value": worst})
     return tables.validate("plan_risk", pd.DataFrame(rows))
 
 
@@ -228,14 +256,16 @@ def _risk_value(
     shared: float,
 ) -> pd.DataFrame:
     """What the spread costs, what planning for it brings, what knowing would be worth; each with its sentence."""
-    mean = {name: float(np.mean([one.worth_amt for one in outcomes])) for name, outcomes in {**tried, "known": known, "mean": expected}.items()}
+    answered = {**tried, "known": known, "mean": expected}
+    mean = {name: float(np.mean([one.worth_amt for one in found])) for name, found in answered.items()}
     regret = np.array([best_one.worth_amt - one.worth_amt for one, best_one in zip(tried[PLAN], known, strict=True)])
     count, currency = len(known), settings.currency
     span = f"{committed} {settings.bucket}" + ("" if committed == 1 else "s")
     figures = [
         ("plan", mean[PLAN], f"The plan, committed for {span}, is worth {{}} on average over {count} samples"),
         ("mean plan (EEV)", mean["mean"], "Committing as if the mean of the samples were sure is worth {}"),
-        ("stochastic plan (RP)", mean[STOCHASTIC], f"The plan for all samples is worth {{}}, within {best.gap_ratio:.2%} of the best there is"),
+        ("stochastic plan (RP)", mean[STOCHASTIC],
+         f"The plan for all samples is worth {{}}, within {best.gap_ratio:.2%} of the best there is"),
         ("future known (WS)", mean["known"], "Knowing each sample beforehand would be worth {}"),
         ("perfect information (EVPI)", mean["known"] - mean[STOCHASTIC], "Better forecasts and earlier warnings can bring {} at most"),
         ("planning for the spread (VSS)", mean[STOCHASTIC] - mean["mean"], "Planning for the spread instead of the mean brings {}"),

@@ -219,6 +219,8 @@ def load_workbook(path: Path | str) -> list[Scenario]:
             levers.setdefault(str(row["scenario"]), []).append(Lever.model_validate(_lever_content(row)))
         except ValidationError as fault:
             faults += [_fault_line(Path(f"{path} row {number}"), dict(one)) for one in fault.errors()]
+        except json.JSONDecodeError as fault:
+            faults.append(f"{path} row {number}: value: rows to insert are written as JSON, [{{\"column\": value}}] ({fault})")
     if faults:
         raise SettingsError("\n".join(faults))
     return [_from_sheet(path, name, tuple(found), sheet[sheet["scenario"].astype(str) == name]) for name, found in levers.items()]
@@ -227,7 +229,7 @@ def load_workbook(path: Path | str) -> list[Scenario]:
 def _from_sheet(path: Path | str, name: str, levers: tuple[Lever, ...], rows: pd.DataFrame) -> Scenario:
     words = {column: "; ".join(str(value) for value in rows[column].dropna().unique()) for column in ("title", "reason")}
     try:
-        return Scenario(scenario=name, levers=levers, **words)
+        return Scenario.model_validate({"scenario": name, "levers": levers, **words})
     except ValidationError as faults:
         raise SettingsError("\n".join(_fault_line(Path(path), dict(fault)) for fault in faults.errors())) from None
 
@@ -257,7 +259,8 @@ def lever_records(scenario: Scenario, calendar: Calendar) -> pd.DataFrame:
     """The levers of a scenario as rows of the record table `lever` (without who and when)."""
     rows = [
         {"scenario_id": scenario.scenario_id, "table": lever.table, "column": lever.column, "operation": lever.operation,
-         "value": json.dumps(lever.rows) if lever.rows else _shown(lever.value), "where": "; ".join(f"{column}={_listed(value, '|')}" for column, value in lever.where.items()),
+         "value": json.dumps(lever.rows) if lever.rows else _shown(lever.value),
+         "where": "; ".join(f"{column}={_listed(value, '|')}" for column, value in lever.where.items()),
          "from_period": _period(lever.from_period, calendar), "to_period": _period(lever.to_period, calendar)}
         for lever in scenario.levers
     ]

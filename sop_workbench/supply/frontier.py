@@ -10,9 +10,9 @@ import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.settings import Settings
+from sop_workbench.supply.compile import Arrays
 from sop_workbench.supply.instance import Instance
 from sop_workbench.supply.measures import Measured, Measures, measures
-from sop_workbench.supply.solve import Arrays
 from sop_workbench.supply.vary import Answer, VariedPlan
 
 SERVICE_COST, STOCK_SERVICE = "service and profit", "stock and service"
@@ -40,16 +40,17 @@ def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: in
     Returns
     -------
     DataFrame
-        `service_frontier`: frontier, sequence, fill_ratio, profit_amt, inventory_amt, lost_revenue_amt, is_plan (the point nearest
-        to the plan itself).
+        `service_frontier`: frontier, sequence, fill_ratio, profit_amt, inventory_amt, lost_revenue_amt, is_plan (the plan itself,
+        which also keeps safety stock and goodwill, beside the points).
     """
     weights = measures(instance, arrays)
     if arrays.columns_count == 0 or weights.demand_qty <= 0:
         return tables.table("service_frontier").empty()
     base = _measured(weights, VariedPlan(arrays, settings).solve())
-    found = {SERVICE_COST: _service_cost(arrays, settings, weights, points), STOCK_SERVICE: _stock_service(arrays, settings, weights, points)}
-    parts = [pd.DataFrame([vars(point) for point in made]).assign(frontier=name) for name, made in found.items()]
-    return tables.validate("service_frontier", pd.concat([_placed(part, base) for part in parts], ignore_index=True))
+    ways = {SERVICE_COST: _service_cost, STOCK_SERVICE: _stock_service}
+    rows = [{"frontier": name, "sequence": n, **vars(point), "is_plan": n == 0}
+            for name, way in ways.items() for n, point in enumerate([base, *way(arrays, settings, weights, points)])]
+    return tables.validate("service_frontier", pd.DataFrame(rows))
 
 
 def _service_cost(arrays: Arrays, settings: Settings, weights: Measures, points: int) -> Iterator[Measured]:
@@ -62,7 +63,7 @@ def _service_cost(arrays: Arrays, settings: Settings, weights: Measures, points:
     cheapest = plan.solve()
     most = float(weights.unserved @ cheapest.value)
     for limit in np.linspace(most, _least(arrays, settings, weights.unserved), points):
-        plan.limit_rows([row], [-highspy.kHighsInf], [limit])
+        plan.limit_rows([row], np.array([-highspy.kHighsInf]), np.array([limit]))
         answer = plan.solve()
         yield _money(weights, answer)
 
@@ -77,7 +78,7 @@ def _stock_service(arrays: Arrays, settings: Settings, weights: Measures, points
     row = plan.add_row(held, weights.stock[held], highspy.kHighsInf)
     most = float(weights.stock @ plan.solve().value)
     for limit in np.linspace(_least(arrays, settings, weights.stock), most, points):
-        plan.limit_rows([row], [-highspy.kHighsInf], [limit])
+        plan.limit_rows([row], np.array([-highspy.kHighsInf]), np.array([limit]))
         yield _valued(arrays, weights, plan.solve().value)
 
 
@@ -101,10 +102,3 @@ def _money(weights: Measures, answer: Answer) -> Measured:
 def _valued(arrays: Arrays, weights: Measures, value: np.ndarray) -> Measured:
     """Figures of a plan found for another objective."""
     return weights.of(value, float(arrays.cost @ value) + arrays.offset)
-
-
-def _placed(points: pd.DataFrame, base: Measured) -> pd.DataFrame:
-    """Points in order of service, the one nearest to the plan marked."""
-    ordered = points.sort_values(["fill_ratio", "inventory_amt"], ignore_index=True)
-    nearest = (ordered["fill_ratio"] - base.fill_ratio).abs().idxmin()
-    return ordered.assign(sequence=np.arange(len(ordered)), is_plan=ordered.index == nearest)

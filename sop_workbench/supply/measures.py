@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from sop_workbench.supply.compile import Arrays
 from sop_workbench.supply.instance import PLACE, SALE, Instance
-from sop_workbench.supply.solve import Arrays
-
-_PENALTY_COLUMNS = ("floor_shortfall_qty", "safety_shortfall_qty", "storage_overflow_qty")
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Measures:
     price : ndarray
         Their prices.
     penalty : ndarray
-        What the objective takes off beside the money.
+        What the objective takes off beside the money: profit less objective.
     stock : ndarray
         Value of closing stock / number of periods.
     demand_qty : float
@@ -72,20 +69,17 @@ class Measures:
 
 def measures(instance: Instance, arrays: Arrays) -> Measures:
     """Weights of the figures of one model."""
-    count = arrays.columns_count
-    unserved, price, penalty, stock = (np.zeros(count) for _ in range(4))
-    demand = instance.demand.set_index([*SALE, "t"])
+    unserved, price, stock = (np.zeros(arrays.columns_count) for _ in range(3))
+    prices = instance.demand.set_index([*SALE, "t"])["price_amt"].to_dict()
     last = len(instance.periods) - 1
     for name in ("lost_qty", "backlog_qty"):
         block = arrays.columns[name]
-        # An order that is late earlier is served later: only what waits at the end goes without.
-        at_end = [n for n, key in enumerate(block.keys) if name == "lost_qty" or key[2] == last]
-        column = block.positions[at_end]
-        rows = demand.reindex(pd.MultiIndex.from_tuples([block.keys[n] for n in at_end], names=demand.index.names)) if at_end else demand.head(0)
-        unserved[column], price[column], penalty[column] = 1.0, rows["price_amt"], rows["lost_penalty_amt"]
-    for name in _PENALTY_COLUMNS:
-        column = arrays.columns[name].positions
-        penalty[column] = -arrays.cost[column]
+        for key, column in zip(block.keys, block.positions.tolist(), strict=True):
+            # An order that is late earlier is served later: only what waits at the end goes without.
+            if name == "lost_qty" or key[2] == last:
+                unserved[column], price[column] = 1.0, prices[key]
+    profit = arrays.terms["profit_amt"]
+    penalty = np.bincount(profit.columns, profit.coefficients, minlength=arrays.columns_count) - arrays.cost
     closing = arrays.columns["closing_qty"]
     worth = instance.stocked.set_index(PLACE)["value_amt"].to_dict()
     stock[closing.positions] = [worth[key[:2]] / len(instance.periods) for key in closing.keys]

@@ -13,7 +13,16 @@ import highspy
 import numpy as np
 from scipy.sparse import csc_array, vstack
 
-from sop_workbench.supply.solve import Arrays, Solution, concluded, open_solver, read_solution, refuse_endless_numbers, solve, start_whole_lots
+from sop_workbench.supply.solve import (
+    Arrays,
+    Solution,
+    concluded,
+    open_solver,
+    read_solution,
+    refuse_endless_numbers,
+    solve,
+    start_whole_lots,
+)
 
 if TYPE_CHECKING:
     from sop_workbench.settings import Settings

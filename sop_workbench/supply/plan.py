@@ -95,14 +95,18 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         When the solver stops without a plan.
     """
     instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar, frozen_plan)
-    with collection_paused():
-        model = build_model(instance, settings)
-        arrays = compile_arrays(model)
+    arrays = compiled_plan(instance, settings)
     try:
         arrays, solution = solve_for_aim(arrays, instance, settings)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     return _result(instance, settings, arrays, solution)
+
+
+def compiled_plan(instance: Instance, settings: Settings) -> Arrays:
+    """The model of one planning situation, stated and compiled."""
+    with collection_paused():
+        return compile_arrays(build_model(instance, settings))
 
 
 def _result(instance: Instance, settings: Settings, arrays: Arrays, solution: Solution) -> SupplyResult:

@@ -24,9 +24,9 @@ import pandas as pd
 
 from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
+from sop_workbench.supply.compile import Arrays
 from sop_workbench.supply.instance import PLACE, SALE, Instance
 from sop_workbench.supply.measures import Measured, measures
-from sop_workbench.supply.solve import Arrays
 from sop_workbench.supply.vary import Answer, VariedPlan
 
 _ROUNDS = 40
@@ -148,10 +148,6 @@ class Recourse:
         """What the plan itself commits to."""
         return self.base.value[self.columns]
 
-    def outcomes(self, samples: Sequence[Sample], quantity: np.ndarray | None) -> list[Outcome]:
-        """The best answer to every sample once `quantity` is committed; None when nothing had to be (the future was known)."""
-        return [Future(self, sample).outcome(quantity) for sample in samples]
-
 
 class Future:
     """One sample with a loaded plan of its own, which answers commitment after commitment from its last basis."""
@@ -187,20 +183,29 @@ class Future:
         return self.plan.solve()
 
 
+def outcomes(futures: Sequence[Future], quantity: np.ndarray | None) -> list[Outcome]:
+    """The best answer to each of several samples."""
+    return [future.outcome(quantity) for future in futures]
+
+
 def mean_sample(samples: Sequence[Sample]) -> Sample:
     """The sample in which everything is as it is on average."""
     return Sample(*(np.mean([getattr(one, name) for one in samples], axis=0) for name in ("demand_ratio", "hours_ratio", "supply_ratio")))
 
 
-def best_commitment(recourse: Recourse, samples: Sequence[Sample], cvar_weight: float = 0.0, cvar_level: float = 0.9) -> Commitment:
+def best_commitment(
+    recourse: Recourse, futures: Sequence[Future], start: np.ndarray, cvar_weight: float = 0.0, cvar_level: float = 0.9
+) -> Commitment:
     """The commitment of the most worth over all samples, or of the best mix with the worst ones.
 
     Parameters
     ----------
     recourse : Recourse
         The loaded plan.
-    samples : sequence of Sample
-        Equally likely futures.
+    futures : sequence of Future
+        Equally likely ones.
+    start : ndarray
+        A commitment to begin with beside the plan's own, such as that of the mean sample.
     cvar_weight : float
         w, 0 for the mean alone; CVaR is the mean worth of the worst 1 − `cvar_level` of the samples.
 
@@ -209,18 +214,16 @@ def best_commitment(recourse: Recourse, samples: Sequence[Sample], cvar_weight: 
     Commitment
         Within a ten-thousandth of the best, or as near as 40 rounds came: `gap_ratio` says.
     """
-    futures = [Future(recourse, sample) for sample in samples]
-    known = [future.outcome(None) for future in futures]
+    known = outcomes(futures, None)
     most = np.maximum(_MOST_WANTED * np.max([one.used for one in known], axis=0), recourse.base_quantity)
     master = _Master(most, [one.worth_amt for one in known], cvar_weight, cvar_level)
 
     def scored(quantity: np.ndarray) -> Commitment:
-        outcomes = [future.outcome(quantity) for future in futures]
-        master.cut(quantity, outcomes)
-        return Commitment(quantity, outcomes, aim(np.array([one.worth_amt for one in outcomes]), cvar_weight, cvar_level), np.inf)
+        found = outcomes(futures, quantity)
+        master.cut(quantity, found)
+        return Commitment(quantity, found, aim(np.array([one.worth_amt for one in found]), cvar_weight, cvar_level), np.inf)
 
-    starts = (recourse.base_quantity, Future(recourse, mean_sample(samples)).outcome(None).used)
-    best, box = max((scored(start) for start in starts), key=lambda one: one.aim_amt), _FIRST_BOX
+    best, box = max((scored(point) for point in (start, recourse.base_quantity)), key=lambda one: one.aim_amt), _FIRST_BOX
     for _ in range(_ROUNDS):
         quantity, promised = master.propose(best.quantity, box)
         if box < _LEAST_BOX or promised - best.aim_amt <= _GAP * abs(best.aim_amt):
@@ -278,7 +281,8 @@ class _Master:
         self._solver.changeObjectiveSense(highspy.ObjSense.kMaximize)
         edge = self._count + samples
         for n in range(samples):  # shortfall_s ≥ η − θ_s
-            self._solver.addRow(-_INFINITY, 0.0, 3, np.array([edge, self._count + n, edge + 1 + n], dtype=np.int32), np.array([1.0, -1.0, -1.0]))
+            place = np.array([edge, self._count + n, edge + 1 + n], dtype=np.int32)
+            self._solver.addRow(-_INFINITY, 0.0, 3, place, np.array([1.0, -1.0, -1.0]))
 
     def cut(self, quantity: np.ndarray, outcomes: Sequence[Outcome]) -> None:
         """θ_s ≤ worth_s(quantity) + slope_s · (x − quantity), for every sample."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
-from sop_workbench.supply.solve import Arrays, open_solver
+from sop_workbench.supply.compile import Arrays
+from sop_workbench.supply.solve import open_solver
 
 Positions = Sequence[int] | np.ndarray
 _STATUS = highspy.HighsModelStatus
@@ -52,7 +53,8 @@ class VariedPlan:
         """Bounds of rows."""
         place = np.asarray(rows, dtype=np.int32)
         if len(place):
-            self._solver.changeRowsBounds(len(place), place, np.asarray(lower, dtype=float), np.asarray(upper, dtype=float))
+            self._solver.changeRowsBounds(  # type: ignore[attr-defined]
+                len(place), place, np.asarray(lower, dtype=float), np.asarray(upper, dtype=float))
 
     def limit_columns(self, columns: Positions, lower: np.ndarray, upper: np.ndarray) -> None:
         """Bounds of columns."""

@@ -413,7 +413,8 @@ def test_an_insert_must_make_sense(options, message):
 def test_scenarios_come_from_a_workbook(tmp_path):
     rows = pd.DataFrame([
         {"scenario": "hours", "title": "Longer days", "reason": "A third shift", "table": "capacity", "column": "regular_hours",
-         "operation": "multiply", "value": 1.2, "where": "resource_id=LINE", "from_period": "2027-02", "to_period": pd.Timestamp("2027-03-01")},
+         "operation": "multiply", "value": 1.2, "where": "resource_id=LINE", "from_period": "2027-02",
+         "to_period": pd.Timestamp("2027-03-01")},
         {"scenario": "hours", "table": "capacity", "column": "overtime_hours", "operation": "set", "value": 30},
         {"scenario": "lane", "title": "Direct", "table": "lane", "operation": "insert",
          "value": '[{"from_location_id": "P1", "to_id": "N", "freight_cost_amt": 0.2}]'},

@@ -117,6 +117,8 @@ def supply_review(cycle: Cycle) -> Tables:
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
         **plan.tables,
+        **plan.explanation,
+        "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
 

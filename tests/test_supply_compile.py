@@ -13,6 +13,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from situations import RandomCompany, Situation, read_situation
 
 from sop_workbench.settings import Settings
+from sop_workbench.supply import plan_supply, solve
 from sop_workbench.supply.compile import Arrays, compile_arrays
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
@@ -184,7 +185,8 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES)
 def test_each_thing_a_rule_may_say(rule):
     arrays = compile_arrays(tiny_model(rule, in_bulk=True))
-    form = LinearStandardFormCompiler().write(tiny_model(rule, in_bulk=False), mixed_form=True, set_sense=None)
+    model = tiny_model(rule, in_bulk=False)
+    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
     columns = [(column.parent_component().local_name, column.index()) for column in form.columns]
     bound = np.array([row.bound_type for row in form.rows])
     stock = rows_by_name(form.A, np.where(bound <= 0, form.rhs, -np.inf), np.where(bound >= 0, form.rhs, np.inf), columns,
@@ -224,3 +226,50 @@ def test_a_sum_over_nothing_symbolic_is_refused():
 def test_numbers_are_no_ids():
     with pytest.raises(TypeError, match="parameter"):
         Notation(3).relation(PAIRS, ["item_id"], ["size"])
+
+
+def test_keys_are_found_wherever_they_stand():
+    """Positions by code agree with a dictionary of keys: sparse, ragged and full sets, keys that are no members."""
+    draw = np.random.default_rng(5)
+    pair = {"item_id": draw.choice(list("ABCDE"), 60), "location_id": draw.choice(list("PQR"), 60)}
+    frame = pd.DataFrame({**pair, "t": draw.integers(0, 6, 60)}).drop_duplicates().reset_index(drop=True)
+    notation = Notation(6)
+    sparse = notation.index(frame, ["item_id", "location_id", "t"]).members
+    pairs = frame.drop_duplicates(["item_id", "location_id"]).reset_index(drop=True)
+    ragged = notation.each_period(notation.index(pairs, ["item_id", "location_id"]), pairs["t"]).members
+    for members in (sparse, ragged, notation.first_period(notation.index(pairs, ["item_id", "location_id"])).members):
+        keys = pd.MultiIndex.from_product([list("ABCDEF"), list("PQRS"), range(-2, 8)])
+        asked = keys.to_frame(index=False, name=["item_id", "location_id", "t"])
+        codes = [members.vocabulary.encode(asked[column], add=False)[:, None] for column in asked]
+        known = {key: n for n, key in enumerate(members)}
+        assert len(known) == len(members)
+        assert members.position(codes)[:, 0].tolist() == [known.get(key, -1) for key in asked.itertuples(index=False, name=None)]
+        assert members.index(members[3]) == 3
+    assert list(sparse) == list(frame.itertuples(index=False, name=None))
+    assert list(ragged) == [(row.item_id, row.location_id, t) for row in pairs.itertuples() for t in range(6 - row.t)]
+
+
+# ------------------------------------------------------------------ solving
+def test_large_linear_plans_are_solved_by_interior_points_to_the_same_corner(monkeypatch):
+    situation = RandomCompany(2).situation()
+    arrays = compiled(instance_of(situation), situation.settings)
+    by_simplex = solve.solve(arrays, situation.settings)
+    monkeypatch.setattr(solve, "INTERIOR_POINT_SIZE", 1)
+    by_interior_points = solve.solve(arrays, situation.settings)
+    assert by_interior_points.objective_amt == pytest.approx(by_simplex.objective_amt, rel=1e-9)
+    again = solve.solve(arrays, situation.settings)
+    np.testing.assert_array_equal(by_interior_points.value, again.value)
+    np.testing.assert_array_equal(by_interior_points.row_price, again.row_price)
+    basic = sum(str(status).endswith("kBasic") for statuses in (again.basis.col_status, again.basis.row_status) for status in statuses)
+    assert basic == len(arrays.row_lower)  # a corner: prices and a warm start are its own
+
+
+def test_search_for_whole_lots_tells_how_it_goes():
+    situation = RandomCompany(7).situation().with_supply(is_integer_lots=True, optimality_gap_ratio=0.0)
+    lots = situation.with_table("production", min_lot_qty=35.0, setup_cost_amt=120.0)
+    told: list[solve.Progress] = []
+    plan = plan_supply(lots.inputs, lots.demand, lots.target, lots.settings, lots.periods, lots.settings.calendar, progress=told.append)
+    assert told
+    assert all(step.bound_amt >= plan.objective_amt - 0.01 for step in told)
+    assert told[-1].best_amt == pytest.approx(plan.objective_amt, rel=1e-6)
+    assert [step.seconds for step in told] == sorted(step.seconds for step in told)

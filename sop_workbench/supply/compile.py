@@ -40,6 +40,11 @@ class Block:
         keys = self.members.keys
         return keys if self.members.dimen > 1 else [(key,) for key in keys]
 
+    def keys_at(self, numbers: np.ndarray) -> list[tuple]:
+        """Index tuples of some of them, counted from the first."""
+        parts = [column.tolist() for column in self.members.columns(numbers)]
+        return list(zip(*parts, strict=True))
+
     @cached_property
     def positions(self) -> np.ndarray:
         """Columns or rows."""

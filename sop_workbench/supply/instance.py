@@ -94,10 +94,12 @@ class Instance:
 
     def each_period(self, frame: pd.DataFrame, lead: str | None = None) -> pd.DataFrame:
         """Every row in every period; with `lead`, only those that arrive within the horizon."""
-        crossed = frame.merge(pd.DataFrame({"t": range(len(self.periods))}), how="cross")
+        horizon = len(self.periods)
+        crossed = frame.take(np.repeat(np.arange(len(frame)), horizon)).reset_index(drop=True)
+        crossed["t"] = np.tile(np.arange(horizon), len(frame))
         if lead is None:
             return crossed
-        return crossed[crossed["t"] + crossed[lead] < len(self.periods)].reset_index(drop=True)
+        return crossed[crossed["t"] + crossed[lead] < horizon].reset_index(drop=True)
 
 
 def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
@@ -155,7 +157,7 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
         previous=_earlier_starts(earlier, made, periods, settings.frozen_buckets,
                                  settings.supply.plan_fence_buckets if settings.supply.plan_change_penalty_ratio > 0 else 0),
         levelled=_levelled(routing, made, capacity, crew, settings.frozen_buckets if len(earlier) else 0, len(periods)),
-        notes=(*_stock_notes(counted), *_source_notes(demand, delivery, components, reachable, present)),
+        notes=(*_stock_notes(counted), *_routing_notes(routing), *_source_notes(demand, delivery, components, reachable, present)),
     )
 
 
@@ -165,7 +167,7 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     Raises
     ------
     DataError
-        Negative demand, price or hours, a lane to nowhere, hours of an unknown resource, a period without stated hours.
+        Negative demand, price or hours, a price or demand that is empty or infinite, a lane to nowhere, hours of an unknown resource, a period without stated hours.
     """
     lane, capacity = inputs["lane"], inputs["capacity"]
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
@@ -176,6 +178,8 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
         ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
         ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
         ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
+        ("endless_price", "consensus_demand", dated[~np.isfinite(dated["price_amt"])], "price_amt", "enter the price as a finite number"),
+        ("endless_demand", "consensus_demand", dated[~np.isfinite(dated["demand_qty"])], "demand_qty", "plan a finite quantity"),
         ("lane_to_nowhere", "lane", lane[~lane["to_id"].isin(places)], "to_id", "make to_id a location or a market, or remove the lane"),
         ("unknown_resource", "capacity", unknown, "resource_id", "enter the resource with its location and cost per hour in resource"),
         ("hours_not_stated", "capacity", unstated, "resource_id", "state the hours of every period planned; write 0 where there are none"),
@@ -343,6 +347,13 @@ def _stock_notes(counted: pd.DataFrame) -> tuple[str, ...]:
     """One sentence for every stock that is booked below zero."""
     return tuple(f"Stock of {row.item_id} at {row.location_id} is booked as {row.on_hand_qty:g}: planned as 0."
                  for row in counted[counted["on_hand_qty"] < 0].itertuples())
+
+
+def _routing_notes(routing: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every operation that takes no time, and so is no limit."""
+    idle = routing[(routing["hours_per_unit"] == 0) & (routing["hours_per_lot"] == 0)]
+    return tuple(f"{row.item_id} at {row.location_id} takes no hours of {row.resource_id}: that resource does not limit it."
+                 for row in idle.itertuples())
 
 
 def _source_notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame,

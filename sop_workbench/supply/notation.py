@@ -132,11 +132,11 @@ class Vocabulary:
         if values.dtype.kind == "f":
             raise TypeError("a number is no id: make it a parameter")
         ids = values.tolist()
-        if not add:
-            return np.fromiter((codes.get(value, ABSENT) for value in ids), np.int64, len(ids))
         try:
             return np.fromiter(map(codes.__getitem__, ids), np.int64, len(ids))
         except KeyError:
+            if not add:
+                return np.fromiter((codes.get(value, ABSENT) for value in ids), np.int64, len(ids))
             for value in ids:
                 codes.setdefault(value, len(codes))
             return np.fromiter(map(codes.__getitem__, ids), np.int64, len(ids))
@@ -274,9 +274,9 @@ class Members(Sequence):
         entity[position], period[position] = entity.copy(), period.copy()
         return entity, period
 
-    def columns(self) -> list[np.ndarray]:
-        """Every part of the key by position."""
-        entity, period = self.rows()
+    def columns(self, chosen: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
+        """Every part of the key by position; of the chosen positions only."""
+        entity, period = (part[chosen] for part in self.rows())
         parts = [label[entity] for label in self.labels]
         return [*parts, period] if self.horizon is not None else parts
 
@@ -442,6 +442,8 @@ class Notation:
     def parameter(self, index: IndexSet, values: pd.Series | np.ndarray) -> pyo.Param:
         """A parameter with one value for every member of a set, in its order."""
         numbers = np.asarray(values)
+        if not self.in_bulk:
+            return pyo.Param(index, initialize=dict(zip(index.members.keys, numbers.tolist(), strict=True)), within=pyo.Any)
 
         def entry(_: pyo.ConcreteModel, *key: Any) -> Any:
             return numbers[index.members.index(key if len(key) > 1 else key[0])].item()

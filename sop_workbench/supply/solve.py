@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import highspy
 import numpy as np
@@ -15,9 +16,11 @@ from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays, Block, compile_arrays
 
-__all__ = ["Arrays", "Block", "NoPlanError", "Solution", "collection_paused", "compile_arrays", "open_solver", "solve"]
+__all__ = ["Arrays", "Block", "NoPlanError", "Progress", "Solution", "collection_paused", "compile_arrays", "open_solver", "run_cold",
+           "solve"]
 
 _STATUS = highspy.HighsModelStatus
+INTERIOR_POINT_SIZE = 20_000  # rows + columns from which interior points beat simplex (docs/benchmarks.md)
 
 
 class NoPlanError(Exception):
@@ -80,8 +83,39 @@ def collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def solve(arrays: Arrays, settings: Settings) -> Solution:
+@dataclass(frozen=True)
+class Progress:
+    """Where the search for whole lots stands.
+
+    Attributes
+    ----------
+    seconds : float
+        Since the search began.
+    best_amt : float
+        Objective of the best plan so far; -inf before the first.
+    bound_amt : float
+        No plan is better than this.
+    gap_ratio : float
+        Distance between the two, as a share of the best.
+    """
+
+    seconds: float
+    best_amt: float
+    bound_amt: float
+    gap_ratio: float
+
+
+def solve(arrays: Arrays, settings: Settings, progress: Callable[[Progress], None] | None = None) -> Solution:
     """Solve the plan; where lots are whole, prices are those of the plan with its whole numbers held.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        The model.
+    settings : Settings
+        Time limit, gap, seed.
+    progress : callable, optional
+        Called with a `Progress` every few seconds while whole lots are searched for.
 
     Raises
     ------
@@ -95,8 +129,34 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
         return Solution(np.array([]), np.zeros(len(arrays.row_lower)), arrays.offset, "optimal: there is nothing to plan")
     solver = open_solver(arrays, settings)
     start_whole_lots(solver, arrays, settings)
-    solver.run()
+    if progress is not None:
+        show_progress(solver, progress)
+    run_cold(solver)
     return read_solution(solver, arrays, concluded(solver, arrays, settings))
+
+
+def run_cold(solver: highspy.Highs) -> None:
+    """Solve a model that has no plan yet: a large linear one by interior points and crossover to a corner, any other by simplex.
+
+    What is solved again afterwards starts from that corner, by simplex.
+    """
+    is_large = solver.getNumRow() + solver.getNumCol() >= INTERIOR_POINT_SIZE
+    is_linear = not any(kind != highspy.HighsVarType.kContinuous for kind in solver.getLp().integrality_)
+    if is_large and is_linear:
+        solver.setOptionValue("solver", "ipx")
+    solver.run()
+    solver.setOptionValue("solver", "choose")
+
+
+def show_progress(solver: highspy.Highs, progress: Callable[[Progress], None]) -> None:
+    """Tell how the search for whole lots goes on."""
+    def told(event: Any) -> None:
+        found = event.data_out
+        progress(Progress(found.running_time, found.mip_primal_bound, found.mip_dual_bound, found.mip_gap))
+
+    solver.setOptionValue("log_to_console", False)
+    solver.setOptionValue("output_flag", True)  # HiGHS tells callbacks nothing when it is silent; nothing is printed all the same
+    solver.cbMipLogging.subscribe(told)
 
 
 def start_whole_lots(solver: highspy.Highs, arrays: Arrays, settings: Settings) -> None:
@@ -149,7 +209,7 @@ def linear_start(arrays: Arrays, settings: Settings) -> tuple[np.ndarray, np.nda
         Columns of the lot and order switches, and 1 or 0 for each; empty when there are none or no linear plan.
     """
     solver = open_solver(replace(arrays, is_integer=np.zeros_like(arrays.is_integer)), settings)
-    solver.run()
+    run_cold(solver)
     none = np.array([], dtype=np.int32)
     if solver.getModelStatus() != _STATUS.kOptimal:
         return none, np.array([])
@@ -185,11 +245,16 @@ def refuse_endless_numbers(arrays: Arrays) -> None:
                           "correct it in the input tables")
 
 
+def solver_options(settings: Settings) -> dict[str, bool | int | float]:
+    """HiGHS's options: silent, deterministic, with the time limit and gap of the settings."""
+    return {"output_flag": False, "random_seed": settings.compute.seed, "threads": 1,
+            "time_limit": settings.supply.time_limit_seconds, "mip_rel_gap": settings.supply.optimality_gap_ratio}
+
+
 def open_solver(arrays: Arrays, settings: Settings) -> highspy.Highs:
-    """A HiGHS object that holds the model: silent, deterministic, with the time limit and gap of the settings."""
+    """A HiGHS object that holds the model, with the options of the settings."""
     solver = highspy.Highs()
-    for option, value in {"output_flag": False, "random_seed": settings.compute.seed, "threads": 1,
-                          "time_limit": settings.supply.time_limit_seconds, "mip_rel_gap": settings.supply.optimality_gap_ratio}.items():
+    for option, value in solver_options(settings).items():
         solver.setOptionValue(option, value)
     rows, columns = arrays.matrix.shape
     lp = highspy.HighsLp()
@@ -243,7 +308,7 @@ def endless_columns(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple
 
 def _named(blocks: dict[str, Block], is_chosen: np.ndarray) -> list[tuple[str, tuple]]:
     """Names and keys of chosen columns or rows, sorted."""
-    return sorted((name, block.keys[n]) for name, block in blocks.items() for n in np.flatnonzero(is_chosen[block.positions]).tolist())
+    return sorted((name, key) for name, block in blocks.items() for key in block.keys_at(np.flatnonzero(is_chosen[block.positions])))
 
 
 def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.ndarray) -> np.ndarray:

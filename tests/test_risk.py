@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_company as small
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import linprog
@@ -151,6 +151,7 @@ def test_cuts_find_the_plan_that_one_large_programme_finds(committed: int) -> No
     assert found.bound_amt >= best - 1e-6 * abs(best)
 
 
+@settings(max_examples=12)
 @given(st.integers(0, 50))
 def test_planning_for_the_spread_lies_between_the_mean_and_knowing(seed: int) -> None:
     instance, arrays = stated()

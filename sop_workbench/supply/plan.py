@@ -15,7 +15,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply import explain, readback, rounding, shortage
 from sop_workbench.supply.allocation import allocation
 from sop_workbench.supply.bottleneck import bottleneck_ranking
-from sop_workbench.supply.compile import compile_arrays
+from sop_workbench.supply.compile import Arrays, compile_arrays
 from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model

@@ -257,7 +257,7 @@ def quantity_words(quantity: float) -> str:
 def _of_kind(read: Reader, kind: Kind) -> pd.DataFrame:
     """Rows of one family that have a price."""
     block = read.arrays.rows.get(kind.family)
-    if block is None or not block.keys:
+    if block is None or not len(block.positions):
         return pd.DataFrame()
     dual = read.solution.row_price[block.positions]
     price = np.abs(dual)
@@ -267,10 +267,11 @@ def _of_kind(read: Reader, kind: Kind) -> pd.DataFrame:
         limit = _hours_of_crew(read, block.keys, kind.family)
     # A resource that offers no overtime is not limited by it.
     is_told = (price > _WORTH_TELLING) & ~((kind.family == "overtime_limit") & (limit == 0))
-    rows = [{"limit": kind.limit, "member": kind.member(*key[:-1]), "t": key[-1], "unit": kind.unit, "limit_qty": float(size),
-             "price_amt": float(worth), "phrase": kind.phrase, "dual": float(sign), "row": int(row)}
-            for key, size, worth, sign, row, told in zip(block.keys, limit, price, dual, block.positions, is_told, strict=True) if told]
-    return pd.DataFrame(rows)
+    told = np.flatnonzero(is_told)
+    keys = block.keys_at(told)
+    return pd.DataFrame({
+        "limit": kind.limit, "member": [kind.member(*key[:-1]) for key in keys], "t": [key[-1] for key in keys], "unit": kind.unit,
+        "limit_qty": limit[told], "price_amt": price[told], "phrase": kind.phrase, "dual": dual[told], "row": block.positions[told]})
 
 
 def _hours_of_crew(read: Reader, keys: list[tuple], family: str) -> np.ndarray:
@@ -285,19 +286,19 @@ def _waiting_for_supply(read: Reader) -> pd.DataFrame:
     """Stock that nothing can replenish in time and of which one more unit would be worth more than it costs."""
     place = [*PLACE, "t"]
     instance = read.instance
-    rows = read.put(instance.each_period(instance.stocked), "price_amt", read.price("stock_balance", place))
+    rows = instance.each_period(instance.stocked)
+    rows["row"] = read.arrays.rows["stock_balance"].position(rows, place)
+    rows["price_amt"] = read.solution.row_price[rows["row"]] if len(rows) else 0.0
     rows = rows.merge(instance.scheduled, on=place, how="left", validate="1:1")
     coming = rows["scheduled_qty"].fillna(0.0).groupby([rows[key] for key in PLACE]).cumsum()  # no open order brings nothing
     rows["limit_qty"] = rows["opening_qty"] + coming
     earliest = _earliest_arrival(instance)
-    rows["earliest"] = pd.MultiIndex.from_frame(rows[PLACE]).map(earliest).to_numpy(dtype=float)
+    first = pd.MultiIndex.from_frame(instance.stocked[PLACE]).map(earliest).to_numpy(dtype=float)
+    rows["earliest"] = np.repeat(first, len(instance.periods))
     # Where nothing can ever come the component or item has no source, which the notes of the plan say.
     waiting = (rows["t"] < rows["earliest"]) & (rows["price_amt"] > rows["value_amt"] * (1 + _WORTH_TELLING) + _WORTH_TELLING)
     rows = rows[waiting]
-    block = read.arrays.rows.get("stock_balance")
-    row_of = {} if block is None else dict(zip(block.keys, block.positions.tolist(), strict=True))
     return rows.assign(limit=LEAD_TIME.limit, unit=LEAD_TIME.unit, phrase=LEAD_TIME.phrase, dual=rows["price_amt"],
-                       row=[row_of[key] for key in rows[place].itertuples(index=False, name=None)],
                        member=[_place(row.item_id, row.location_id) for row in rows.itertuples()])[
         ["limit", "member", "t", "unit", "limit_qty", "price_amt", "phrase", "dual", "row"]]
 

@@ -94,10 +94,12 @@ class Instance:
 
     def each_period(self, frame: pd.DataFrame, lead: str | None = None) -> pd.DataFrame:
         """Every row in every period; with `lead`, only those that arrive within the horizon."""
-        crossed = frame.merge(pd.DataFrame({"t": range(len(self.periods))}), how="cross")
+        horizon = len(self.periods)
+        crossed = frame.take(np.repeat(np.arange(len(frame)), horizon)).reset_index(drop=True)
+        crossed["t"] = np.tile(np.arange(horizon), len(frame))
         if lead is None:
             return crossed
-        return crossed[crossed["t"] + crossed[lead] < len(self.periods)].reset_index(drop=True)
+        return crossed[crossed["t"] + crossed[lead] < horizon].reset_index(drop=True)
 
 
 def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,

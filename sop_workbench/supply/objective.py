@@ -15,23 +15,28 @@ from scipy.sparse import csc_array, vstack
 
 from sop_workbench.supply.solve import (
     Arrays,
+    Progress,
     Solution,
     concluded,
     open_solver,
     read_solution,
     refuse_endless_numbers,
+    run_cold,
     solve,
     start_whole_lots,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sop_workbench.settings import Settings
     from sop_workbench.supply.instance import Instance
 
 _SLACK = 1e-7
 
 
-def solve_for_aim(arrays: Arrays, instance: Instance, settings: Settings) -> tuple[Arrays, Solution]:
+def solve_for_aim(arrays: Arrays, instance: Instance, settings: Settings,
+                  progress: Callable[[Progress], None] | None = None) -> tuple[Arrays, Solution]:
     """Solve for the aim of the settings.
 
     profit: max profit − penalties
@@ -44,6 +49,8 @@ def solve_for_aim(arrays: Arrays, instance: Instance, settings: Settings) -> tup
         The model with its profit objective.
     instance, settings
         Prices and priorities of demand; `settings.supply.objective`.
+    progress : callable, optional
+        As `solve`; heard where profit is the aim.
 
     Returns
     -------
@@ -57,7 +64,7 @@ def solve_for_aim(arrays: Arrays, instance: Instance, settings: Settings) -> tup
         As `solve`.
     """
     if settings.supply.objective == "profit" or not arrays.columns_count:
-        return arrays, solve(arrays, settings)
+        return arrays, solve(arrays, settings, progress)
     refuse_endless_numbers(arrays)
     staged = arrays
     solver: highspy.Highs | None = None
@@ -113,10 +120,11 @@ def _aimed(solver: highspy.Highs | None, arrays: Arrays, settings: Settings) -> 
     if solver is None:
         solver = open_solver(arrays, settings)
         start_whole_lots(solver, arrays, settings)
+        run_cold(solver)
     else:
         solver.changeColsCost(arrays.columns_count, np.arange(arrays.columns_count, dtype=np.int32), arrays.cost)
         solver.changeObjectiveOffset(arrays.offset)
-    solver.run()
+        solver.run()
     return solver
 
 

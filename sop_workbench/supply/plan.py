@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
-import pyomo.environ as pyo
 
 from sop_workbench import tables
 from sop_workbench.errors import InfeasiblePlanError, UnboundedPlanError
@@ -15,11 +15,12 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply import explain, readback, rounding, shortage
 from sop_workbench.supply.allocation import allocation
 from sop_workbench.supply.bottleneck import bottleneck_ranking
-from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt, total
+from sop_workbench.supply.compile import Arrays, compile_arrays
+from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
 from sop_workbench.supply.objective import solve_for_aim
-from sop_workbench.supply.solve import Arrays, NoPlanError, Solution, collection_paused, compile_arrays
+from sop_workbench.supply.solve import NoPlanError, Progress, collection_paused
 
 EXPLANATION_TABLES = ("shortage_reason", "not_made", "bottleneck_ranking", "allocation", "rounding_check")
 RESULT_TABLES = ("supply_plan", "resource_plan", "shipment_plan", "purchase_plan", "unmet_demand", "inventory_projection", "binding_limit")
@@ -107,7 +108,8 @@ class SupplyResult:
 
 
 def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
-                periods: pd.DatetimeIndex, calendar: Calendar, *, frozen_plan: pd.DataFrame | None = None) -> SupplyResult:
+                periods: pd.DatetimeIndex, calendar: Calendar, *, frozen_plan: pd.DataFrame | None = None,
+                progress: Callable[[Progress], None] | None = None) -> SupplyResult:
     """Make the most profitable plan over plants, crews, suppliers, lanes and stock.
 
     Parameters
@@ -125,6 +127,8 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
     frozen_plan : DataFrame, optional
         `supply_plan` of an earlier cycle, in place of the input table `previous_plan`: its production stands in the first
         `settings.frozen_buckets` periods, and its change has a price up to `settings.supply.plan_fence_buckets`.
+    progress : callable, optional
+        Called with a `Progress` while whole lots are searched for.
 
     Raises
     ------
@@ -138,15 +142,19 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         When the solver stops without a plan.
     """
     instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar, frozen_plan)
-    with collection_paused():
-        model = build_model(instance, settings)
-        arrays = compile_arrays(model)
+    arrays = compiled_plan(instance, settings)
     try:
-        arrays, solution = solve_for_aim(arrays, instance, settings)
+        arrays, solution = solve_for_aim(arrays, instance, settings, progress)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     market = inputs["market"] if "market" in inputs else tables.table("market").empty()
-    return _result(Source(readback.Reader(instance, arrays, solution), settings, market), model)
+    return read_result(Source(readback.Reader(instance, arrays, solution), settings, market))
+
+
+def compiled_plan(instance: Instance, settings: Settings) -> Arrays:
+    """The model of one planning situation, stated and compiled."""
+    with collection_paused():
+        return compile_arrays(build_model(instance, settings))
 
 
 def contract_floor_cost(plan: SupplyResult, inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
@@ -195,14 +203,14 @@ def _floor_price(plan: SupplyResult, rows: pd.DataFrame) -> pd.Series:
     return worth.groupby(rows["market_id"]).sum()
 
 
-def _result(source: Source, model: pyo.ConcreteModel) -> SupplyResult:
+def read_result(source: Source) -> SupplyResult:
     """Read every table back and value every named expression at the solution."""
     read, settings = source.read, source.settings
     instance, arrays, solution = read.instance, read.arrays, read.solution
-    _load(model, arrays, solution)
-    cost_terms = {term.__name__: float(pyo.value(total(model, term))) for term in (revenue_amt, *COSTS)}
-    penalty_terms = {term.__name__: float(pyo.value(total(model, term))) for term in PENALTIES}
-    profit = float(pyo.value(model.profit_amt))
+    worth = {name: term.value(solution.value) for name, term in arrays.terms.items()}
+    cost_terms = {term.__name__: worth[f"total_{term.__name__}"] for term in (revenue_amt, *COSTS)}
+    penalty_terms = {term.__name__: worth[f"total_{term.__name__}"] for term in PENALTIES}
+    profit = worth["profit_amt"]
     return SupplyResult(
         supply_plan=readback.supply_plan(read),
         resource_plan=readback.resource_plan(read),
@@ -214,16 +222,6 @@ def _result(source: Source, model: pyo.ConcreteModel) -> SupplyResult:
         cost_terms=cost_terms, profit_amt=profit, penalty_terms=penalty_terms,
         objective_amt=solution.objective_amt, status=solution.status, notes=instance.notes, source=source,
     )
-
-
-def _load(model: pyo.ConcreteModel, arrays: Arrays, solution: Solution) -> None:
-    """Put the solution into the Pyomo variables, so that expressions have a value."""
-    for variable in model.component_objects(pyo.Var):
-        block = arrays.columns[variable.local_name]
-        for entry in variable.values():
-            entry.set_value(0.0, skip_validation=True)  # a variable in no row and no cost is not needed
-        for key, column in zip(block.keys, block.positions, strict=True):
-            variable[key].set_value(float(solution.value[column]), skip_validation=True)
 
 
 def _told(fault: NoPlanError, instance: Instance, settings: Settings) -> InfeasiblePlanError | UnboundedPlanError:

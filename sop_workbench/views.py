@@ -45,6 +45,7 @@ _HEADERS = {
     "supplier_id": "Supplier",
 }
 _MONEY_UNITS = ("reporting currency", MONEY)
+_PROMISES = ("contract floor", "strategic share")
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -892,7 +893,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
-    ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
+    stopping = binding_limit[~binding_limit["limit"].isin(_PROMISES)]
+    ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
         price_amt=("price_amt", "first"),
@@ -907,7 +909,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     return _view(
         rows,
         title,
-        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
+        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds. "
+        "What contracts cost stands by itself.",
         "No limit stops this plan: all demand is served without one binding.",
     )
 
@@ -918,16 +921,24 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
-    """Why items are short, for whom, and what it would take; most money first."""
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
-    rows = shortage_reason.sort_values(["short_amt", "item_id", "market_id", "period", "price_amt"], ascending=[False, True, True, True, False])
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
+    rows = shortage_reason.groupby(["item_id", "market_id", "limit", "member", "unit"], as_index=False).agg(
+        period_count=("period", "nunique"), short_qty=("short_qty", "sum"), short_amt=("short_amt", "sum"),
+        needed_qty=("needed_qty", "sum"), price_amt=("price_amt", "max"))
+    rows = rows.sort_values(["short_amt", "item_id", "market_id", "price_amt"], ascending=[False, True, True, False])
+    rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
+    names = market.set_index("market_id")["market_name"]
+    rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
-        rows[["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]].head(top),
+        rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
-        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the limit in "
-        "one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
+        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much; "
+        "better use: what it takes earns that much more elsewhere.",
         "Nothing is short in this plan.",
     )
 
@@ -935,15 +946,16 @@ def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFra
 def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
-    named = _with_item(allocation, item, "item_name").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="m:1")
-    named["market_name"] = named["market_name"].fillna(named["market_id"])
+    names = market.set_index("market_id")["market_name"]
+    named = _with_item(allocation, item, "item_name")
+    named["market_name"] = named["market_id"].map(names).fillna(named["market_id"])
     rows = named.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
     measures = ["demand_qty", "floor_qty", "planned_qty", "allocated_qty", "lost_qty", "lost_amt"]
     return _view(
         rows[["item_name", "market_name", "period", *measures, "rule"]].head(top),
         f"Who gives way: {short(named['lost_amt'].sum(), MONEY)} not served when what is short is shared by rule",
-        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most profitable plan, "
-        "with the same total for each item and period.",
+        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most "
+        "profitable plan, with the same total for each item and period.",
         "Nothing has to be shared: every item is served in full.",
     )
 
@@ -987,7 +999,8 @@ def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
-        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. Over = rounded − limit.",
+        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. "
+        "Over = rounded − limit.",
         "Rounded to whole quantities the plan keeps every limit: it is feasible.",
     )
 
@@ -999,7 +1012,8 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
-    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt", "cost_amt"]
+    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
+               "cost_amt"]
     view = _view(
         rows[columns],
         f"Contract floors cost {short(cost, MONEY)} of profit",
@@ -1241,6 +1255,62 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     rows = table[(table["scenario"] != "base") & table["unit"].isin(_MONEY_UNITS)]
     rows = rows[rows.groupby("measure")["delta"].transform(lambda d: d.abs().max()) > _ROUNDING]
     return _view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
+
+
+def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
+    """What service costs and what stock buys, point by point."""
+    _needs(service_frontier, "service_frontier")
+    rows = service_frontier.sort_values(["frontier", "sequence"], ignore_index=True)
+    cost = rows[(rows["frontier"] == "service and profit") & ~rows["is_plan"]]
+    title = "What service costs, and what stock buys"
+    if len(cost) > 1:
+        last, before = cost.iloc[-1], cost.iloc[-2]
+        points = (last["fill_ratio"] - before["fill_ratio"]) * 100
+        if points > 0:
+            price = (before["profit_amt"] - last["profit_amt"]) / points
+            title = f"The last point of service, up to {percent(last['fill_ratio'])}, costs {short(price, MONEY)} of profit"
+    note = "Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed."
+    return _view(rows, title, note, "No demand to serve.")
+
+
+def vulnerability(vulnerability: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """The losses that hurt most, dearest first, with what remains after the best response."""
+    _needs(vulnerability, "vulnerability")
+    rows = vulnerability.sort_values(["lost_profit_amt", "kind", "member"], ascending=[False, True, True], ignore_index=True).head(top)
+    rows = rows.assign(name=rows["kind"] + " " + rows["member_name"], from_label=period_labels(rows["from_period"]))
+    title = rows["sentence"].iloc[0] if len(rows) else ""
+    note = "Each is taken away where the plan uses most of it, and the plan made again knowing of it; a surprise costs more."
+    return _view(rows[["name", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]], title, note,
+                 "Nothing can fail: the plan is empty.")
+
+
+def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
+    """Mean, P10, P50 and P90 of every measure, for the plan and for the plan made for all samples."""
+    _needs(plan_risk, "plan_risk")
+    rows = plan_risk.sort_values(["sequence", "plan"], ignore_index=True)
+    columns = ["mean_value", "p10_value", "p50_value", "p90_value", "worst_mean_value"]
+    texts = {column.removesuffix("_value"): [in_unit(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
+    profit = rows[(rows["plan"] == "plan") & (rows["measure"] == "profit")]
+    title = "" if profit.empty else (
+        f"Profit lies between {in_unit(profit['p10_value'].iloc[0], MONEY)} and {in_unit(profit['p90_value'].iloc[0], MONEY)} "
+        "in eight samples of ten")
+    return _view(rows[["plan", "measure"]].assign(**texts), title,
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each.",
+                 "No sample was drawn: risk.samples is 0.")
+
+
+def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:
+    """Profit and service of every sample, for the plan and for the plan made for all samples."""
+    _needs(sample_outcome, "sample_outcome")
+    return _view(sample_outcome[["plan", "sample", "profit_amt", "fill_ratio", "regret_amt"]], "Profit and service, one point a sample",
+                 "Regret: worth given up for not having known the sample.", "No sample was drawn: risk.samples is 0.")
+
+
+def risk_value(risk_value: pd.DataFrame) -> pd.DataFrame:
+    """What uncertainty costs and what planning for it brings, in sentences."""
+    _needs(risk_value, "risk_value")
+    return _view(risk_value.sort_values("sequence", ignore_index=True)[["figure", "value_amt", "sentence"]], "What not knowing costs",
+                 "RP, EEV and WS are means over the samples of profit less penalties.", "No sample was drawn: risk.samples is 0.")
 
 
 def kpi_cards(kpi: pd.DataFrame, plan_from: pd.Timestamp, names: Sequence[str] = BOARD_KPIS) -> pd.DataFrame:

@@ -112,7 +112,8 @@ def _order(ordered: np.ndarray, rows: pd.DataFrame, asked: np.ndarray) -> np.nda
     # A node without a supplier of this rank is asked for nothing; one that has an order already has its minimum.
     asked = np.where(rows["supplier_id"].isna(), 0.0, asked)
     order = lots.order_size(np.round(asked, _ROUNDING), np.where(ordered > 0, 0.0, minimum), multiple)
-    most = np.where(multiple > 0, np.floor(np.round(limit / np.where(multiple > 0, multiple, 1.0), _ROUNDING)) * multiple, limit)
+    step = np.where((multiple > 0) & np.isfinite(limit), multiple, 1.0)
+    most = np.where((multiple > 0) & np.isfinite(limit), np.floor(np.round(limit / step, _ROUNDING)) * step, limit)
     order = np.where(order > most, most, order)
     order = np.where((order + ordered < minimum) | (order < 0), 0.0, order)
     ordered += order

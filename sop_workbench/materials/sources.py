@@ -88,8 +88,8 @@ def source_network(wanted: pd.DataFrame, inputs: dict[str, pd.DataFrame], calend
     while True:
         nodes = _sources(known, reachable, inputs)
         fed = _feeding(nodes, inputs["bill_of_material"])
-        grown = pd.concat([known, fed.rename(columns={"component_id": "item_id", "component_place": "location_id"})[PLACE]])
-        grown = grown.drop_duplicates()
+        taken = fed[["component_id", "component_place"]].set_axis(PLACE, axis=1)
+        grown = pd.concat([known, taken]).drop_duplicates()
         if len(grown) == len(known):
             break
         known = grown

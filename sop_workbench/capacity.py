@@ -135,19 +135,38 @@ def demonstrated_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, befo
     Series
         Hours by resource_id; a resource with fewer than three recorded periods is not in it.
     """
-    history = inputs["production_history"]
-    history = history[(history["period"] < before) & (history["period"] >= calendar.add(before, -_HISTORY_PERIODS))]
-    if history.empty:
-        return pd.Series(dtype=float, name="demonstrated_hours")
-    made = history.merge(inputs["production"][[*_PLACE, "yield_ratio"]], on=_PLACE, validate="m:1")
-    made = made.assign(started_qty=made["produced_qty"] / made["yield_ratio"])[[*_PLACE, "period", "started_qty"]]
-    gross, _, _ = _gross(history.rename(columns={"produced_qty": "demand_qty"}), inputs, calendar)
-    unrecorded = gross[~gross["item_id"].isin(history["item_id"])]
-    parts = [made, _split_by_plant(unrecorded, inputs, _stated_hours(inputs, pd.DatetimeIndex([])))[made.columns]]
-    work = pd.concat([part for part in parts if len(part)]).merge(inputs["routing"], on=_PLACE, validate="m:m")
-    booked = (work["started_qty"] * work["hours_per_unit"]).groupby([work["resource_id"], work["period"]]).sum()
+    booked = _booked_hours(inputs, calendar, before)
     best = booked.groupby("resource_id").nlargest(_BEST_PERIODS).groupby("resource_id", level=0)
     return best.mean()[best.size() >= _BEST_PERIODS].rename("demonstrated_hours")
+
+
+def historical_factors(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Overall planning factors as the company's own tables give them: total hours of a unit, and each resource's share of past hours.
+
+    Parameters
+    ----------
+    inputs : dict of str to DataFrame
+        `production_history`, `production`, `routing`, `bill_of_material`.
+    calendar : Calendar
+        Says on which day a period begins.
+    before : Timestamp
+        First period planned; the twelve periods before it are looked at.
+
+    Returns
+    -------
+    (DataFrame, DataFrame)
+        item_id, hours_per_unit (components included) and resource_id, share_ratio: what `overall_factors` takes.
+
+    Raises
+    ------
+    ValueError
+        When nothing was made: there is no share to go by.
+    """
+    hours = bill_of_capacity(inputs, before, calendar).groupby("item_id", as_index=False)["hours_per_unit"].sum()
+    booked = _booked_hours(inputs, calendar, before).groupby("resource_id").sum()
+    if not booked.sum() > 0:
+        raise ValueError(f"production_history holds no hours in the {_HISTORY_PERIODS} periods before {before:%Y-%m-%d}")
+    return hours, (booked / booked.sum()).rename("share_ratio").reset_index()
 
 
 def overall_factors(demand: pd.DataFrame, hours_per_unit: pd.DataFrame, history_share: pd.DataFrame) -> pd.DataFrame:
@@ -194,6 +213,21 @@ def overall_factors(demand: pd.DataFrame, hours_per_unit: pd.DataFrame, history_
     load = history_share.merge(total, how="cross")
     load["load_hours"] = load["share_ratio"] * load["total_hours"]
     return load[["resource_id", "period", "load_hours"]].sort_values(["resource_id", "period"]).reset_index(drop=True)
+
+
+def _booked_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> pd.Series:
+    """Hours by resource and past period that what was made takes by its routing."""
+    history = inputs["production_history"]
+    history = history[(history["period"] < before) & (history["period"] >= calendar.add(before, -_HISTORY_PERIODS))]
+    if history.empty:
+        return pd.Series([], index=pd.MultiIndex.from_arrays([[], []], names=["resource_id", "period"]), dtype=float)
+    made = history.merge(inputs["production"][[*_PLACE, "yield_ratio"]], on=_PLACE, validate="m:1")
+    made = made.assign(started_qty=made["produced_qty"] / made["yield_ratio"])[[*_PLACE, "period", "started_qty"]]
+    gross, _, _ = _gross(history.rename(columns={"produced_qty": "demand_qty"}), inputs, calendar)
+    unrecorded = gross[~gross["item_id"].isin(history["item_id"])]
+    parts = [made, _split_by_plant(unrecorded, inputs, _stated_hours(inputs, pd.DatetimeIndex([])))[made.columns]]
+    work = pd.concat([part for part in parts if len(part)]).merge(inputs["routing"], on=_PLACE, validate="m:m")
+    return (work["started_qty"] * work["hours_per_unit"]).groupby([work["resource_id"], work["period"]]).sum()
 
 
 def _load(needed: pd.DataFrame, inputs: dict[str, pd.DataFrame], hours: pd.DataFrame) -> pd.Series:

@@ -101,7 +101,10 @@ def economic_periods(net: np.ndarray, order_cost: _Rate, holding_cost: _Rate) ->
     """
     mean = np.atleast_2d(np.asarray(net, dtype=float)).mean(axis=1)
     _refuse_free(order_cost, holding_cost)
-    lasts = np.sqrt(2 * np.asarray(order_cost) / np.where(mean > 0, mean * holding_cost, np.inf))
+    order, held = np.broadcast_to(np.asarray(order_cost, dtype=float), mean.shape), mean * holding_cost
+    # A free order is placed every period; free stock is ordered once for all periods.
+    lasts = np.sqrt(2 * order / np.where(held > 0, held, 1.0))
+    lasts = np.where(order == 0, 1, np.where(held > 0, lasts, np.shape(net)[-1]))
     return np.maximum(1, np.round(lasts)).astype(int)
 
 
@@ -131,8 +134,8 @@ def silver_meal(net: np.ndarray, order_cost: _Rate, holding_cost: _Rate) -> np.n
     for n in range(needs.shape[1]):
         grown = held + holding_cost * (n - start) * needs[:, n]
         per_period = (order_cost + grown) / (n - start + 1)
-        # A lot opens where the last one is dear enough, or has nothing in it yet.
-        opens = (per_period > last) | (lots[rows, start] == 0)
+        # A lot opens where the last one is dear enough, where it has nothing in it yet, and always where orders are free.
+        opens = (per_period > last) | (lots[rows, start] == 0) | (np.asarray(order_cost) == 0)
         start, held = np.where(opens, n, start), np.where(opens, 0.0, grown)
         last = np.where(opens, order_cost, per_period)
         lots[rows, start] += needs[:, n]

@@ -34,7 +34,7 @@ def test_trees_cost_what_stockpyl_finds_now(seed):
     assert inventory.guaranteed_service(stages, arcs)["cost_amt"].sum() == pytest.approx(oracle_cost(stages, arcs), rel=1e-9)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(0, 5_000), st.booleans())
 def test_promises_are_kept_and_cost_what_they_are_said_to(seed, is_tree):
     stages, arcs = random_stages(seed, is_tree)
@@ -69,7 +69,7 @@ def cheapest_promise(stages: pd.DataFrame, arcs: pd.DataFrame) -> float:
     return best
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_networks_that_are_no_trees_are_never_beaten_by_any_promise(seed):
     stages, arcs = random_stages(seed, is_tree=False)
     stages = stages.head(4).assign(stage_time=lambda s: s["stage_time"].clip(upper=2))

@@ -824,7 +824,7 @@ def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("way:N", title=None, scale=alt.Scale(domain=list(words), range=[_style.brand_colour, "#e69f00", GREY]),
                        legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
     bars = alt.Chart(view).transform_fold(list(words), as_=["way", "value"]).mark_bar().encode(
-        y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), yOffset=alt.YOffset("way:N", sort=list(words)),
+        y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)), yOffset=alt.YOffset("way:N", sort=list(words)),
         x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))), color=colour, tooltip=_tooltips(view))
     return bars.properties(width=WIDTH - 190, height=alt.Step(16))
 

@@ -959,23 +959,20 @@ def capacity_table(capacity_load: pd.DataFrame, resource: pd.DataFrame) -> pd.Da
     known = capacity_load.assign(demonstrated_load_hours=capacity_load["load_hours"].where(capacity_load["demonstrated_hours"].notna()))
     columns = ["load_hours", "regular_hours", "overtime_hours", "demonstrated_hours", "demonstrated_load_hours"]
     rows = known.groupby("resource_id")[columns].sum(min_count=1)
-    peak = capacity_load.sort_values("utilisation_ratio", ascending=False, na_position="last").drop_duplicates("resource_id")
-    peak = peak.set_index("resource_id")
+    basis = capacity_load.drop_duplicates("resource_id").set_index("resource_id")["demonstrated_basis"]
     rows = rows.assign(
         resource=names.reindex(rows.index).fillna(pd.Series(rows.index, index=rows.index)),
         utilisation_ratio=rows["load_hours"] / rows["regular_hours"].where(rows["regular_hours"] > 0),
-        demonstrated_ratio=rows["demonstrated_load_hours"] / rows["demonstrated_hours"].where(rows["demonstrated_hours"] > 0),
-        demonstrated_basis=peak["demonstrated_basis"],
-        peak_period=peak["period"],
-        peak_ratio=peak["utilisation_ratio"],
+        of_demonstrated_ratio=rows["demonstrated_load_hours"] / rows["demonstrated_hours"].where(rows["demonstrated_hours"] > 0),
+        basis=basis,
     ).sort_values("utilisation_ratio", ascending=False)
-    shown = ["resource", *columns[:4], "utilisation_ratio", "demonstrated_ratio", "demonstrated_basis", "peak_period", "peak_ratio"]
-    above = rows[rows["demonstrated_ratio"] > 1]
+    shown = ["resource", *columns[:4], "utilisation_ratio", "of_demonstrated_ratio", "basis"]
+    above = rows[rows["of_demonstrated_ratio"] > 1]
     title = f"{above['resource'].iloc[0]} needs more than it has shown it can do" if len(above) else "All load is within what has been shown"
     return _view(
         rows[shown],
         title,
-        "Rough-cut over the horizon, not finite capacity. Utilisation = load / regular hours; demonstrated = load / hours really "
+        "Rough-cut over the horizon, not finite capacity. Utilisation = load / regular hours; of demonstrated = load / hours really "
         "achieved (stated, by efficiency, or the best three of the last twelve periods).",
         "No load: no routing connects the demand with a resource.",
     )
@@ -1007,7 +1004,7 @@ def buildable(buildable: pd.DataFrame, item: pd.DataFrame, resource: pd.DataFram
     first = first.assign(room_ratio=first["buildable_qty"] / first["demand_qty"].where(first["demand_qty"] > 0))
     first = first.assign(is_item=first["item_id"] != "all").sort_values(["is_item", "room_ratio", "item_id"], na_position="last").head(top)
     rows = first.assign(
-        made="item" if first.empty else first["item_id"].map(names).where(first["is_item"], "The demand, as it is mixed"),
+        made=first["item_id"].map(names).where(first["is_item"], "The demand, as it is mixed"),
         what_stops=[_limit_words(r.limit, r.member, r.limit_qty, names) for r in first.itertuples()],
         then_stops=[_limit_words(r.next_limit, r.next_member, np.nan, names) for r in first.itertuples()],
     )
@@ -1016,8 +1013,12 @@ def buildable(buildable: pd.DataFrame, item: pd.DataFrame, resource: pd.DataFram
     if len(whole):
         one = whole.iloc[0]
         until = period_labels(pd.Series([one["until_period"]])).iloc[0]
-        title = (f"{one['buildable_qty']:.2f} times the demand up to {until} could be made; {one['what_stops']} stops more"
+        stops = _limit_words(one["limit"], one["member"], np.nan, names)
+        title = (f"{one['buildable_qty']:.2f} times the demand up to {until} could be served; {stops} stops more"
                  if pd.notna(one["buildable_qty"]) else f"Nothing at hand limits the demand up to {until}")
+    # The mix is counted in multiples of the demand: only its ratio means something.
+    rows[["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]] = rows[
+        ["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]].where(rows["is_item"])
     return _view(
         rows[["made", "demand_qty", "buildable_qty", "room_ratio", "what_stops", "unit_gain_qty", "beyond_qty", "then_stops"]],
         title,
@@ -1033,7 +1034,7 @@ def _limit_words(limit: str, member: str, quantity: float, names: pd.Series) -> 
     name = names.get(member, member)
     name = f"{name} ({member})" if limit == "material" and name != member else name
     unit = "hours" if limit == "capacity" else "units"
-    return name if pd.isna(quantity) else f"{name}, {short(quantity)} {unit}"
+    return name if pd.isna(quantity) else f"{name}: {short(quantity)} {unit}"
 
 
 def inventory_tradeoff(inventory_tradeoff: pd.DataFrame) -> pd.DataFrame:
@@ -1085,7 +1086,8 @@ def stock_options(stock_option: pd.DataFrame, item: pd.DataFrame, top: int = 10)
     return _view(
         rows[columns],
         "Where the same money would serve more",
-        "Move = money in safety stock more (or less) than today in the mix with the best fill rate for the same money.",
+        "Move = money in safety stock more (or less) than today in the mix with the best fill rate for the same money. The fill rate is that "
+        "of all together: an item that earns little may be left with none.",
         "No stock money can be weighed.",
     )
 
@@ -1098,12 +1100,13 @@ def stock_placement(stock_placement: pd.DataFrame, location: pd.DataFrame) -> pd
     rows = stock_placement.groupby("location_id").agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money}).reset_index()
     rows = rows.assign(location=rows["location_id"].map(names).fillna(rows["location_id"]))
     best, today, end = (rows[name].sum() for name in money)
-    title = f"Guaranteed service takes {short(best, MONEY)}; today's targets hold {short(today, MONEY)}, all at the end would be {short(end, MONEY)}"
+    title = f"{short(best, MONEY)} of safety stock keep the promise along the whole chain; today's targets hold {short(today, MONEY)}"
     return _view(
         rows[["location", "item_count", *money]],
         title,
-        "Safety stock of finished goods at worth. Today's targets cover the last leg and one review period and take for granted that the "
-        "plant delivers at once; guaranteed service covers the whole chain, placed where it is cheapest.",
+        "Finished goods. Today's targets cover the last leg and one review, as if the plant delivered at once; "
+        "guaranteed service covers plant and lanes, placed where it is cheapest. "
+        f"All of it at the end: {short(end, MONEY)}.",
         "No chain of finished goods to place stock along.",
     )
 

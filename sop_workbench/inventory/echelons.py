@@ -63,8 +63,8 @@ def guaranteed_service(stages: pd.DataFrame, arcs: pd.DataFrame) -> pd.DataFrame
                          safety_stock_qty=safety, cost_amt=chain.cost * np.sqrt(net))
 
 
-def placement_cost(stages: pd.DataFrame, arcs: pd.DataFrame, service_time: np.ndarray) -> float:
-    """Cost of promises that are given: what any other placement would cost.
+def placement_costs(stages: pd.DataFrame, arcs: pd.DataFrame, service_time: np.ndarray) -> np.ndarray:
+    """Cost of every stage for promises that are given: what any other placement would cost.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def placement_cost(stages: pd.DataFrame, arcs: pd.DataFrame, service_time: np.nd
 
     Returns
     -------
-    float
-        Σ h z σ √net; infinite when a promise to customers is later than its limit.
+    ndarray
+        h z σ √net by stage; infinite where a promise to customers is later than its limit.
     """
     chain = _Chain(stages, arcs)
     service, net = np.zeros(len(chain.time)), np.zeros(len(chain.time))
@@ -84,7 +84,7 @@ def placement_cost(stages: pd.DataFrame, arcs: pd.DataFrame, service_time: np.nd
         waits = max([chain.inbound[stage], *(service[supplier] for supplier in chain.suppliers[stage])])
         service[stage] = min(service_time[stage], waits + chain.time[stage])
         net[stage] = waits + chain.time[stage] - service[stage]
-    return float(chain.cost @ np.sqrt(net)) if (service <= chain.limit).all() else float("inf")
+    return np.where(service <= chain.limit, chain.cost * np.sqrt(net), np.inf)
 
 
 class _Chain:

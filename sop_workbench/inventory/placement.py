@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from sop_workbench import tables
-from sop_workbench.inventory.echelons import guaranteed_service, placement_cost
+from sop_workbench.inventory.echelons import guaranteed_service, placement_costs
 from sop_workbench.lanes import lanes_for, reachable_places
 from sop_workbench.periods import Calendar
 
@@ -99,12 +99,11 @@ def _placed(stages: pd.DataFrame, arcs: pd.DataFrame, days: float) -> pd.DataFra
         factor=ndtri(stages["service_level_ratio"].max()))
     ways = arcs.rename(columns={"from_location_id": "from_id", "location_id": "to_id"})
     found = guaranteed_service(whole, ways)
-    end_only = placement_cost(whole, ways, np.where(is_end, 0.0, np.inf))
+    end_only = placement_costs(whole, ways, np.where(is_end, 0.0, np.inf))
     # Where today no target is held, none is.
     today = found["today_qty"].fillna(0.0)
-    share = np.where(is_end, 1.0 / is_end.sum(), 0.0)
     return found.assign(
         stage_days=found["stage_time"].astype(float), inbound_days=found["inbound_time"].astype(float),
         service_days=found["service_time"].astype(float), net_days=found["net_time"].astype(float),
         deviation_qty=found["total_deviation_qty"] * np.sqrt(days), safety_stock_amt=found["cost_amt"], today_qty=today,
-        today_amt=today * found["holding_cost_amt"], end_only_amt=end_only * share)
+        today_amt=today * found["holding_cost_amt"], end_only_amt=end_only)

@@ -28,7 +28,9 @@ def structure() -> tuple[pd.DataFrame, pd.DataFrame]:
     component = (parent // PER_LEVEL + 1) * PER_LEVEL + draw.integers(0, PER_LEVEL, len(parent))
     names = np.array([f"I{n:05d}" for n in range(LEVELS * PER_LEVEL)], dtype=object)
     bom = pd.DataFrame({"parent_item_id": names[parent], "component_item_id": names[component]}).drop_duplicates()
-    bom = bom.assign(quantity_per=draw.uniform(0.05, 0.4, len(bom)), scrap_ratio=0.01, valid_from=pd.Timestamp("2020-01-01"), valid_to=pd.NaT)
+    bom = bom.assign(
+        quantity_per=draw.uniform(0.05, 0.4, len(bom)), scrap_ratio=0.01, valid_from=pd.Timestamp("2020-01-01"), valid_to=pd.NaT
+    )
     bom["valid_to"] = bom["valid_to"].astype("datetime64[ns]")
     weeks = pd.date_range("2026-01-05", periods=WEEKS, freq="W-MON")
     demand = pd.DataFrame({"item_id": names[:PER_LEVEL]}).merge(pd.DataFrame({"period": weeks}), how="cross")
@@ -77,8 +79,9 @@ def recursive_query(bom: pd.DataFrame, demand: pd.DataFrame) -> pd.Series:
     return found.set_index(["item_id", "period"])["demand_qty"]
 
 
-def measured(way: Callable[[pd.DataFrame, pd.DataFrame], pd.Series], bom: pd.DataFrame, demand: pd.DataFrame,
-             times: int) -> tuple[float, pd.Series]:
+def measured(
+    way: Callable[[pd.DataFrame, pd.DataFrame], pd.Series], bom: pd.DataFrame, demand: pd.DataFrame, times: int
+) -> tuple[float, pd.Series]:
     """Least processor seconds of several runs, and the result."""
     seconds = []
     for _ in range(times):

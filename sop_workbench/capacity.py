@@ -59,7 +59,9 @@ def rough_cut_load(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calend
     """
     needed, started, blind = _gross(demand, inputs, calendar)
     hours = _stated_hours(inputs, pd.DatetimeIndex(np.sort(demand["period"].unique())))
-    rows = hours.merge(_load(needed, inputs, hours).rename("load_hours").reset_index(), on=["resource_id", "period"], how="outer", validate="1:1")
+    rows = hours.merge(
+        _load(needed, inputs, hours).rename("load_hours").reset_index(), on=["resource_id", "period"], how="outer", validate="1:1"
+    )
     profile = _load(started, inputs, hours).rename("offset_load_hours").reset_index()
     rows = rows.merge(profile, on=["resource_id", "period"], how="left", validate="1:1")
     # Nothing demanded loads nothing.
@@ -107,12 +109,20 @@ def bill_of_capacity(inputs: dict[str, pd.DataFrame], period: pd.Timestamp, cale
     matrix = usage(inputs["bill_of_material"], items, pd.DatetimeIndex([period]), calendar, _mean_yield(inputs))[0].per_parent
     work = inputs["routing"].merge(inputs["production"][[*_PLACE, "yield_ratio"]], on=_PLACE, validate="m:1")
     work["hours"] = work["hours_per_unit"] / work["yield_ratio"] / work["item_id"].map(inputs["production"].groupby("item_id").size())
-    own = work.groupby(["item_id", "resource_id"])["hours"].sum().unstack("resource_id").reindex(items).fillna(0.0)  # no routing takes no hours
+    own = (
+        work.groupby(["item_id", "resource_id"])["hours"].sum().unstack("resource_id").reindex(items).fillna(0.0)
+    )  # no routing takes no hours
     offsets = range(int(_longest_way(matrix.tocoo(), lead).max(initial=0)) + 1)
     found = _profile(matrix, lead, np.stack([np.where((lead == offset)[:, None], own.to_numpy(), 0.0) for offset in offsets]))
     at, item, resource = np.nonzero(found)
-    return pd.DataFrame({"item_id": items.to_numpy()[item], "resource_id": own.columns.to_numpy()[resource], "offset": at,
-                         "hours_per_unit": found[at, item, resource]}).sort_values(["item_id", "resource_id", "offset"], ignore_index=True)
+    return pd.DataFrame(
+        {
+            "item_id": items.to_numpy()[item],
+            "resource_id": own.columns.to_numpy()[resource],
+            "offset": at,
+            "hours_per_unit": found[at, item, resource],
+        }
+    ).sort_values(["item_id", "resource_id", "offset"], ignore_index=True)
 
 
 def demonstrated_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> pd.Series:
@@ -242,7 +252,9 @@ def _gross(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calendar: Cale
     bom = inputs["bill_of_material"]
     items, lead = _items(inputs, calendar, demand["item_id"])
     periods = pd.DatetimeIndex(np.sort(demand["period"].unique()))
-    own = demand.groupby(["item_id", "period"])["demand_qty"].sum().unstack("period").reindex(items).fillna(0.0).to_numpy()  # no row is no demand
+    own = (
+        demand.groupby(["item_id", "period"])["demand_qty"].sum().unstack("period").reindex(items).fillna(0.0).to_numpy()
+    )  # no row is no demand
     versions = usage(bom, items, periods, calendar, _mean_yield(inputs))
     due = _rows(requirements(versions, own), items, periods)
     started = _rows(earlier(requirements(versions, own, lead), lead), items, periods)
@@ -295,7 +307,7 @@ def _profile(usage_of: csr_array, lead: np.ndarray, own: np.ndarray) -> np.ndarr
         level = np.zeros_like(own)
         for offset in np.unique(lead):
             rows = lead == offset
-            level[offset:, rows] = below[:len(below) - offset, rows]
+            level[offset:, rows] = below[: len(below) - offset, rows]
         total += level
     return total
 
@@ -308,16 +320,21 @@ def _with_demonstrated(rows: pd.DataFrame, inputs: dict[str, pd.DataFrame], cale
     by_history = rows["resource_id"].map(demonstrated_hours(inputs, calendar, first)).astype(float)
     stated = rows["demonstrated_hours"].astype(float)
     basis = np.select([stated.notna(), by_efficiency.notna(), by_history.notna()], ["stated", "efficiency", "history"], "")
-    return rows.assign(demonstrated_hours=stated.fillna(by_efficiency).fillna(by_history),
-                       demonstrated_basis=pd.Series(basis, index=rows.index).where(basis != "", None))
+    return rows.assign(
+        demonstrated_hours=stated.fillna(by_efficiency).fillna(by_history),
+        demonstrated_basis=pd.Series(basis, index=rows.index).where(basis != "", None),
+    )
 
 
 def _stated_hours(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.DataFrame:
     """Hours by resource and period; of a crew, those of the people it starts with."""
     columns = ["resource_id", "period", "regular_hours", "overtime_hours", "demonstrated_hours"]
     crew = inputs["workforce"].merge(pd.DataFrame({"period": periods}), how="cross")
-    crew = crew.assign(regular_hours=crew["opening_workers"] * crew["hours_per_worker"],
-                       overtime_hours=crew["opening_workers"] * crew["overtime_hours_per_worker"], demonstrated_hours=np.nan)
+    crew = crew.assign(
+        regular_hours=crew["opening_workers"] * crew["hours_per_worker"],
+        overtime_hours=crew["opening_workers"] * crew["overtime_hours_per_worker"],
+        demonstrated_hours=np.nan,
+    )
     capacity = inputs["capacity"]
     lines = capacity[capacity["period"].isin(periods) & ~capacity["resource_id"].isin(inputs["workforce"]["resource_id"])]
     parts = [frame[columns] for frame in (lines, crew) if len(frame)]
@@ -429,11 +446,29 @@ def buildable(mix: pd.DataFrame, hand: AtHand, inputs: dict[str, pd.DataFrame], 
     for name in sorted(gains, key=lambda one: (-gains[one], one)):
         beyond, then = problem.solve(without=name)
         # Of the limits that bind then, the one that gives most.
-        following = max(sorted(then), key=lambda one, then=then: then[one]) if then else ("none", "")
-        limits.append({"limit": name[0], "member": name[1], "limit_qty": problem.size[name], "buildable_qty": count,
-                       "unit_gain_qty": gains[name], "beyond_qty": beyond, "next_limit": following[0], "next_member": following[1]})
-    free = {"limit": "none", "member": "", "limit_qty": np.nan, "buildable_qty": np.nan, "unit_gain_qty": np.nan, "beyond_qty": np.nan,
-            "next_limit": "none", "next_member": ""}
+        following = max(sorted(then), key=then.__getitem__) if then else ("none", "")
+        limits.append(
+            {
+                "limit": name[0],
+                "member": name[1],
+                "limit_qty": problem.size[name],
+                "buildable_qty": count,
+                "unit_gain_qty": gains[name],
+                "beyond_qty": beyond,
+                "next_limit": following[0],
+                "next_member": following[1],
+            }
+        )
+    free = {
+        "limit": "none",
+        "member": "",
+        "limit_qty": np.nan,
+        "buildable_qty": np.nan,
+        "unit_gain_qty": np.nan,
+        "beyond_qty": np.nan,
+        "next_limit": "none",
+        "next_member": "",
+    }
     return pd.DataFrame(limits or [free])
 
 
@@ -465,8 +500,12 @@ def how_many(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], periods: pd.
     found = [buildable(mix, hand, inputs, periods[0], calendar).assign(item_id="all", demand_qty=1.0)]
     made = asked[asked.index.isin(inputs["production"]["item_id"])]
     without = hand._replace(stock=hand.stock[~hand.stock.index.isin(asked.index)])
-    found += [buildable(pd.DataFrame({"item_id": [item], "mix_qty": [1.0]}), without, inputs, periods[0], calendar).assign(
-        item_id=item, demand_qty=quantity) for item, quantity in made.items()]
+    found += [
+        buildable(pd.DataFrame({"item_id": [item], "mix_qty": [1.0]}), without, inputs, periods[0], calendar).assign(
+            item_id=item, demand_qty=quantity
+        )
+        for item, quantity in made.items()
+    ]
     rows = pd.concat(found, ignore_index=True).assign(until_period=periods[-1])
     return tables.validate("buildable", rows[list(tables.table("buildable").columns)])
 
@@ -491,8 +530,10 @@ class _Problem:
         # A resource that is needed but has no stated hours has none.
         self.resources = pd.Index(np.unique(work["resource_id"].astype(str)))
         hours = hand.hours.reindex(self.resources, fill_value=0.0).to_numpy()
-        load = coo_array((work["hours_per_unit"], (self.resources.get_indexer(work["resource_id"]), work["column"])),
-                         shape=(len(self.resources), len(made)))
+        load = coo_array(
+            (work["hours_per_unit"], (self.resources.get_indexer(work["resource_id"]), work["column"])),
+            shape=(len(self.resources), len(made)),
+        )
         mixed = coo_array(wanted[concerned][:, None])
         bought = -eye_array(len(self.items))
         self.matrix = block_array([[mixed, balance, bought], [coo_array((len(self.resources), 1)), load, None]]).tocsc()
@@ -513,12 +554,17 @@ class _Problem:
             right[self.names.index(without)] = np.inf
         kept = np.isfinite(right)
         most = np.concatenate([np.full(self.columns, np.inf), self.purchase])
-        found = linprog(cost, A_ub=self.matrix[kept] if not kept.all() else self.matrix, b_ub=right[kept],
-                        bounds=np.column_stack([np.zeros(len(most)), most]), method="highs")
+        found = linprog(
+            cost,
+            A_ub=self.matrix[kept] if not kept.all() else self.matrix,
+            b_ub=right[kept],
+            bounds=np.column_stack([np.zeros(len(most)), most]),
+            method="highs",
+        )
         if found.status == 3:  # unbounded
             return np.nan, {}
         gain = np.zeros(len(right))
         gain[kept] = -found.ineqlin.marginals
         # A made item's balance is no limit of its own: what stops it stands further down.
-        gain[:len(self.items)][self.is_made] = 0.0
+        gain[: len(self.items)][self.is_made] = 0.0
         return float(-found.fun), {self.names[row]: float(gain[row]) for row in np.flatnonzero(gain > 1e-9)}

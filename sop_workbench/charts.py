@@ -790,15 +790,21 @@ def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Load where demand falls as bars, a lead time earlier as a line; regular and demonstrated hours as rules over each period."""
     base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(2 if view["member"].nunique() == 1 else 6)))
     hours = alt.Y("value:Q", axis=_amount_axis("Hours"))
-    words = {"load_hours": "bill of capacity", "offset_load_hours": "resource profile", "regular_hours": "regular hours",
-             "demonstrated_hours": "demonstrated"}
+    words = {
+        "load_hours": "bill of capacity",
+        "offset_load_hours": "resource profile",
+        "regular_hours": "regular hours",
+        "demonstrated_hours": "demonstrated",
+    }
     colours = [_style.brand_colour, "#e69f00", GREY, ORANGE]
     named = base.transform_fold(list(words), as_=["line", "value"]).transform_filter("isValid(datum.value)")
-    colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(words), range=colours),
-                       legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
+    colour = alt.Color(
+        "line:N", title=None, scale=alt.Scale(domain=list(words), range=colours), legend=alt.Legend(labelExpr=f"{words}[datum.label]")
+    )
     area = named.transform_filter("datum.line == 'load_hours'").mark_area(opacity=0.25).encode(y=hours, color=colour)
     lines = named.mark_line(strokeWidth=2, interpolate="linear").encode(
-        y=hours, color=colour, strokeDash=alt.condition("datum.line == 'load_hours'", alt.value([1, 0]), alt.value([5, 3])))
+        y=hours, color=colour, strokeDash=alt.condition("datum.line == 'load_hours'", alt.value([1, 0]), alt.value([5, 3]))
+    )
     return _multiples(alt.layer(area, lines), view, 120)
 
 
@@ -812,8 +818,11 @@ def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
     line = alt.Chart(curve).mark_line(strokeWidth=2, color=_style.brand_colour).encode(x=x, y=y, tooltip=_tooltips(view))
     names = list(points["option"])
     colour = alt.Color("option:N", title=None, scale=alt.Scale(domain=names, range=[ORANGE, "#e69f00", GREY][: len(names)]))
-    marks = alt.Chart(points).mark_point(size=110, filled=True, opacity=1).encode(
-        x=x, y=y, color=colour, shape=alt.Shape("option:N", title=None, scale=alt.Scale(domain=names)), tooltip=_tooltips(view))
+    marks = (
+        alt.Chart(points)
+        .mark_point(size=110, filled=True, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=alt.Shape("option:N", title=None, scale=alt.Scale(domain=names)), tooltip=_tooltips(view))
+    )
     return (line + marks).properties(width=WIDTH, height=HEIGHT)
 
 
@@ -821,11 +830,24 @@ def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
 def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Safety stock money by place, three ways of placing it side by side."""
     words = {"safety_stock_amt": "guaranteed service", "today_amt": "today's targets", "end_only_amt": "all at the end"}
-    colour = alt.Color("way:N", title=None, scale=alt.Scale(domain=list(words), range=[_style.brand_colour, "#e69f00", GREY]),
-                       legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
-    bars = alt.Chart(view).transform_fold(list(words), as_=["way", "value"]).mark_bar().encode(
-        y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)), yOffset=alt.YOffset("way:N", sort=list(words)),
-        x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))), color=colour, tooltip=_tooltips(view))
+    colour = alt.Color(
+        "way:N",
+        title=None,
+        scale=alt.Scale(domain=list(words), range=[_style.brand_colour, "#e69f00", GREY]),
+        legend=alt.Legend(labelExpr=f"{words}[datum.label]"),
+    )
+    bars = (
+        alt.Chart(view)
+        .transform_fold(list(words), as_=["way", "value"])
+        .mark_bar()
+        .encode(
+            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
+            yOffset=alt.YOffset("way:N", sort=list(words)),
+            x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))),
+            color=colour,
+            tooltip=_tooltips(view),
+        )
+    )
     return bars.properties(width=WIDTH - 190, height=alt.Step(16))
 
 

@@ -49,8 +49,9 @@ def reachable_places(sources: pd.DataFrame, lane: pd.DataFrame) -> pd.DataFrame:
     own = lane.loc[lane["item_id"] != "", ["item_id", "from_location_id", "to_id"]]
     while True:
         at = reached.rename(columns={"location_id": "from_location_id"})
-        sent = pd.concat([own.merge(at, on=["item_id", "from_location_id"], validate="m:1"),
-                          shared.merge(at, on="from_location_id", validate="m:m")])
+        sent = pd.concat(
+            [own.merge(at, on=["item_id", "from_location_id"], validate="m:1"), shared.merge(at, on="from_location_id", validate="m:m")]
+        )
         grown = pd.concat([reached, sent[["item_id", "to_id"]].rename(columns={"to_id": "location_id"})]).drop_duplicates()
         if len(grown) == len(reached):
             return reached.sort_values(_PLACE).reset_index(drop=True)

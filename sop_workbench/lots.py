@@ -177,7 +177,7 @@ def wagner_whitin(demand: np.ndarray, order_cost: _Rate, holding_cost: _Rate) ->
         rest = needs[:, start:]
         held = holding * np.cumsum(np.arange(horizon - start) * rest, axis=1)
         # A lot that brings nothing is not ordered.
-        total = np.where(np.cumsum(rest, axis=1) > 0, order, 0.0) + held + best[:, start + 1:]
+        total = np.where(np.cumsum(rest, axis=1) > 0, order, 0.0) + held + best[:, start + 1 :]
         choice = np.argmin(total, axis=1)
         until[:, start] = start + 1 + choice
         best[:, start] = np.take_along_axis(total, choice[:, None], axis=1)[:, 0]

@@ -73,9 +73,16 @@ def refuse_loops(bom: pd.DataFrame) -> None:
     """
     loops = find_loops(bom)
     if loops:
-        raise DataError(tables.issue_frame([
-            tables.finding("bom_loop", "blocks", "bill_of_material", loop, 1, "", "remove one of these lines; nothing can contain itself")
-            for loop in loops]))
+        raise DataError(
+            tables.issue_frame(
+                [
+                    tables.finding(
+                        "bom_loop", "blocks", "bill_of_material", loop, 1, "", "remove one of these lines; nothing can contain itself"
+                    )
+                    for loop in loops
+                ]
+            )
+        )
 
 
 def low_level_codes(bom: pd.DataFrame) -> pd.DataFrame:
@@ -143,8 +150,9 @@ def bom_versions(bom: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calenda
     return [(bom[np.frombuffer(valid, dtype=bool)], np.array(numbers)) for valid, numbers in found.items()]
 
 
-def usage(bom: pd.DataFrame, items: pd.Index, periods: pd.DatetimeIndex, calendar: Calendar | None,
-          yield_ratio: pd.Series | None = None) -> list[Usage]:
+def usage(
+    bom: pd.DataFrame, items: pd.Index, periods: pd.DatetimeIndex, calendar: Calendar | None, yield_ratio: pd.Series | None = None
+) -> list[Usage]:
     r"""What one unit of each parent takes of each component, by the periods in which it does.
 
     .. math:: U_{cp} = \text{quantity\_per}_{pc} \,/\, (1 - \text{scrap\_ratio}_{pc}) \,/\, \text{yield\_ratio}_p
@@ -213,18 +221,18 @@ def earlier(quantity: np.ndarray, lead: np.ndarray) -> np.ndarray:
 def _edges(bom: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     names = np.concatenate([bom["parent_item_id"].to_numpy(dtype=object), bom["component_item_id"].to_numpy(dtype=object)])
     code, items = pd.factorize(names, sort=True)
-    return np.asarray(items, dtype=object), code[:len(bom)], code[len(bom):]
+    return np.asarray(items, dtype=object), code[: len(bom)], code[len(bom) :]
 
 
 def _one_loop(graph: csr_array, members: np.ndarray) -> list[int]:
     """A shortest way from the first member of a strongly connected group back to itself."""
     inner = csr_array(graph[members][:, members])
-    successors = inner.indices[inner.indptr[0]:inner.indptr[1]]
+    successors = inner.indices[inner.indptr[0] : inner.indptr[1]]
     if 0 in successors:
         return [int(members[0])] * 2
     order, before = breadth_first_order(inner, 0, directed=True)
     back = inner.tocsc()
-    into_first = set(back.indices[back.indptr[0]:back.indptr[1]].tolist())
+    into_first = set(back.indices[back.indptr[0] : back.indptr[1]].tolist())
     node = next(int(n) for n in order if int(n) in into_first)
     way = [0]
     while node != 0:

@@ -719,8 +719,18 @@ def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     made["high_amt"] = made["demand_amt"] + made["opportunity_amt"]
     for name in ("low", "demand", "high"):
         made[f"gap_at_{name}_amt"] = made[f"{name}_amt"] - made["budget_amt"]
-    columns = ["family", "demand_amt", "risk_amt", "opportunity_amt", "low_amt", "high_amt", "budget_amt",
-               "gap_at_low_amt", "gap_at_demand_amt", "gap_at_high_amt"]
+    columns = [
+        "family",
+        "demand_amt",
+        "risk_amt",
+        "opportunity_amt",
+        "low_amt",
+        "high_amt",
+        "budget_amt",
+        "gap_at_low_amt",
+        "gap_at_demand_amt",
+        "gap_at_high_amt",
+    ]
     return _view(
         made[columns],
         _range_title(made.iloc[-1], count) if len(made) else "",
@@ -968,7 +978,9 @@ def capacity_table(capacity_load: pd.DataFrame, resource: pd.DataFrame) -> pd.Da
     ).sort_values("utilisation_ratio", ascending=False)
     shown = ["resource", *columns[:4], "utilisation_ratio", "of_demonstrated_ratio", "basis"]
     above = rows[rows["of_demonstrated_ratio"] > 1]
-    title = f"{above['resource'].iloc[0]} needs more than it has shown it can do" if len(above) else "All load is within what has been shown"
+    title = (
+        f"{above['resource'].iloc[0]} needs more than it has shown it can do" if len(above) else "All load is within what has been shown"
+    )
     return _view(
         rows[shown],
         title,
@@ -1014,11 +1026,15 @@ def buildable(buildable: pd.DataFrame, item: pd.DataFrame, resource: pd.DataFram
         one = whole.iloc[0]
         until = period_labels(pd.Series([one["until_period"]])).iloc[0]
         stops = _limit_words(one["limit"], one["member"], np.nan, names)
-        title = (f"{one['buildable_qty']:.2f} times the demand up to {until} could be served; {stops} stops more"
-                 if pd.notna(one["buildable_qty"]) else f"Nothing at hand limits the demand up to {until}")
+        title = (
+            f"{one['buildable_qty']:.2f} times the demand up to {until} could be served; {stops} stops more"
+            if pd.notna(one["buildable_qty"])
+            else f"Nothing at hand limits the demand up to {until}"
+        )
     # The mix is counted in multiples of the demand: only its ratio means something.
     rows[["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]] = rows[
-        ["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]].where(rows["is_item"])
+        ["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]
+    ].where(rows["is_item"])
     return _view(
         rows[["made", "demand_qty", "buildable_qty", "room_ratio", "what_stops", "unit_gain_qty", "beyond_qty", "then_stops"]],
         title,
@@ -1046,8 +1062,10 @@ def inventory_tradeoff(inventory_tradeoff: pd.DataFrame) -> pd.DataFrame:
     title = ""
     if "today" in at.index:
         saved = at.loc["today", "safety_stock_amt"] - at.loc["same_service", "safety_stock_amt"]
-        title = (f"Today's {short(at.loc['today', 'safety_stock_amt'], MONEY)} of safety stock serve {percent(at.loc['today', 'fill_ratio'], 2)} "
-                 f"from stock; the best mix does so with {short(saved, MONEY)} less")
+        title = (
+            f"Today's {short(at.loc['today', 'safety_stock_amt'], MONEY)} of stock serve {percent(at.loc['today', 'fill_ratio'], 2)} "
+            f"from stock; the best mix does so with {short(saved, MONEY)} less"
+        )
     return _view(
         rows[["option", "sequence", "safety_stock_amt", "fill_ratio", "service_level_ratio", "gain_ratio"]],
         title,
@@ -1062,9 +1080,13 @@ def service_measures(inventory_target: pd.DataFrame, item: pd.DataFrame) -> pd.D
     _needs(inventory_target, "inventory_target")
     rows = _with_item(inventory_target, item, "family", "item_type", "standard_cost_amt")
     rows = rows[(rows["item_type"] == "finished") & (rows["demand_qty"] > 0)]
-    rows = rows.assign(weight=rows["demand_qty"] * rows["standard_cost_amt"].fillna(0.0), safety_amt=rows["safety_stock_qty"] * rows["standard_cost_amt"])
+    rows = rows.assign(
+        weight=rows["demand_qty"] * rows["standard_cost_amt"].fillna(0.0), safety_amt=rows["safety_stock_qty"] * rows["standard_cost_amt"]
+    )
     measures = ["service_level_ratio", "expected_service_ratio", "fill_target_ratio", "expected_fill_ratio"]
-    weighted = rows.assign(**{name: rows[name] * rows["weight"] for name in measures}).groupby("family")[[*measures, "weight"]].sum(min_count=1)
+    weighted = (
+        rows.assign(**{name: rows[name] * rows["weight"] for name in measures}).groupby("family")[[*measures, "weight"]].sum(min_count=1)
+    )
     found = weighted[measures].div(weighted["weight"].where(weighted["weight"] > 0), axis=0)
     found["safety_stock_amt"] = rows.groupby("family")["safety_amt"].sum() / max(1, rows["period"].nunique())
     return _view(
@@ -1082,12 +1104,21 @@ def stock_options(stock_option: pd.DataFrame, item: pd.DataFrame, top: int = 10)
     rows = stock_option.assign(item_name=stock_option["item_id"].map(_item_names(item)))
     rows["move_amt"] = (rows["same_money_qty"] - rows["safety_stock_qty"]) * rows["unit_value_amt"]
     rows = rows.sort_values("move_amt", key=lambda amounts: -amounts.abs()).head(top)
-    columns = ["item_id", "item_name", "location_id", "safety_stock_qty", "same_money_qty", "move_amt", "fill_ratio", "same_money_fill_ratio"]
+    columns = [
+        "item_id",
+        "item_name",
+        "location_id",
+        "safety_stock_qty",
+        "same_money_qty",
+        "move_amt",
+        "fill_ratio",
+        "same_money_fill_ratio",
+    ]
     return _view(
         rows[columns],
         "Where the same money would serve more",
-        "Move = money in safety stock more (or less) than today in the mix with the best fill rate for the same money. The fill rate is that "
-        "of all together: an item that earns little may be left with none.",
+        "Move = money in safety stock more (or less) than today in the mix with the best fill rate for the same money. "
+        "It is the fill rate of all together: an item that earns little may be left with none.",
         "No stock money can be weighed.",
     )
 
@@ -1097,7 +1128,11 @@ def stock_placement(stock_placement: pd.DataFrame, location: pd.DataFrame) -> pd
     _needs(stock_placement, "stock_placement")
     names = location.set_index("location_id")["location_name"]
     money = ["safety_stock_amt", "today_amt", "end_only_amt"]
-    rows = stock_placement.groupby("location_id").agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money}).reset_index()
+    rows = (
+        stock_placement.groupby("location_id")
+        .agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money})
+        .reset_index()
+    )
     rows = rows.assign(location=rows["location_id"].map(names).fillna(rows["location_id"]))
     best, today, end = (rows[name].sum() for name in money)
     title = f"{short(best, MONEY)} of safety stock keep the promise along the whole chain; today's targets hold {short(today, MONEY)}"
@@ -1118,7 +1153,17 @@ def stock_cover(stock_cover: pd.DataFrame, item: pd.DataFrame, top: int = 12) ->
     rows["too_much_amt"] = rows["excess_amt"] + rows["obsolete_amt"]
     whole, excess, obsolete = (rows[name].sum() for name in ("on_hand_amt", "excess_amt", "obsolete_amt"))
     shown = rows[(rows["excess_qty"] > 0) | (rows["obsolete_qty"] > 0)].sort_values(["too_much_amt", "item_id"], ascending=[False, True])
-    columns = ["item_id", "item_name", "item_type", "on_hand_qty", "on_hand_amt", "cover_months", "cover_days", "excess_amt", "obsolete_amt"]
+    columns = [
+        "item_id",
+        "item_name",
+        "item_type",
+        "on_hand_qty",
+        "on_hand_amt",
+        "cover_months",
+        "cover_days",
+        "excess_amt",
+        "obsolete_amt",
+    ]
     return _view(
         shown[columns].head(top),
         f"Of {short(whole, MONEY)} in stock {short(excess, MONEY)} is excess and {short(obsolete, MONEY)} has no demand",
@@ -1133,14 +1178,20 @@ def purchase_orders(planned_purchase: pd.DataFrame, item: pd.DataFrame, top: int
     _needs(planned_purchase, "planned_purchase")
     now = _first_periods(planned_purchase, 1)
     rows = now.groupby(["supplier_id", "item_id", "location_id", "period"], as_index=False).agg(
-        first_receipt_period=("receipt_period", "min"), purchase_qty=("purchase_qty", "sum"), purchase_cost_amt=("purchase_cost_amt", "sum"),
-        is_late=("is_late", "any"))
+        first_receipt_period=("receipt_period", "min"),
+        purchase_qty=("purchase_qty", "sum"),
+        purchase_cost_amt=("purchase_cost_amt", "sum"),
+        is_late=("is_late", "any"),
+    )
     rows = rows.assign(item_name=rows["item_id"].map(_item_names(item)), when=np.where(rows["is_late"], "at once, late", "in time"))
     rows = rows.sort_values(["is_late", "purchase_cost_amt", "supplier_id", "item_id"], ascending=[False, False, True, True])
     title = f"{_plural(len(rows), 'order')} to place now, {short(rows['purchase_cost_amt'].sum(), MONEY)}" + (
-        f"; {int(rows['is_late'].sum()):,} of them late already" if rows["is_late"].any() else "")
+        f"; {int(rows['is_late'].sum()):,} of them late already" if rows["is_late"].any() else ""
+    )
     return _view(
-        rows[["supplier_id", "item_id", "item_name", "location_id", "first_receipt_period", "purchase_qty", "purchase_cost_amt", "when"]].head(top),
+        rows[
+            ["supplier_id", "item_id", "item_name", "location_id", "first_receipt_period", "purchase_qty", "purchase_cost_amt", "when"]
+        ].head(top),
         title,
         "Material requirements of the planned production: netted against stock, safety stock and open orders, split among suppliers.",
         "Nothing has to be ordered.",
@@ -1152,11 +1203,15 @@ def material_exceptions(material_plan: pd.DataFrame, item: pd.DataFrame, top: in
     _needs(material_plan, "material_plan")
     rows = material_plan[(material_plan["late_qty"] > _ROUNDING) | (material_plan["unsupplied_qty"] > _ROUNDING)]
     rows = rows.groupby(["item_id", "location_id", "source"], as_index=False).agg(
-        first_period=("period", "min"), late_qty=("late_qty", "sum"), unsupplied_qty=("unsupplied_qty", "sum"))
+        first_period=("period", "min"), late_qty=("late_qty", "sum"), unsupplied_qty=("unsupplied_qty", "sum")
+    )
     why = [rows["source"] == "none", rows["unsupplied_qty"] > _ROUNDING]
-    rows["why"] = np.select(why, ["nothing makes, buys or brings it", "suppliers' limits are too low"], "lead time is longer than the time left")
+    rows["why"] = np.select(
+        why, ["nothing makes, buys or brings it", "suppliers' limits are too low"], "lead time is longer than the time left"
+    )
     rows = rows.assign(item_name=rows["item_id"].map(_item_names(item))).sort_values(
-        ["unsupplied_qty", "late_qty", "item_id"], ascending=[False, False, True])
+        ["unsupplied_qty", "late_qty", "item_id"], ascending=[False, False, True]
+    )
     return _view(
         rows[["item_id", "item_name", "location_id", "first_period", "late_qty", "unsupplied_qty", "why"]].head(top),
         f"{_plural(len(rows), 'component')} cannot all come in time",

@@ -31,10 +31,17 @@ def random_stages(seed: int, is_tree: bool = True) -> tuple[pd.DataFrame, pd.Dat
         arcs = sorted(set(arcs))
     has_customer = {start for start, _ in arcs}
     has_supplier = {end for _, end in arcs}
-    stages = [{"stage_id": str(n), "stage_time": int(draw.integers(0, 5)), "holding_cost_amt": round(float(draw.uniform(1, 9)), 2),
-               "deviation_qty": round(float(draw.uniform(1, 5)), 2) if n not in has_customer else 0.0,
-               "inbound_time": int(draw.integers(0, 3)) if n not in has_supplier else 0,
-               "service_limit": int(draw.integers(0, 3)) if n not in has_customer else np.nan} for n in range(count)]
+    stages = [
+        {
+            "stage_id": str(n),
+            "stage_time": int(draw.integers(0, 5)),
+            "holding_cost_amt": round(float(draw.uniform(1, 9)), 2),
+            "deviation_qty": round(float(draw.uniform(1, 5)), 2) if n not in has_customer else 0.0,
+            "inbound_time": int(draw.integers(0, 3)) if n not in has_supplier else 0,
+            "service_limit": int(draw.integers(0, 3)) if n not in has_customer else np.nan,
+        }
+        for n in range(count)
+    ]
     return pd.DataFrame(stages), pd.DataFrame([(str(a), str(b)) for a, b in arcs], columns=["from_id", "to_id"])
 
 

@@ -19,20 +19,36 @@ MONTHS = pd.date_range("2026-01-01", periods=2, freq="MS")
 def company(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """One item made at two plants from a component made at the first."""
     inputs = {name: tables.table(name).empty() for name in tables.names("input")}
-    inputs["production"] = frame("production", [{"item_id": "F", "location_id": "P1"}, {"item_id": "F", "location_id": "P2"},
-                                                {"item_id": "C", "location_id": "P1", "yield_ratio": 0.8}])
-    inputs["routing"] = frame("routing", [
-        {"item_id": "F", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 1.0},
-        {"item_id": "F", "location_id": "P2", "resource_id": "R2", "hours_per_unit": 2.0},
-        {"item_id": "C", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 0.4}])
+    inputs["production"] = frame(
+        "production",
+        [
+            {"item_id": "F", "location_id": "P1"},
+            {"item_id": "F", "location_id": "P2"},
+            {"item_id": "C", "location_id": "P1", "yield_ratio": 0.8},
+        ],
+    )
+    inputs["routing"] = frame(
+        "routing",
+        [
+            {"item_id": "F", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 1.0},
+            {"item_id": "F", "location_id": "P2", "resource_id": "R2", "hours_per_unit": 2.0},
+            {"item_id": "C", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 0.4},
+        ],
+    )
     inputs["bill_of_material"] = frame("bill_of_material", [{"parent_item_id": "F", "component_item_id": "C", "quantity_per": 2.0}])
-    inputs["capacity"] = frame("capacity", [{"resource_id": resource, "period": period, "regular_hours": hours, "overtime_hours": 10.0}
-                                            for resource, hours in (("R1", 300.0), ("R2", 200.0)) for period in MONTHS])
+    inputs["capacity"] = frame(
+        "capacity",
+        [
+            {"resource_id": resource, "period": period, "regular_hours": hours, "overtime_hours": 10.0}
+            for resource, hours in (("R1", 300.0), ("R2", 200.0))
+            for period in MONTHS
+        ],
+    )
     return inputs | changes
 
 
 def demand_of(item: str, *quantities: float) -> pd.DataFrame:
-    return pd.DataFrame({"item_id": item, "market_id": "K", "period": MONTHS[:len(quantities)], "demand_qty": quantities})
+    return pd.DataFrame({"item_id": item, "market_id": "K", "period": MONTHS[: len(quantities)], "demand_qty": quantities})
 
 
 def load_of(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.Series:
@@ -125,7 +141,9 @@ def with_lead(**days: float) -> dict[str, pd.DataFrame]:
 def test_resource_profile_puts_every_operation_its_lead_times_earlier():
     month = 365.25 / 12
     months = pd.date_range("2026-01-01", periods=4, freq="MS")
-    hours = frame("capacity", [{"resource_id": r, "period": p, "regular_hours": h} for r, h in (("R1", 300.0), ("R2", 200.0)) for p in months])
+    hours = frame(
+        "capacity", [{"resource_id": r, "period": p, "regular_hours": h} for r, h in (("R1", 300.0), ("R2", 200.0)) for p in months]
+    )
     inputs = {**with_lead(F=month, C=month), "capacity": hours}
     demand = pd.DataFrame({"item_id": "F", "period": months, "demand_qty": [0.0, 0.0, 100.0, 0.0]})
     found = capacity.rough_cut_load(demand, inputs, CALENDAR).set_index(["resource_id", "period"])
@@ -153,7 +171,10 @@ def test_bill_of_capacity_by_hand_with_offsets():
 # ------------------------------------------------------------------ demonstrated capacity
 def history(*produced: float) -> pd.DataFrame:
     past = pd.date_range(end="2025-12-01", periods=len(produced), freq="MS")
-    return frame("production_history", [{"item_id": "F", "location_id": "P1", "period": p, "produced_qty": q} for p, q in zip(past, produced, strict=True)])
+    return frame(
+        "production_history",
+        [{"item_id": "F", "location_id": "P1", "period": p, "produced_qty": q} for p, q in zip(past, produced, strict=True)],
+    )
 
 
 def test_demonstrated_hours_are_the_best_three_periods_with_what_went_into_them():
@@ -170,7 +191,9 @@ def test_too_short_or_too_old_a_history_demonstrates_nothing():
 
 
 def test_stated_hours_go_before_efficiency_and_that_before_history():
-    resource = frame("resource", [{"resource_id": "R1", "location_id": "P1", "efficiency_ratio": 0.9}, {"resource_id": "R2", "location_id": "P2"}])
+    resource = frame(
+        "resource", [{"resource_id": "R1", "location_id": "P1", "efficiency_ratio": 0.9}, {"resource_id": "R2", "location_id": "P2"}]
+    )
     inputs = company(resource=resource, production_history=history(10, 80, 100, 90))
     inputs["capacity"] = inputs["capacity"].assign(demonstrated_hours=[250.0, None, None, None])
     found = capacity.rough_cut_load(demand_of("F", 100.0, 100.0), inputs, CALENDAR).set_index(["resource_id", "period"])
@@ -245,8 +268,9 @@ def test_more_at_hand_never_makes_fewer_and_the_next_limit_stands_beyond(seed):
     at = capacity.at_hand(situation.inputs, situation.periods[:2], CALENDAR)
     mix = situation.demand.groupby("item_id", as_index=False)["demand_qty"].sum().rename(columns={"demand_qty": "mix_qty"})
     found = capacity.buildable(mix[mix["mix_qty"] > 0], at, situation.inputs, situation.periods[0], CALENDAR)
-    more = capacity.buildable(mix[mix["mix_qty"] > 0], at._replace(hours=at.hours + 10, stock=at.stock + 10), situation.inputs,
-                              situation.periods[0], CALENDAR)
+    more = capacity.buildable(
+        mix[mix["mix_qty"] > 0], at._replace(hours=at.hours + 10, stock=at.stock + 10), situation.inputs, situation.periods[0], CALENDAR
+    )
     if found["limit"].iloc[0] != "none":
         assert (found["beyond_qty"].isna() | (found["beyond_qty"] >= found["buildable_qty"] - 1e-6)).all()
         assert pd.isna(more["buildable_qty"].iloc[0]) or more["buildable_qty"].iloc[0] >= found["buildable_qty"].iloc[0] - 1e-6
@@ -256,12 +280,21 @@ def test_at_hand_counts_stock_orders_hours_and_what_suppliers_can_bring_in_time(
     month = 365.25 / 12
     inputs = company(
         stock_on_hand=frame("stock_on_hand", [{"item_id": "C", "location_id": "P1", "on_hand_qty": 7, "as_of_date": "2025-12-31"}]),
-        open_supply=frame("open_supply", [
-            {"order_id": "1", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-02-10", "open_qty": 5},
-            {"order_id": "2", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-03-10", "open_qty": 90}]),
-        supplier_item=frame("supplier_item", [
-            {"item_id": "M", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": month, "max_qty": 40},
-            {"item_id": "N", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": 2 * month}]))
+        open_supply=frame(
+            "open_supply",
+            [
+                {"order_id": "1", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-02-10", "open_qty": 5},
+                {"order_id": "2", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-03-10", "open_qty": 90},
+            ],
+        ),
+        supplier_item=frame(
+            "supplier_item",
+            [
+                {"item_id": "M", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": month, "max_qty": 40},
+                {"item_id": "N", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": 2 * month},
+            ],
+        ),
+    )
     at = capacity.at_hand(inputs, MONTHS, CALENDAR)
     assert at.hours.to_dict() == {"R1": 620, "R2": 420}
     assert at.stock.to_dict() == {"C": 12}

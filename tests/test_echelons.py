@@ -88,8 +88,16 @@ def test_the_general_way_agrees_with_the_tree_on_trees():
 
 
 def test_usage_and_pooling_of_demand_by_hand():
-    stages = pd.DataFrame({"stage_id": ["part", "a", "b"], "stage_time": [4, 0, 0], "holding_cost_amt": [1.0, 50, 50],
-                           "deviation_qty": [0.0, 3, 4], "service_limit": [np.nan, 0, 0], "factor": [2.0, 2, 2]})
+    stages = pd.DataFrame(
+        {
+            "stage_id": ["part", "a", "b"],
+            "stage_time": [4, 0, 0],
+            "holding_cost_amt": [1.0, 50, 50],
+            "deviation_qty": [0.0, 3, 4],
+            "service_limit": [np.nan, 0, 0],
+            "factor": [2.0, 2, 2],
+        }
+    )
     arcs = pd.DataFrame({"from_id": ["part", "part"], "to_id": ["a", "b"], "usage_qty": [2.0, 1.0]})
     found = inventory.guaranteed_service(stages, arcs).set_index("stage_id")
     assert found.loc["part", "total_deviation_qty"] == pytest.approx(np.sqrt(6**2 + 4**2))
@@ -104,12 +112,15 @@ def test_more_certainty_takes_more_stock():
     assert cost[2] == pytest.approx(2 * cost[0])
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"stage_time": [-1, 1]}, "stage_time of A must be a whole number of 0 or more, got -1"),
-    ({"stage_time": [1.5, 1]}, "stage_time of A must be a whole number"),
-    ({"holding_cost_amt": [1, -2]}, "holding_cost_amt of B must be 0 or more"),
-    ({"stage_id": ["A", "A"]}, "stage A stands twice"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stage_time": [-1, 1]}, "stage_time of A must be a whole number of 0 or more, got -1"),
+        ({"stage_time": [1.5, 1]}, "stage_time of A must be a whole number"),
+        ({"holding_cost_amt": [1, -2]}, "holding_cost_amt of B must be 0 or more"),
+        ({"stage_id": ["A", "A"]}, "stage A stands twice"),
+    ],
+)
 def test_impossible_stages_are_refused_by_name(change, message):
     stages = pd.DataFrame({"stage_id": ["A", "B"], "stage_time": [1, 1], "holding_cost_amt": [1, 1], "deviation_qty": [0, 1]})
     arcs = pd.DataFrame({"from_id": ["A"], "to_id": ["B"]})
@@ -136,9 +147,23 @@ def chain_inputs() -> dict[str, pd.DataFrame]:
 
 
 def chain_target(*errors: float) -> pd.DataFrame:
-    return frame("inventory_target", [
-        {"item_id": "F", "location_id": f"W{n}", "period": "2026-01-01", "safety_stock_qty": 5.0, "target_qty": 6.0, "service_level_ratio": 0.95,
-         "lead_time_days": 2.0, "error_qty": error, "method": "given"} for n, error in enumerate(errors, start=1)])
+    return frame(
+        "inventory_target",
+        [
+            {
+                "item_id": "F",
+                "location_id": f"W{n}",
+                "period": "2026-01-01",
+                "safety_stock_qty": 5.0,
+                "target_qty": 6.0,
+                "service_level_ratio": 0.95,
+                "lead_time_days": 2.0,
+                "error_qty": error,
+                "method": "given",
+            }
+            for n, error in enumerate(errors, start=1)
+        ],
+    )
 
 
 def test_stock_along_the_companys_chain_by_hand():

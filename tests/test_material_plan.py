@@ -23,8 +23,10 @@ def company(**changes: list[dict]) -> dict[str, pd.DataFrame]:
     rows = {
         "item": [{"item_id": i, "item_name": i, "item_type": "component"} for i in ("bike", "wheel", "spoke")],
         "production": [{"item_id": "bike", "location_id": "P"}, {"item_id": "wheel", "location_id": "Q", "yield_ratio": 0.8}],
-        "bill_of_material": [{"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 2.0},
-                             {"parent_item_id": "wheel", "component_item_id": "spoke", "quantity_per": 30.0, "scrap_ratio": 0.25}],
+        "bill_of_material": [
+            {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 2.0},
+            {"parent_item_id": "wheel", "component_item_id": "spoke", "quantity_per": 30.0, "scrap_ratio": 0.25},
+        ],
         "supplier_item": [{"item_id": "spoke", "supplier_id": "S", "location_id": "Q", "unit_cost_amt": 0.1, "lead_time_days": MONTH_DAYS}],
         "lane": [{"from_location_id": "Q", "to_id": "P", "lead_time_days": MONTH_DAYS}],
     } | changes
@@ -32,7 +34,7 @@ def company(**changes: list[dict]) -> dict[str, pd.DataFrame]:
 
 
 def demand_of(*quantities: float, item: str = "bike", place: str = "P") -> pd.DataFrame:
-    return pd.DataFrame({"item_id": item, "location_id": place, "period": MONTHS[:len(quantities)], "demand_qty": quantities})
+    return pd.DataFrame({"item_id": item, "location_id": place, "period": MONTHS[: len(quantities)], "demand_qty": quantities})
 
 
 def plan_of(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], **options) -> materials.MaterialPlan:
@@ -60,7 +62,10 @@ def test_requirements_go_down_levels_places_and_lead_times_by_hand():
 def test_stock_orders_and_safety_stock_are_netted_at_every_level():
     inputs = company(
         stock_on_hand=[{"item_id": "wheel", "location_id": "P", "on_hand_qty": 5, "as_of_date": "2025-12-31"}],
-        open_supply=[{"order_id": "1", "item_id": "wheel", "location_id": "P", "kind": "transfer", "due_date": "2025-12-01", "open_qty": 4}])
+        open_supply=[
+            {"order_id": "1", "item_id": "wheel", "location_id": "P", "kind": "transfer", "due_date": "2025-12-01", "open_qty": 4}
+        ],
+    )
     target = pd.DataFrame({"item_id": "wheel", "location_id": "P", "period": MONTHS, "safety_stock_qty": [0.0, 0, 0, 3]})
     plan = plan_of(demand_of(0, 0, 0, 10), inputs, target=target)
     assert row(plan, "wheel", "P", "scheduled_qty") == [4, 0, 0, 0]  # past due: comes now
@@ -85,9 +90,12 @@ def test_component_without_source_is_named_and_its_lack_shown():
 
 
 def test_lines_count_from_the_shifted_day():
-    inputs = company(bill_of_material=[
-        {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 2.0, "valid_to": "2026-02-27"},
-        {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 3.0, "valid_from": "2026-02-28"}])
+    inputs = company(
+        bill_of_material=[
+            {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 2.0, "valid_to": "2026-02-27"},
+            {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 3.0, "valid_from": "2026-02-28"},
+        ]
+    )
     for shift, third in ((0, 30), (4, 20)):  # shifted by four days, March begins on 25 February
         plan = materials.plan_materials(demand_of(0, 0, 10, 0), inputs, MONTHS, Calendar("month", shift_days=shift))
         assert row(plan, "wheel", "P", "gross_qty")[2] == third
@@ -103,7 +111,9 @@ def orders(plan: materials.MaterialPlan) -> dict[tuple[str, int], float]:
 
 
 def test_the_cheapest_supplier_first_up_to_its_limit_then_the_next():
-    inputs = offers({"supplier_id": "A", "unit_cost_amt": 1.0, "max_qty": 60}, {"supplier_id": "B", "unit_cost_amt": 2.0, "min_order_qty": 50})
+    inputs = offers(
+        {"supplier_id": "A", "unit_cost_amt": 1.0, "max_qty": 60}, {"supplier_id": "B", "unit_cost_amt": 2.0, "min_order_qty": 50}
+    )
     plan = plan_of(demand_of(100, 30, item="spoke", place="Q"), inputs)
     # B delivers at least 50: 10 too many, which are taken off what is asked of A next.
     assert orders(plan) == {("A", 0): 60, ("B", 0): 50, ("A", 1): 20}
@@ -111,13 +121,17 @@ def test_the_cheapest_supplier_first_up_to_its_limit_then_the_next():
 
 
 def test_shares_are_kept_and_multiples_too():
-    inputs = offers({"supplier_id": "A", "unit_cost_amt": 1.0, "share_ratio": 0.3}, {"supplier_id": "B", "unit_cost_amt": 2.0, "share_ratio": 0.7,
-                                                                                 "order_multiple_qty": 20})
+    inputs = offers(
+        {"supplier_id": "A", "unit_cost_amt": 1.0, "share_ratio": 0.3},
+        {"supplier_id": "B", "unit_cost_amt": 2.0, "share_ratio": 0.7, "order_multiple_qty": 20},
+    )
     assert orders(plan_of(demand_of(100, item="spoke", place="Q"), inputs)) == {("A", 0): 30, ("B", 0): 80}
 
 
 def test_a_dearer_supplier_that_is_in_time_goes_before_a_cheaper_late_one():
-    inputs = offers({"supplier_id": "slow", "unit_cost_amt": 1.0, "lead_time_days": MONTH_DAYS}, {"supplier_id": "quick", "unit_cost_amt": 5.0})
+    inputs = offers(
+        {"supplier_id": "slow", "unit_cost_amt": 1.0, "lead_time_days": MONTH_DAYS}, {"supplier_id": "quick", "unit_cost_amt": 5.0}
+    )
     assert orders(plan_of(demand_of(10, 10, item="spoke", place="Q"), inputs)) == {("quick", 0): 10, ("slow", 1): 10}
 
 
@@ -153,7 +167,9 @@ def test_mass_balances_for_every_item_place_and_period(seed, rule):
 
 def _assert_dependent_demand(rows: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> None:
     """What is taken of every component is what its parents start, and what other places are sent."""
-    made = rows[rows["source"] == "make"].merge(inputs["production"][["item_id", "location_id", "yield_ratio"]], on=["item_id", "location_id"])
+    made = rows[rows["source"] == "make"].merge(
+        inputs["production"][["item_id", "location_id", "yield_ratio"]], on=["item_id", "location_id"]
+    )
     lines = made.merge(inputs["bill_of_material"], left_on="item_id", right_on="parent_item_id")
     lines["taken"] = lines["start_qty"] / lines["yield_ratio"] * lines["quantity_per"] / (1 - lines["scrap_ratio"])
     parts = lines[["component_item_id", "location_id", "period", "taken"]].set_axis(["item_id", "location_id", "period", "taken"], axis=1)
@@ -172,8 +188,12 @@ def test_lot_rules_serve_every_period_and_treat_many_items_as_one_at_a_time(seed
     net = np.where(draw.random((4, 9)) < 0.3, 0.0, draw.integers(1, 90, (4, 9)).astype(float))
     order, holding = draw.uniform(20, 300, 4), draw.uniform(0.2, 3, 4)
     periods = lots.economic_periods(net, order, holding)
-    found = {"least": lots.wagner_whitin(net, order, holding), "sm": lots.silver_meal(net, order, holding), "poq": lots.period_lots(net, periods),
-             "lfl": lots.lot_for_lot(net)}
+    found = {
+        "least": lots.wagner_whitin(net, order, holding),
+        "sm": lots.silver_meal(net, order, holding),
+        "poq": lots.period_lots(net, periods),
+        "lfl": lots.lot_for_lot(net),
+    }
     for row_number in range(4):
         one = net[row_number], order[row_number], holding[row_number]
         assert found["least"][row_number].tolist() == lots.wagner_whitin(*one).tolist()
@@ -193,14 +213,22 @@ def test_every_impossible_number_is_named_at_once():
     with pytest.raises(DataError) as fault:
         plan_of(demand_of(1), inputs)
     told = str(fault.value)
-    for words in ("production: negative_lead_time at item_id=bike location_id=P, value -3", "yield_of_nothing at item_id=wheel",
-                  "supplier_item: negative_lead_time at item_id=spoke", "scrap_of_everything"):
+    for words in (
+        "production: negative_lead_time at item_id=bike location_id=P, value -3",
+        "yield_of_nothing at item_id=wheel",
+        "supplier_item: negative_lead_time at item_id=spoke",
+        "scrap_of_everything",
+    ):
         assert words in told
 
 
 def test_a_loop_in_the_bill_of_material_is_named():
-    inputs = company(bill_of_material=[{"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 1.0},
-                                       {"parent_item_id": "wheel", "component_item_id": "bike", "quantity_per": 1.0}])
+    inputs = company(
+        bill_of_material=[
+            {"parent_item_id": "bike", "component_item_id": "wheel", "quantity_per": 1.0},
+            {"parent_item_id": "wheel", "component_item_id": "bike", "quantity_per": 1.0},
+        ]
+    )
     with pytest.raises(DataError, match="bike → wheel → bike"):
         plan_of(demand_of(1), inputs)
 

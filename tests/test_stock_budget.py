@@ -18,10 +18,18 @@ SEEDS = st.integers(0, 10_000)
 def places(seed: int, count: int = 3) -> pd.DataFrame:
     draw = np.random.default_rng(seed)
     demand = draw.uniform(20, 200, count)
-    return pd.DataFrame({
-        "item_id": [f"I{n}" for n in range(count)], "location_id": "W", "demand_qty": demand, "deviation_qty": demand * draw.uniform(0.2, 1, count),
-        "lot_qty": demand * draw.uniform(0.5, 3, count), "price_amt": draw.uniform(5, 50, count), "unit_value_amt": draw.uniform(2, 30, count),
-        "safety_stock_qty": demand * draw.uniform(0, 1, count)})
+    return pd.DataFrame(
+        {
+            "item_id": [f"I{n}" for n in range(count)],
+            "location_id": "W",
+            "demand_qty": demand,
+            "deviation_qty": demand * draw.uniform(0.2, 1, count),
+            "lot_qty": demand * draw.uniform(0.5, 3, count),
+            "price_amt": draw.uniform(5, 50, count),
+            "unit_value_amt": draw.uniform(2, 30, count),
+            "safety_stock_qty": demand * draw.uniform(0, 1, count),
+        }
+    )
 
 
 def money(some: pd.DataFrame, stock: np.ndarray) -> float:

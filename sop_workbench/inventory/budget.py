@@ -141,14 +141,27 @@ def stock_tradeoff(places: pd.DataFrame, points: int = _FRONTIER_POINTS) -> tupl
     budgets = max(float(most), float(worth @ today)) * np.linspace(0.0, 1.0, points) ** 1.5
     rows = [("frontier", number, best_service(places, float(budget))) for number, budget in enumerate(budgets)]
     rows += [("today", 0, today), ("same_service", 0, same_service), ("same_money", 0, same_money)]
-    curve = pd.DataFrame([{
-        "option": option, "sequence": number, "safety_stock_amt": float(worth @ stock), "fill_ratio": overall_fill(places, stock),
-        "service_level_ratio": overall_cycle_service(places, stock), "gain_ratio": np.nan} for option, number, stock in rows])
+    curve = pd.DataFrame(
+        [
+            {
+                "option": option,
+                "sequence": number,
+                "safety_stock_amt": float(worth @ stock),
+                "fill_ratio": overall_fill(places, stock),
+                "service_level_ratio": overall_cycle_service(places, stock),
+                "gain_ratio": np.nan,
+            }
+            for option, number, stock in rows
+        ]
+    )
     curve["gain_ratio"] = _gains(curve, float((places["price_amt"] * places["demand_qty"]).sum()))
     deviation, lot = places["deviation_qty"].to_numpy(), places["lot_qty"].to_numpy()
     option = places[[*_PLACE, "unit_value_amt", "safety_stock_qty"]].assign(
-        same_service_qty=same_service, same_money_qty=same_money, fill_ratio=fill_rate(today, deviation, lot),
-        same_money_fill_ratio=fill_rate(same_money, deviation, lot))
+        same_service_qty=same_service,
+        same_money_qty=same_money,
+        fill_ratio=fill_rate(today, deviation, lot),
+        same_money_fill_ratio=fill_rate(same_money, deviation, lot),
+    )
     return tables.validate("inventory_tradeoff", curve), tables.validate("stock_option", option)
 
 

@@ -46,8 +46,9 @@ def projected_cover(opening: pd.DataFrame, demand: pd.DataFrame, supply: pd.Data
     stock = start.to_numpy(dtype=float)[:, None] + np.cumsum(coming.to_numpy(dtype=float) - needed.to_numpy(dtype=float), axis=1)
     cover = np.array([cover_periods(one_stock, one_demand) for one_stock, one_demand in zip(stock, needed.to_numpy(), strict=True)])
     keys = pd.MultiIndex.from_product([needed.index, needed.columns], names=["item_id", "period"]).to_frame(index=False)
-    return keys.assign(demand_qty=needed.to_numpy().ravel(), supply_qty=coming.to_numpy().ravel(), stock_qty=stock.ravel(),
-                       cover_periods=cover.ravel())
+    return keys.assign(
+        demand_qty=needed.to_numpy().ravel(), supply_qty=coming.to_numpy().ravel(), stock_qty=stock.ravel(), cover_periods=cover.ravel()
+    )
 
 
 def cover_periods(stock: np.ndarray, demand: np.ndarray) -> np.ndarray:
@@ -64,7 +65,7 @@ def cover_periods(stock: np.ndarray, demand: np.ndarray) -> np.ndarray:
     cover = np.full(len(stock), np.nan)
     total = np.concatenate([[0.0], np.cumsum(demand)])
     for n, quantity in enumerate(stock):
-        used = total[n + 1:] - total[n + 1]
+        used = total[n + 1 :] - total[n + 1]
         if quantity <= 0:
             cover[n] = 0.0
         elif quantity < used[-1]:
@@ -73,7 +74,9 @@ def cover_periods(stock: np.ndarray, demand: np.ndarray) -> np.ndarray:
     return cover
 
 
-def stock_cover(stock_on_hand: pd.DataFrame, requirement: pd.DataFrame, value: pd.Series, settings: Settings, calendar: Calendar) -> pd.DataFrame:
+def stock_cover(
+    stock_on_hand: pd.DataFrame, requirement: pd.DataFrame, value: pd.Series, settings: Settings, calendar: Calendar
+) -> pd.DataFrame:
     """How long today's stock of every item lasts, and the money in what is excess or obsolete.
 
     cover = stock / mean demand of the periods within the cover limit; excess = stock beyond their demand;
@@ -102,7 +105,9 @@ def stock_cover(stock_on_hand: pd.DataFrame, requirement: pd.DataFrame, value: p
     periods = np.sort(requirement["period"].unique())[:buckets]
     soon = requirement[requirement["period"].isin(periods)].groupby("item_id")["demand_qty"].sum()
     ever = requirement.groupby("item_id")["demand_qty"].sum()
-    stock = stock_on_hand.assign(on_hand_qty=stock_on_hand["on_hand_qty"].clip(lower=0)).groupby("item_id", as_index=False)["on_hand_qty"].sum()
+    stock = (
+        stock_on_hand.assign(on_hand_qty=stock_on_hand["on_hand_qty"].clip(lower=0)).groupby("item_id", as_index=False)["on_hand_qty"].sum()
+    )
     stock = stock[stock["on_hand_qty"] > 0]
     months = len(periods) * 12 / calendar.buckets_per_year
     # No row of requirement is no demand.
@@ -113,6 +118,13 @@ def stock_cover(stock_on_hand: pd.DataFrame, requirement: pd.DataFrame, value: p
     worth = stock["item_id"].map(value).astype(float)
     cover = (stock["on_hand_qty"] / per_month.where(per_month > 0)).astype(float)
     rows = stock.assign(
-        on_hand_amt=stock["on_hand_qty"] * worth, forward_demand_qty=demand, cover_months=cover, cover_days=cover * _DAYS_PER_MONTH,
-        excess_qty=excess, excess_amt=excess * worth, obsolete_qty=obsolete, obsolete_amt=obsolete * worth)
+        on_hand_amt=stock["on_hand_qty"] * worth,
+        forward_demand_qty=demand,
+        cover_months=cover,
+        cover_days=cover * _DAYS_PER_MONTH,
+        excess_qty=excess,
+        excess_amt=excess * worth,
+        obsolete_qty=obsolete,
+        obsolete_amt=obsolete * worth,
+    )
     return tables.validate("stock_cover", rows.sort_values("item_id", ignore_index=True))

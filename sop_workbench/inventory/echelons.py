@@ -59,8 +59,14 @@ def guaranteed_service(stages: pd.DataFrame, arcs: pd.DataFrame) -> pd.DataFrame
     service, inbound = _on_tree(chain) if chain.is_tree else _on_network(chain)
     net = inbound + chain.time - service
     safety = chain.factor * chain.deviation * np.sqrt(net)
-    return stages.assign(inbound_time=inbound, service_time=service, net_time=net, total_deviation_qty=chain.deviation,
-                         safety_stock_qty=safety, cost_amt=chain.cost * np.sqrt(net))
+    return stages.assign(
+        inbound_time=inbound,
+        service_time=service,
+        net_time=net,
+        total_deviation_qty=chain.deviation,
+        safety_stock_qty=safety,
+        cost_amt=chain.cost * np.sqrt(net),
+    )
 
 
 def placement_costs(stages: pd.DataFrame, arcs: pd.DataFrame, service_time: np.ndarray) -> np.ndarray:
@@ -93,8 +99,9 @@ class _Chain:
     def __init__(self, stages: pd.DataFrame, arcs: pd.DataFrame) -> None:
         named = stages.reindex(columns=["stage_id", *_STAGE]).reset_index(drop=True)
         # What is not stated: z 1, suppliers outside deliver at once, no demand of its own, no promise to customers.
-        named = named.astype(dict.fromkeys(_STAGE, float)).fillna({"factor": 1.0, "inbound_time": 0.0, "deviation_qty": 0.0,
-                                                                   "service_limit": np.inf})
+        named = named.astype(dict.fromkeys(_STAGE, float)).fillna(
+            {"factor": 1.0, "inbound_time": 0.0, "deviation_qty": 0.0, "service_limit": np.inf}
+        )
         self.names = named["stage_id"].astype(str).to_numpy(dtype=object)
         _refuse_times(named)
         self.start, self.end = (_positions(self.names, arcs[column]) for column in ("from_id", "to_id"))
@@ -144,8 +151,10 @@ def _refuse_times(named: pd.DataFrame) -> None:
         values = named[column]
         wrong = named[~((values >= 0) & (values == values.round()))]
         if len(wrong):
-            raise ValueError(f"{column} of {', '.join(wrong['stage_id'].astype(str))} must be a whole number of 0 or more, "
-                             f"got {', '.join(f'{value:g}' for value in wrong[column])}")
+            raise ValueError(
+                f"{column} of {', '.join(wrong['stage_id'].astype(str))} must be a whole number of 0 or more, "
+                f"got {', '.join(f'{value:g}' for value in wrong[column])}"
+            )
     for column in ("holding_cost_amt", "deviation_qty", "factor", "service_limit"):
         wrong = named[~(named[column] >= 0)]
         if len(wrong):
@@ -242,9 +251,9 @@ def _on_network(chain: _Chain) -> tuple[np.ndarray, np.ndarray]:
     variables = int(first[-1])
     cost, upper = np.zeros(variables), np.ones(variables)
     upper[:count] = np.minimum(chain.longest, chain.limit)
-    upper[count:2 * count] = chain.longest - chain.time
+    upper[count : 2 * count] = chain.longest - chain.time
     lower = np.zeros(variables)
-    lower[count:2 * count] = chain.inbound
+    lower[count : 2 * count] = chain.inbound
     rows, low, high = [], [], []
 
     def row(entries: dict[int, float], least: float, most: float) -> None:
@@ -262,9 +271,14 @@ def _on_network(chain: _Chain) -> tuple[np.ndarray, np.ndarray]:
         row({**net, count + stage: 1.0, stage: -1.0}, -chain.time[stage], -chain.time[stage])
     for start, end in zip(chain.start, chain.end, strict=True):
         row({count + int(end): 1.0, int(start): -1.0}, 0, np.inf)
-    found = milp(cost, constraints=LinearConstraint(np.array(rows), low, high), bounds=Bounds(lower, upper),
-                 integrality=np.ones(variables), options={"mip_rel_gap": 1e-9})
+    found = milp(
+        cost,
+        constraints=LinearConstraint(np.array(rows), low, high),
+        bounds=Bounds(lower, upper),
+        integrality=np.ones(variables),
+        options={"mip_rel_gap": 1e-9},
+    )
     if found.x is None:
         raise ValueError(f"no promise can be kept along these stages: {found.message}")
-    times = np.round(found.x[:2 * count]).astype(int)
+    times = np.round(found.x[: 2 * count]).astype(int)
     return times[:count], times[count:]

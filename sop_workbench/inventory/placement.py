@@ -15,8 +15,9 @@ _PLACE = ["item_id", "location_id"]
 _DAYS_PER_YEAR = 365.25
 
 
-def stock_placement(target: pd.DataFrame, demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], value: pd.Series,
-                    calendar: Calendar) -> pd.DataFrame:
+def stock_placement(
+    target: pd.DataFrame, demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], value: pd.Series, calendar: Calendar
+) -> pd.DataFrame:
     r"""Best places for the safety stock of every finished item along its chain from plant to warehouse.
 
     The chain of an item are the places of its targets and the places they are fed from. A place that makes or buys the item
@@ -60,7 +61,8 @@ def _ends(target: pd.DataFrame, demand: pd.DataFrame, value: pd.Series) -> pd.Da
     """Places that serve markets, as means over the horizon."""
     sold = target[target["item_id"].isin(demand.loc[demand["demand_qty"] > 0, "item_id"])]
     ends = sold.groupby(_PLACE, as_index=False).agg(
-        error_qty=("error_qty", "mean"), service_level_ratio=("service_level_ratio", "max"), today_qty=("safety_stock_qty", "mean"))
+        error_qty=("error_qty", "mean"), service_level_ratio=("service_level_ratio", "max"), today_qty=("safety_stock_qty", "mean")
+    )
     return ends[ends["item_id"].map(value).astype(float) > 0].reset_index(drop=True)
 
 
@@ -94,16 +96,25 @@ def _placed(stages: pd.DataFrame, arcs: pd.DataFrame, days: float) -> pd.DataFra
     """One item's chain, placed."""
     is_end = stages["error_qty"].notna()
     whole = stages.assign(
-        stage_id=stages["location_id"], stage_time=np.ceil(stages["lead_time_days"] + stages["review_days"]).astype(int),
-        deviation_qty=stages["error_qty"].fillna(0.0) / np.sqrt(days), service_limit=np.where(is_end, 0.0, np.nan),
-        factor=ndtri(stages["service_level_ratio"].max()))
+        stage_id=stages["location_id"],
+        stage_time=np.ceil(stages["lead_time_days"] + stages["review_days"]).astype(int),
+        deviation_qty=stages["error_qty"].fillna(0.0) / np.sqrt(days),
+        service_limit=np.where(is_end, 0.0, np.nan),
+        factor=ndtri(stages["service_level_ratio"].max()),
+    )
     ways = arcs.rename(columns={"from_location_id": "from_id", "location_id": "to_id"})
     found = guaranteed_service(whole, ways)
     end_only = placement_costs(whole, ways, np.where(is_end, 0.0, np.inf))
     # Where today no target is held, none is.
     today = found["today_qty"].fillna(0.0)
     return found.assign(
-        stage_days=found["stage_time"].astype(float), inbound_days=found["inbound_time"].astype(float),
-        service_days=found["service_time"].astype(float), net_days=found["net_time"].astype(float),
-        deviation_qty=found["total_deviation_qty"] * np.sqrt(days), safety_stock_amt=found["cost_amt"], today_qty=today,
-        today_amt=today * found["holding_cost_amt"], end_only_amt=end_only)
+        stage_days=found["stage_time"].astype(float),
+        inbound_days=found["inbound_time"].astype(float),
+        service_days=found["service_time"].astype(float),
+        net_days=found["net_time"].astype(float),
+        deviation_qty=found["total_deviation_qty"] * np.sqrt(days),
+        safety_stock_amt=found["cost_amt"],
+        today_qty=today,
+        today_amt=today * found["holding_cost_amt"],
+        end_only_amt=end_only,
+    )

@@ -28,9 +28,18 @@ _BY_ERP = "safety stock of the ERP"
 _LAG_ERROR = ["item_id", "lag", "error_ratio", "periods"]
 
 
-def inventory_targets(demand: pd.DataFrame, requirement: pd.DataFrame, forecast_error: pd.DataFrame, item_class: pd.DataFrame,
-                      inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, *, lag_error: pd.DataFrame | None = None,
-                      review_buckets: float = 1.0) -> pd.DataFrame:
+def inventory_targets(
+    demand: pd.DataFrame,
+    requirement: pd.DataFrame,
+    forecast_error: pd.DataFrame,
+    item_class: pd.DataFrame,
+    inputs: dict[str, pd.DataFrame],
+    settings: Settings,
+    calendar: Calendar,
+    *,
+    lag_error: pd.DataFrame | None = None,
+    review_buckets: float = 1.0,
+) -> pd.DataFrame:
     r"""Safety stock and target of every item where it serves markets, and of every component where it is used.
 
     .. math::
@@ -92,7 +101,9 @@ def inventory_targets(demand: pd.DataFrame, requirement: pd.DataFrame, forecast_
     return tables.validate("inventory_target", places[list(declared.columns)].sort_values(list(declared.key)).reset_index(drop=True))
 
 
-def error_at_lags(plan_archive: pd.DataFrame, sales_history: pd.DataFrame, calendar: Calendar, stream: str = _PLANNED_STREAM) -> pd.DataFrame:
+def error_at_lags(
+    plan_archive: pd.DataFrame, sales_history: pd.DataFrame, calendar: Calendar, stream: str = _PLANNED_STREAM
+) -> pd.DataFrame:
     r"""How wrong locked plans were, by item and by how many periods ahead they were made.
 
     .. math:: r_{i,\ell} = \sqrt{\tfrac{1}{n} \sum (A - F)^2} \; / \; \bar A, \qquad
@@ -137,10 +148,14 @@ def error_at_lags(plan_archive: pd.DataFrame, sales_history: pd.DataFrame, calen
     rows = rows.merge(locks, on=["lock_cycle_id", "period"], validate="m:1").query("lag >= 0")
     rows = rows.assign(gap=(rows["actual_qty"] - rows["plan_qty"]).abs(), squared=np.square(rows["actual_qty"] - rows["plan_qty"]))
     own = rows.groupby(["item_id", "lag"], as_index=False).agg(
-        squared=("squared", "mean"), actual=("actual_qty", "mean"), periods=("period", "size"))
+        squared=("squared", "mean"), actual=("actual_qty", "mean"), periods=("period", "size")
+    )
     own["error_ratio"] = np.sqrt(own["squared"]) / own["actual"].where(own["actual"] > 0)
-    pooled = pd.concat([rows, rows.assign(lag=-1)]).groupby("lag", as_index=False).agg(
-        gap=("gap", "sum"), actual=("actual_qty", "sum"), periods=("period", "size"))
+    pooled = (
+        pd.concat([rows, rows.assign(lag=-1)])
+        .groupby("lag", as_index=False)
+        .agg(gap=("gap", "sum"), actual=("actual_qty", "sum"), periods=("period", "size"))
+    )
     pooled["error_ratio"] = _DEVIATION_PER_ABSOLUTE_ERROR * pooled["gap"] / pooled["actual"].where(pooled["actual"] > 0)
     found = pd.concat([own[_LAG_ERROR], pooled.assign(item_id="all")[_LAG_ERROR]], ignore_index=True)
     return found.dropna().sort_values(["item_id", "lag"], ignore_index=True)
@@ -152,24 +167,50 @@ def _refuse_certainty(service_target: pd.DataFrame, settings: Settings) -> None:
     for column in ("service_level_ratio", "fill_ratio"):
         rows = service_target[service_target[column] >= 1]
         if len(rows):
-            found.append(tables.finding("service_of_everything", "blocks", "service_target", tables.key_text(rows, ["item_or_class"]), len(rows),
-                                        ", ".join(f"{value:g}" for value in rows[column].head(5)),
-                                        f"enter a {column} below 1; no finite stock gives certainty"))
+            found.append(
+                tables.finding(
+                    "service_of_everything",
+                    "blocks",
+                    "service_target",
+                    tables.key_text(rows, ["item_or_class"]),
+                    len(rows),
+                    ", ".join(f"{value:g}" for value in rows[column].head(5)),
+                    f"enter a {column} below 1; no finite stock gives certainty",
+                )
+            )
     if settings.tolerances.service_level_ratio >= 1:
-        found.append(tables.finding("service_of_everything", "blocks", "sop.yaml", "tolerances.service_level_ratio", 1,
-                                    f"{settings.tolerances.service_level_ratio:g}", "set it below 1; no finite stock gives certainty"))
+        found.append(
+            tables.finding(
+                "service_of_everything",
+                "blocks",
+                "sop.yaml",
+                "tolerances.service_level_ratio",
+                1,
+                f"{settings.tolerances.service_level_ratio:g}",
+                "set it below 1; no finite stock gives certainty",
+            )
+        )
     if found:
         raise DataError(tables.issue_frame(found))
 
 
-def _item_errors(demand: pd.DataFrame, requirement: pd.DataFrame, forecast_error: pd.DataFrame, lag_error: pd.DataFrame | None,
-                 bom: pd.DataFrame, lags: np.ndarray) -> pd.DataFrame:
+def _item_errors(
+    demand: pd.DataFrame,
+    requirement: pd.DataFrame,
+    forecast_error: pd.DataFrame,
+    lag_error: pd.DataFrame | None,
+    bom: pd.DataFrame,
+    lags: np.ndarray,
+) -> pd.DataFrame:
     """Standard deviation of the error of each item, period and lag: own demand's, and what parents' errors bring down."""
     sold = demand.groupby(["item_id", "period"], as_index=False)["demand_qty"].sum().merge(pd.DataFrame({"lag": lags}), how="cross")
     ratio = _error_ratio(sold, forecast_error, lag_error)
     level = sold.assign(variance=np.square(ratio * sold["demand_qty"]))[["item_id", "period", "lag", "variance"]]
-    usage = bom.assign(usage_qty=bom["quantity_per"] / (1.0 - bom["scrap_ratio"])).groupby(
-        ["parent_item_id", "component_item_id"], as_index=False)["usage_qty"].max()
+    usage = (
+        bom.assign(usage_qty=bom["quantity_per"] / (1.0 - bom["scrap_ratio"]))
+        .groupby(["parent_item_id", "component_item_id"], as_index=False)["usage_qty"]
+        .max()
+    )
     found = [level]
     for _ in range(requirement["item_id"].nunique()):
         level = level.merge(usage, left_on="item_id", right_on="parent_item_id", validate="m:m")
@@ -196,7 +237,9 @@ def _error_ratio(sold: pd.DataFrame, forecast_error: pd.DataFrame, lag_error: pd
     own = lag_error.rename(columns={"error_ratio": "own_ratio"})
     own = sold[["item_id"]].assign(lag=known).merge(own, on=["item_id", "lag"], how="left", validate="m:1")
     count = own["periods"].fillna(0.0).to_numpy(dtype=float)  # no locked plan of it says nothing
-    squared = count * np.square(own["own_ratio"].fillna(0.0).to_numpy(dtype=float)) + _BACK_TEST_PERIODS * np.square(prior.to_numpy(dtype=float))
+    squared = count * np.square(own["own_ratio"].fillna(0.0).to_numpy(dtype=float)) + _BACK_TEST_PERIODS * np.square(
+        prior.to_numpy(dtype=float)
+    )
     return pd.Series(np.sqrt(squared / (count + _BACK_TEST_PERIODS)), index=sold.index)
 
 
@@ -240,9 +283,11 @@ def _replenishment(places: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.
     """Lead time, its spread and the smallest order over the quickest way to replenish each place; one with none waits for nothing."""
     columns = [*_PLACE, "lead_time_days", "lead_time_deviation_days", "smallest_qty"]
     over_lanes = lanes_for(inputs["lane"], places.rename(columns={"location_id": "to_id"})).rename(columns={"to_id": "location_id"})
-    sources = [inputs["production"].assign(smallest_qty=inputs["production"]["min_lot_qty"]),
-               inputs["supplier_item"].assign(smallest_qty=inputs["supplier_item"]["min_order_qty"]),
-               over_lanes.assign(lead_time_deviation_days=0.0, smallest_qty=0.0)]
+    sources = [
+        inputs["production"].assign(smallest_qty=inputs["production"]["min_lot_qty"]),
+        inputs["supplier_item"].assign(smallest_qty=inputs["supplier_item"]["min_order_qty"]),
+        over_lanes.assign(lead_time_deviation_days=0.0, smallest_qty=0.0),
+    ]
     ways = pd.concat([source[columns] for source in sources if len(source)] or [places.reindex(columns=columns).iloc[:0]])
     quickest = ways.sort_values(columns).drop_duplicates(_PLACE)
     found = places.merge(quickest, on=_PLACE, how="left", validate="1:1")
@@ -253,8 +298,10 @@ def _promised(places: pd.DataFrame, item_class: pd.DataFrame, service_target: pd
     """Service promised for the item, else for its ABC class, else (cycle service alone) the tolerance of the settings."""
     promised = service_target.set_index("item_or_class")
     abc = places["item_id"].map(item_class.set_index("item_id")["abc"])
-    service, fill = (places["item_id"].map(promised[column]).fillna(abc.map(promised[column])).astype(float)
-                     for column in ("service_level_ratio", "fill_ratio"))
+    service, fill = (
+        places["item_id"].map(promised[column]).fillna(abc.map(promised[column])).astype(float)
+        for column in ("service_level_ratio", "fill_ratio")
+    )
     return places.assign(service_level_ratio=service.fillna(settings.tolerances.service_level_ratio), fill_target_ratio=fill)
 
 
@@ -268,8 +315,12 @@ def _with_stock(places: pd.DataFrame, item: pd.DataFrame, review_buckets: float,
     by_fill = np.zeros(len(places))
     if asked.any():
         by_fill[asked] = safety_stock_for_fill(places["fill_target_ratio"].to_numpy()[asked], deviation[asked], lot.to_numpy()[asked])
-    places = places.assign(safety_stock_qty=np.maximum(by_cycle, by_fill), method=np.where(by_fill > by_cycle + 1e-9, _BY_FILL, _BY_CYCLE),
-                           deviation_qty=deviation, lot_qty=lot)
+    places = places.assign(
+        safety_stock_qty=np.maximum(by_cycle, by_fill),
+        method=np.where(by_fill > by_cycle + 1e-9, _BY_FILL, _BY_CYCLE),
+        deviation_qty=deviation,
+        lot_qty=lot,
+    )
     places = _with_erp_stock(places, item)
     # Where nothing is demanded nothing can run out.
     lots = places["lot_qty"].where(places["lot_qty"] > 0, 1.0)
@@ -284,5 +335,6 @@ def _with_erp_stock(places: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
     total = places.groupby(["item_id", "period"])["demand_qty"].transform("sum")
     equal = 1.0 / places.groupby(["item_id", "period"])["location_id"].transform("size")
     share = (places["demand_qty"] / total.where(total > 0)).fillna(equal)
-    return places.assign(safety_stock_qty=places["safety_stock_qty"].where(erp.isna(), erp * share),
-                         method=places["method"].where(erp.isna(), _BY_ERP))
+    return places.assign(
+        safety_stock_qty=places["safety_stock_qty"].where(erp.isna(), erp * share), method=places["method"].where(erp.isna(), _BY_ERP)
+    )

@@ -167,7 +167,9 @@ def cycle_service(safety_stock_qty: float | np.ndarray, deviation_qty: float | n
     return found if found.ndim else float(found)
 
 
-def safety_stock_for_fill(fill_ratio: float | np.ndarray, deviation_qty: float | np.ndarray, lot_qty: float | np.ndarray) -> float | np.ndarray:
+def safety_stock_for_fill(
+    fill_ratio: float | np.ndarray, deviation_qty: float | np.ndarray, lot_qty: float | np.ndarray
+) -> float | np.ndarray:
     r"""Least safety stock that serves a share of demand from stock; never below zero.
 
     Solves :math:`\beta(SS) = \text{fill\_ratio}` of `fill_rate` for SS ≥ 0.
@@ -205,8 +207,13 @@ def safety_stock_for_fill(fill_ratio: float | np.ndarray, deviation_qty: float |
     return found if found.ndim else float(found)
 
 
-def safety_stock(service_level: float | np.ndarray, error_qty: float | np.ndarray, periods_covered: float | np.ndarray,
-                 demand_qty: float | np.ndarray = 0.0, lead_time_deviation: float | np.ndarray = 0.0) -> float | np.ndarray:
+def safety_stock(
+    service_level: float | np.ndarray,
+    error_qty: float | np.ndarray,
+    periods_covered: float | np.ndarray,
+    demand_qty: float | np.ndarray = 0.0,
+    lead_time_deviation: float | np.ndarray = 0.0,
+) -> float | np.ndarray:
     r"""Stock that covers forecast error and late deliveries for a cycle service level.
 
     .. math:: SS = z \sqrt{L \sigma^2 + \mu^2 \sigma_L^2}, \qquad z = \Phi^{-1}(\text{service level})

@@ -55,7 +55,9 @@ def holding_cost(places: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings
     """
     value = places["item_id"].map(unit_value(inputs["item"], inputs["supplier_item"])).astype(float).fillna(0.0)
     own = places[["item_id", "location_id"]].merge(
-        inputs["production"][["item_id", "location_id", "holding_cost_amt"]], on=["item_id", "location_id"], how="left", validate="1:1")
+        inputs["production"][["item_id", "location_id", "holding_cost_amt"]], on=["item_id", "location_id"], how="left", validate="1:1"
+    )
     rate = settings.finance.holding_cost_ratio_per_year / calendar.buckets_per_year
     return own.assign(value_amt=value.to_numpy(), holding_cost_amt=own["holding_cost_amt"].fillna(rate * value.reset_index(drop=True)))[
-        ["item_id", "location_id", "value_amt", "holding_cost_amt"]]
+        ["item_id", "location_id", "value_amt", "holding_cost_amt"]
+    ]

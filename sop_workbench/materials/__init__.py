@@ -15,6 +15,20 @@ from sop_workbench.materials.planning import LOT_RULES, MaterialPlan, plan_mater
 from sop_workbench.structure import find_loops, low_level_codes, refuse_loops
 
 __all__ = [
-    "LOT_RULES", "LotRule", "MaterialPlan", "component_demand", "economic_periods", "explode", "find_loops", "lot_for_lot",
-    "low_level_codes", "net_requirements", "period_lots", "plan_materials", "refuse_loops", "silver_meal", "sized_lots", "wagner_whitin",
+    "LOT_RULES",
+    "LotRule",
+    "MaterialPlan",
+    "component_demand",
+    "economic_periods",
+    "explode",
+    "find_loops",
+    "lot_for_lot",
+    "low_level_codes",
+    "net_requirements",
+    "period_lots",
+    "plan_materials",
+    "refuse_loops",
+    "silver_meal",
+    "sized_lots",
+    "wagner_whitin",
 ]

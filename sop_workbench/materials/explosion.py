@@ -46,17 +46,27 @@ def explode(bom: pd.DataFrame, demand: pd.DataFrame, calendar: Calendar | None =
     1   wheel 2026-01-01              0.0           20.0        20.0
     """
     refuse_loops(bom)
-    names = [demand["item_id"].to_numpy(dtype=object), bom["parent_item_id"].to_numpy(dtype=object),
-             bom["component_item_id"].to_numpy(dtype=object)]
+    names = [
+        demand["item_id"].to_numpy(dtype=object),
+        bom["parent_item_id"].to_numpy(dtype=object),
+        bom["component_item_id"].to_numpy(dtype=object),
+    ]
     code, found = pd.factorize(np.concatenate(names), sort=True)
     items, periods = pd.Index(found), pd.DatetimeIndex(np.sort(demand["period"].unique()))
     own = np.zeros((len(items), len(periods)))  # no row is no demand
-    np.add.at(own, (code[:len(demand)], periods.get_indexer(demand["period"])), demand["demand_qty"].to_numpy(dtype=float))
+    np.add.at(own, (code[: len(demand)], periods.get_indexer(demand["period"])), demand["demand_qty"].to_numpy(dtype=float))
     gross = requirements(usage(bom, items, periods, calendar), own)
     rows, columns = np.nonzero(gross)
     total, independent = gross[rows, columns], own[rows, columns]
-    return pd.DataFrame({"item_id": items.to_numpy()[rows], "period": periods.to_numpy()[columns], "independent_qty": independent,
-                         "dependent_qty": total - independent, "demand_qty": total})
+    return pd.DataFrame(
+        {
+            "item_id": items.to_numpy()[rows],
+            "period": periods.to_numpy()[columns],
+            "independent_qty": independent,
+            "dependent_qty": total - independent,
+            "demand_qty": total,
+        }
+    )
 
 
 def component_demand(supply_plan: pd.DataFrame, bom: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:

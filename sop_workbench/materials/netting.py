@@ -9,8 +9,9 @@ from sop_workbench.lots import LotRule, lot_for_lot
 from sop_workbench.structure import earlier
 
 
-def net_requirements(gross: pd.DataFrame, stock: pd.DataFrame, receipts: pd.DataFrame, *, lot_rule: LotRule = lot_for_lot,
-                     lead_time_buckets: int = 0) -> pd.DataFrame:
+def net_requirements(
+    gross: pd.DataFrame, stock: pd.DataFrame, receipts: pd.DataFrame, *, lot_rule: LotRule = lot_for_lot, lead_time_buckets: int = 0
+) -> pd.DataFrame:
     """What is lacking of each item after stock and open orders, the lots that bring it, and when to start them.
 
     net = max(0, gross − receipts − projected stock), period by period.
@@ -60,8 +61,14 @@ def net_requirements(gross: pd.DataFrame, stock: pd.DataFrame, receipts: pd.Data
     net = net_of(needed.to_numpy(), coming, opening.to_numpy())
     lots = lot_rule(net) if net.size else net
     projected = opening.to_numpy()[:, None] + np.cumsum(coming + lots - needed.to_numpy(), axis=1)
-    measures = {"gross_qty": needed.to_numpy(), "scheduled_qty": coming, "net_qty": net, "lot_qty": lots,
-                "start_qty": started(lots, np.full(len(lots), lead_time_buckets)), "projected_qty": projected}
+    measures = {
+        "gross_qty": needed.to_numpy(),
+        "scheduled_qty": coming,
+        "net_qty": net,
+        "lot_qty": lots,
+        "start_qty": started(lots, np.full(len(lots), lead_time_buckets)),
+        "projected_qty": projected,
+    }
     keys = pd.MultiIndex.from_product([needed.index, needed.columns], names=["item_id", "period"]).to_frame(index=False)
     return keys.assign(**{name: values.ravel() for name, values in measures.items()})
 

@@ -50,8 +50,15 @@ LOT_RULES: dict[str, Callable[[Lots], np.ndarray]] = {
 }
 
 
-def plan_materials(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex, calendar: Calendar, *,
-                   target: pd.DataFrame | None = None, holding_cost: pd.DataFrame | None = None) -> MaterialPlan:
+def plan_materials(
+    demand: pd.DataFrame,
+    inputs: dict[str, pd.DataFrame],
+    periods: pd.DatetimeIndex,
+    calendar: Calendar,
+    *,
+    target: pd.DataFrame | None = None,
+    holding_cost: pd.DataFrame | None = None,
+) -> MaterialPlan:
     r"""Plan what has to be made, bought or brought for a demand, netted against stock and open orders at every level.
 
     .. math::
@@ -117,8 +124,16 @@ class _Grids(NamedTuple):
     late: np.ndarray
 
     @classmethod
-    def read(cls, network: Network, demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex, calendar: Calendar,
-             target: pd.DataFrame | None, holding_cost: pd.DataFrame | None) -> _Grids:
+    def read(
+        cls,
+        network: Network,
+        demand: pd.DataFrame,
+        inputs: dict[str, pd.DataFrame],
+        periods: pd.DatetimeIndex,
+        calendar: Calendar,
+        target: pd.DataFrame | None,
+        holding_cost: pd.DataFrame | None,
+    ) -> _Grids:
         nodes = pd.MultiIndex.from_frame(network.nodes[PLACE])
         shape = (len(nodes), len(periods))
         due = calendar.periods_of(inputs["open_supply"]["due_date"]) if len(inputs["open_supply"]) else pd.Series(dtype="datetime64[ns]")
@@ -133,8 +148,15 @@ class _Grids(NamedTuple):
         if holding_cost is not None:
             rates = holding_cost.set_index(PLACE)["holding_cost_amt"].reindex(nodes)
             rate = rates.fillna(0.0).to_numpy()  # an item that carries no money costs nothing to hold
-        return cls(own, own.copy(), _grid(orders, "open_qty", nodes, periods), _grid(stock, "on_hand_qty", nodes, periods)[:, 0], safety, rate,
-                   *(np.zeros(shape) for _ in range(4)))
+        return cls(
+            own,
+            own.copy(),
+            _grid(orders, "open_qty", nodes, periods),
+            _grid(stock, "on_hand_qty", nodes, periods)[:, 0],
+            safety,
+            rate,
+            *(np.zeros(shape) for _ in range(4)),
+        )
 
 
 def _grid(frame: pd.DataFrame, column: str, nodes: pd.MultiIndex, periods: pd.DatetimeIndex) -> np.ndarray:
@@ -147,8 +169,9 @@ def _grid(frame: pd.DataFrame, column: str, nodes: pd.MultiIndex, periods: pd.Da
     return grid
 
 
-def _plan_levels(network: Network, grids: _Grids, inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex,
-                 calendar: Calendar) -> list[Orders]:
+def _plan_levels(
+    network: Network, grids: _Grids, inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex, calendar: Calendar
+) -> list[Orders]:
     """Plan one level after the other and hand what it starts down to the next."""
     nodes = network.nodes
     versions = usage(network.lines, pd.RangeIndex(len(nodes)), periods, calendar)
@@ -195,13 +218,25 @@ def _balance(network: Network, grids: _Grids, periods: pd.DatetimeIndex) -> pd.D
     _assert_starts_arrive(network.nodes, grids)
     short = np.maximum(0.0, -projected)
     unsupplied = np.diff(short, axis=1, prepend=0.0).clip(min=0.0)
-    measures = {"independent_qty": grids.own, "gross_qty": grids.gross, "scheduled_qty": grids.coming, "net_qty": grids.net,
-                "receipt_qty": grids.receipt, "start_qty": grids.start, "late_qty": grids.late, "projected_qty": projected,
-                "safety_stock_qty": grids.safety, "unsupplied_qty": unsupplied}
+    measures = {
+        "independent_qty": grids.own,
+        "gross_qty": grids.gross,
+        "scheduled_qty": grids.coming,
+        "net_qty": grids.net,
+        "receipt_qty": grids.receipt,
+        "start_qty": grids.start,
+        "late_qty": grids.late,
+        "projected_qty": projected,
+        "safety_stock_qty": grids.safety,
+        "unsupplied_qty": unsupplied,
+    }
     is_used = (grids.gross + grids.coming + grids.receipt).sum(axis=1) + grids.opening > 0
     nodes = network.nodes[is_used]
-    rows = nodes.loc[nodes.index.repeat(len(periods)), [*PLACE, "source", "from_location_id", "level"]].rename(
-        columns={"level": "low_level_code"}).reset_index(drop=True)
+    rows = (
+        nodes.loc[nodes.index.repeat(len(periods)), [*PLACE, "source", "from_location_id", "level"]]
+        .rename(columns={"level": "low_level_code"})
+        .reset_index(drop=True)
+    )
     opening = np.concatenate([grids.opening[:, None], projected[:, :-1]], axis=1)
     values = {name: grid[is_used].ravel() for name, grid in {"opening_qty": opening, **measures}.items()}
     return rows.assign(period=np.tile(periods.to_numpy(), len(nodes)), **values)[list(tables.table("material_plan").columns)]
@@ -212,4 +247,6 @@ def _assert_starts_arrive(nodes: pd.DataFrame, grids: _Grids) -> None:
     gap = np.abs(grids.start.sum(axis=1) - grids.receipt.sum(axis=1))
     if (gap > _BALANCE * (1 + grids.receipt.sum(axis=1))).any():
         worst = nodes.iloc[int(np.argmax(gap))]
-        raise ArithmeticError(f"material_plan: {worst['item_id']} at {worst['location_id']} starts {gap.max():g} more or less than it receives")
+        raise ArithmeticError(
+            f"material_plan: {worst['item_id']} at {worst['location_id']} starts {gap.max():g} more or less than it receives"
+        )

@@ -71,8 +71,9 @@ def order_from_suppliers(nodes: pd.DataFrame, wanted: np.ndarray, supplier_item:
                 short -= _order(quantity[rank, :, t], rows, np.where(can, short, 0.0))
     leads = [rows["lead"].fillna(0).to_numpy(dtype=int) for rows in suppliers]
     pairs = list(zip(quantity, leads, strict=True))
-    return Orders(nodes, suppliers, quantity, quantity.sum(axis=0), sum(started(one, lead) for one, lead in pairs),
-                  sum(late(one, lead) for one, lead in pairs))
+    placed = np.sum([started(one, lead) for one, lead in pairs], axis=0)
+    too_late = np.sum([late(one, lead) for one, lead in pairs], axis=0)
+    return Orders(nodes, suppliers, quantity, quantity.sum(axis=0), placed, too_late)
 
 
 def purchase_rows(nodes: pd.DataFrame, orders: list[Orders], periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
@@ -84,10 +85,16 @@ def purchase_rows(nodes: pd.DataFrame, orders: list[Orders], periods: pd.Datetim
             one = rows.iloc[at]
             placed = receipt - one["lead"].to_numpy(dtype=int)
             quantity = found.quantity[rank][at, receipt]
-            parts.append(found.nodes.iloc[at][_PLACE].assign(
-                supplier_id=one["supplier_id"].to_numpy(), period=periods.to_numpy()[np.maximum(placed, 0)],
-                receipt_period=periods.to_numpy()[receipt], purchase_qty=quantity,
-                purchase_cost_amt=quantity * one["unit_cost_amt"].to_numpy(), is_late=placed < 0))
+            parts.append(
+                found.nodes.iloc[at][_PLACE].assign(
+                    supplier_id=one["supplier_id"].to_numpy(),
+                    period=periods.to_numpy()[np.maximum(placed, 0)],
+                    receipt_period=periods.to_numpy()[receipt],
+                    purchase_qty=quantity,
+                    purchase_cost_amt=quantity * one["unit_cost_amt"].to_numpy(),
+                    is_late=placed < 0,
+                )
+            )
     filled = [part for part in parts if len(part)]
     if not filled:
         return tables.table("planned_purchase").empty()

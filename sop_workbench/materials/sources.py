@@ -43,8 +43,10 @@ def refuse_impossible(inputs: dict[str, pd.DataFrame]) -> None:
         Negative lead times, lots or quantities; a yield of nothing; scrap of everything.
     """
     rules = [
-        *((name, "lead_time_days", lambda v: v < 0, "negative_lead_time", "enter 0 days or more")
-          for name in ("production", "supplier_item", "lane")),
+        *(
+            (name, "lead_time_days", lambda v: v < 0, "negative_lead_time", "enter 0 days or more")
+            for name in ("production", "supplier_item", "lane")
+        ),
         ("production", "yield_ratio", lambda v: v <= 0, "yield_of_nothing", "enter the good share of what is made, above 0"),
         ("production", "min_lot_qty", lambda v: v < 0, "negative_lot", "enter 0 or more"),
         ("supplier_item", "min_order_qty", lambda v: v < 0, "negative_lot", "enter 0 or more"),
@@ -97,7 +99,8 @@ def source_network(wanted: pd.DataFrame, inputs: dict[str, pd.DataFrame], calend
     number = pd.MultiIndex.from_frame(nodes[PLACE])
     lines = fed.assign(
         parent_item_id=number.get_indexer(pd.MultiIndex.from_frame(fed[PLACE])),
-        component_item_id=number.get_indexer(pd.MultiIndex.from_frame(fed[["component_id", "component_place"]])))
+        component_item_id=number.get_indexer(pd.MultiIndex.from_frame(fed[["component_id", "component_place"]])),
+    )
     _refuse_circles(nodes, lines)
     nodes["level"] = levels(len(nodes), lines["parent_item_id"].to_numpy(), lines["component_item_id"].to_numpy())
     return Network(nodes, lines[["parent_item_id", "component_item_id", "quantity_per", "scrap_ratio", "valid_from", "valid_to"]])
@@ -137,8 +140,14 @@ def _feeding(nodes: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
     made = nodes.loc[nodes["source"] == MAKE, PLACE].merge(dated, left_on="item_id", right_on="parent_item_id", validate="m:m")
     made = made.assign(component_id=made["component_item_id"], component_place=made["location_id"])
     brought = nodes[nodes["source"] == TRANSFER]
-    brought = brought.assign(component_id=brought["item_id"], component_place=brought["from_location_id"], quantity_per=1.0, scrap_ratio=0.0,
-                             valid_from=pd.Timestamp("1900-01-01"), valid_to=pd.Series(pd.NaT, index=brought.index, dtype="datetime64[ns]"))
+    brought = brought.assign(
+        component_id=brought["item_id"],
+        component_place=brought["from_location_id"],
+        quantity_per=1.0,
+        scrap_ratio=0.0,
+        valid_from=pd.Timestamp("1900-01-01"),
+        valid_to=pd.Series(pd.NaT, index=brought.index, dtype="datetime64[ns]"),
+    )
     columns = [*PLACE, "component_id", "component_place", "quantity_per", "scrap_ratio", "valid_from", "valid_to"]
     parts = [part[columns] for part in (made, brought) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else made[columns]
@@ -147,12 +156,16 @@ def _feeding(nodes: pd.DataFrame, bom: pd.DataFrame) -> pd.DataFrame:
 def _with_rules(nodes: pd.DataFrame, inputs: dict[str, pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
     """Lead time, yield and lots of every node; a bought one's are its cheapest supplier's (each order keeps its own)."""
     made = inputs["production"][[*PLACE, "lead_time_days", "yield_ratio", "setup_cost_amt", "min_lot_qty", "lot_multiple_qty"]].rename(
-        columns={"setup_cost_amt": "order_cost_amt", "min_lot_qty": "minimum_qty", "lot_multiple_qty": "multiple_qty"})
+        columns={"setup_cost_amt": "order_cost_amt", "min_lot_qty": "minimum_qty", "lot_multiple_qty": "multiple_qty"}
+    )
     bought = inputs["supplier_item"].sort_values([*PLACE, "unit_cost_amt", "supplier_id"]).drop_duplicates(PLACE)
     bought = bought[[*PLACE, "lead_time_days"]].assign(order_cost_amt=_column(bought, "order_cost_amt", 0.0))
-    parts = [nodes[nodes["source"] == MAKE].merge(made, on=PLACE, validate="1:1"),
-             nodes[nodes["source"] == BUY].merge(bought, on=PLACE, validate="1:1"),
-             nodes[nodes["source"] == TRANSFER].assign(lead_time_days=lambda rows: rows["way_days"]), nodes[nodes["source"] == NONE]]
+    parts = [
+        nodes[nodes["source"] == MAKE].merge(made, on=PLACE, validate="1:1"),
+        nodes[nodes["source"] == BUY].merge(bought, on=PLACE, validate="1:1"),
+        nodes[nodes["source"] == TRANSFER].assign(lead_time_days=lambda rows: rows["way_days"]),
+        nodes[nodes["source"] == NONE],
+    ]
     columns = {"lead_time_days": 0.0, "yield_ratio": 1.0, "order_cost_amt": 0.0, "minimum_qty": 0.0, "multiple_qty": 0.0}
     filled = [part.reindex(columns=[*PLACE, "source", "from_location_id", *columns]) for part in parts if len(part)]
     # What a source does not state (a yield of what is bought, a lot of what is brought) does not apply to it.
@@ -171,6 +184,19 @@ def _refuse_circles(nodes: pd.DataFrame, lines: pd.DataFrame) -> None:
     names = (nodes["item_id"] + " at " + nodes["location_id"]).to_numpy(dtype=object)
     loops = loops_between(names, lines["parent_item_id"].to_numpy(), lines["component_item_id"].to_numpy())
     if loops:
-        raise DataError(tables.issue_frame([
-            tables.finding("supply_loop", "blocks", "bill_of_material, lane", loop, 1, "",
-                           "remove one of these lines or lanes; nothing can feed itself") for loop in loops]))
+        raise DataError(
+            tables.issue_frame(
+                [
+                    tables.finding(
+                        "supply_loop",
+                        "blocks",
+                        "bill_of_material, lane",
+                        loop,
+                        1,
+                        "",
+                        "remove one of these lines or lanes; nothing can feed itself",
+                    )
+                    for loop in loops
+                ]
+            )
+        )

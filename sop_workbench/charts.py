@@ -796,7 +796,7 @@ def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
         "regular_hours": "regular hours",
         "demonstrated_hours": "demonstrated",
     }
-    colours = [_style.brand_colour, "#e69f00", GREY, ORANGE]
+    colours = _series(len(words))
     named = base.transform_fold(list(words), as_=["line", "value"]).transform_filter("isValid(datum.value)")
     colour = alt.Color(
         "line:N", title=None, scale=alt.Scale(domain=list(words), range=colours), legend=alt.Legend(labelExpr=f"{words}[datum.label]")
@@ -848,7 +848,7 @@ def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
             tooltip=_tooltips(view),
         )
     )
-    return bars.properties(width=WIDTH - 190, height=alt.Step(16))
+    return bars.properties(width=WIDTH - 40, height=alt.Step(16))
 
 
 # ------------------------------------------------------------------ 4 financial review

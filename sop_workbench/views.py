@@ -977,9 +977,12 @@ def capacity_table(capacity_load: pd.DataFrame, resource: pd.DataFrame) -> pd.Da
         basis=basis,
     ).sort_values("utilisation_ratio", ascending=False)
     shown = ["resource", *columns[:4], "utilisation_ratio", "of_demonstrated_ratio", "basis"]
-    above = rows[rows["of_demonstrated_ratio"] > 1]
+    above = capacity_load[capacity_load["demonstrated_ratio"] > 1]
+    count = above.groupby("resource_id").size().reindex(rows.index).dropna().sort_values(ascending=False, kind="stable")
     title = (
-        f"{above['resource'].iloc[0]} needs more than it has shown it can do" if len(above) else "All load is within what has been shown"
+        f"{rows.loc[count.index[0], 'resource']} needs more than it has shown it can do in {_plural(int(count.iloc[0]), 'period')}"
+        if len(count)
+        else "All load is within what has been shown"
     )
     return _view(
         rows[shown],

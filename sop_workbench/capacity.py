@@ -293,10 +293,10 @@ def _longest_way(usage_of: coo_array, lead: np.ndarray) -> np.ndarray:
 
 def _is_blind(rows: pd.DataFrame, blind: pd.Series, routing: pd.DataFrame, demanded: pd.Series) -> pd.Series:
     """Rows at the end of the horizon whose load by resource profile hangs on demand beyond it."""
-    reach = blind.reindex(routing["item_id"]).fillna(0).groupby(routing["resource_id"].to_numpy()).max()
+    reach = blind.reindex(routing["item_id"]).fillna(0).groupby(routing["resource_id"].to_numpy()).max()  # nor does what is not demanded
     periods = np.sort(demanded.unique())
     left = len(periods) - 1 - pd.Series(np.searchsorted(periods, rows["period"].to_numpy()), index=rows.index)
-    return left < rows["resource_id"].map(reach).fillna(0)
+    return left < rows["resource_id"].map(reach).fillna(0)  # what takes no hours waits for nothing
 
 
 def _profile(usage_of: csr_array, lead: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -393,10 +393,10 @@ def at_hand(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex, calendar
     counted = inputs["stock_on_hand"]["on_hand_qty"].clip(lower=0).groupby(inputs["stock_on_hand"]["item_id"]).sum()
     due = inputs["open_supply"]
     due = due[calendar.periods_of(due["due_date"]) <= periods[-1]] if len(due) else due
-    stock = counted.add(due.groupby("item_id")["open_qty"].sum(), fill_value=0.0)
+    stock = counted.add(due.groupby("item_id")["open_qty"].sum(), fill_value=0.0)  # no row: none there
     offers = inputs["supplier_item"]
     receivable = (len(periods) - calendar.lead_time_buckets(offers["lead_time_days"])).clip(lower=0)
-    most = (offers["max_qty"].fillna(np.inf) * receivable.where(receivable > 0)).fillna(0.0)
+    most = (offers["max_qty"].fillna(np.inf) * receivable.where(receivable > 0)).fillna(0.0)  # too late: nothing comes
     return AtHand(hours, stock, most.groupby(offers["item_id"]).sum())
 
 

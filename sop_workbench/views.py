@@ -1176,6 +1176,7 @@ def service_measures(inventory_target: pd.DataFrame, item: pd.DataFrame) -> pd.D
     rows = _with_item(inventory_target, item, "family", "item_type", "standard_cost_amt")
     rows = rows[(rows["item_type"] == "finished") & (rows["demand_qty"] > 0)]
     rows = rows.assign(
+            # An item without a standard cost has no weight among the money of the others.
         weight=rows["demand_qty"] * rows["standard_cost_amt"].fillna(0.0), safety_amt=rows["safety_stock_qty"] * rows["standard_cost_amt"]
     )
     measures = ["service_level_ratio", "expected_service_ratio", "fill_target_ratio", "expected_fill_ratio"]

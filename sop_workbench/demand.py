@@ -257,19 +257,56 @@ def promotion_demand(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
     >>> promotion_demand(base, january).round(6).tolist()
     [3000.0, 2400.0, 2560.0, 3800.0, 2200.0, 2200.0]
     """
-    inside = (demand.index >= event["from_period"]) & (demand.index <= event["to_period"])
+    inside, last, after = _event_places(demand, event)
+    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
+    pulled = demand.iloc[after] * event["pull_forward_ratio"]
+    result.iloc[after] -= pulled
+    result.iloc[last] += pulled.sum()
+    return result
+
+
+def without_promotion(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
+    """Base demand of a plan that holds a promotion already: what `promotion_demand` would turn into it.
+
+    Parameters
+    ----------
+    demand : Series
+        Demand with the promotion, by period, without a gap.
+    event : mapping
+        from_period, to_period, uplift_ratio above −1, pull_forward_ratio below 1: a row of `event`.
+
+    Raises
+    ------
+    SopError
+        When the event lies outside the periods of the demand, or takes all of it away, so that there is no way back.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2026-01-01", periods=6, freq="MS")
+    >>> january = {"from_period": months[0], "to_period": months[0], "uplift_ratio": 0.1, "pull_forward_ratio": 0.2}
+    >>> without_promotion(pd.Series([3000.0, 2400, 2560, 3800, 2200, 2200], index=months), january).round(6).tolist()
+    [1600.0, 3000.0, 3200.0, 3800.0, 2200.0, 2200.0]
+    """
+    uplift, share = float(event["uplift_ratio"]), float(event["pull_forward_ratio"])
+    if uplift <= -1 or share >= 1:
+        raise SopError(f"an uplift of {uplift:g} with a pull-forward of {share:g} leaves no demand to work back from; state less")
+    inside, last, after = _event_places(demand, event)
+    base = demand.astype(float)
+    base.iloc[after] = base.iloc[after] / (1 - share)
+    base.iloc[last] -= base.iloc[after].sum() * share
+    return base.where(~inside, base / (1 + uplift)).clip(lower=0.0)
+
+
+def _event_places(demand: pd.Series, event: Mapping[str, Any]) -> tuple[np.ndarray, int, slice]:
+    """Which periods a promotion runs in, the last of them, and those it pulls from."""
+    inside = np.asarray((demand.index >= event["from_period"]) & (demand.index <= event["to_period"]))
     if not inside.any():
         raise SopError(
             f"the event from {event['from_period']:%Y-%m-%d} to {event['to_period']:%Y-%m-%d} lies outside the periods planned "
             f"({demand.index[0]:%Y-%m-%d} to {demand.index[-1]:%Y-%m-%d}); move it or plan further ahead"
         )
     last = int(np.flatnonzero(inside)[-1])
-    after = slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
-    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
-    pulled = demand.iloc[after] * event["pull_forward_ratio"]
-    result.iloc[after] -= pulled
-    result.iloc[last] += pulled.sum()
-    return result
+    return inside, last, slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
 
 
 def promotion_case(

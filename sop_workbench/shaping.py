@@ -72,7 +72,7 @@ def _places(rows: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.
 
 _EVENT_SD, _AFTER_SD, _CANNIBAL_SD = 0.5, 0.2, 0.3
 _SLOPE_SD, _BEND_SD, _SEASON_SD, _RELATIVE_SEASON_SD, _LEVEL_SD = 1.0, 0.3, 0.5, 0.1, 10.0
-_STEPS, _LEAST_VARIANCE, _TAIL = 20, 1e-6, 3.0
+_STEPS, _LEAST_VARIANCE, _TAIL, _LEAST_SEASON_SD = 30, 1e-6, 3.0, 0.005
 _LEAST_PERIODS = 12
 _CONTROL_RATIO = 0.2
 # History tells when it leaves less than half of the doubt there was before looking (a share for cannibalisation: ± one half).
@@ -188,7 +188,7 @@ class _Study:
         other = weight @ self.other[touched] / max(weight.sum(), 1e-9)
         design, prior_mean, prior_sd = _design(self.panel.periods, self.running, self.after, other, has_control, calendar)
         prior_mean[:2], prior_sd[:2] = mean, sd
-        found, covariance = _posterior(values, design[known], prior_mean, prior_sd)
+        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, calendar.buckets_per_year)
         count = int((self.running * known).sum())
         words = f"{len(self.past)} past promotion{'' if len(self.past) == 1 else 's'}, {count} of {int(known.sum())} periods"
         words += ", against the same products in other markets" if has_control else ", against trend and season of the same demand"
@@ -270,17 +270,23 @@ def _design(
     return design, mean, sd
 
 
-def _posterior(y: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients b ~ N(mean, sd²) of y = design · b + ε and their covariance; ε weighs 1 / (1 + (ε/3σ)²)."""
-    precision, weight, variance = 1 / sd**2, np.ones(len(y)), max(float(np.var(y)), _LEAST_VARIANCE)
+def _posterior(y: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients b ~ N(mean, sd²) of y = design · b + ε and their covariance; ε weighs 1 / (1 + (ε/3σ)²).
+
+    How far the season slots (the last columns) lie apart is learned from them too: a slot that is always promoted is then
+    believed to be like the others, not anything.
+    """
+    sd, weight, variance = sd.copy(), np.ones(len(y)), max(float(np.var(y)), _LEAST_VARIANCE)
     for _ in range(_STEPS):
         gram = (design * weight[:, None]).T @ design
-        covariance = np.linalg.inv(gram / variance + np.diag(precision))
-        found = covariance @ (design.T @ (weight * y) / variance + precision * mean)
+        covariance = np.linalg.inv(gram / variance + np.diag(1 / sd**2))
+        found = covariance @ (design.T @ (weight * y) / variance + mean / sd**2)
         error = y - design @ found
         used = float(np.trace(covariance @ gram)) / variance
         variance = max(float((weight * error**2).sum()) / max(float(weight.sum()) - used, 1.0), _LEAST_VARIANCE)
         weight = 1 / (1 + error**2 / (_TAIL**2 * variance))
+        apart = np.sqrt((found[-slots:] ** 2 + np.diag(covariance)[-slots:]).mean())
+        sd[-slots:] = np.clip(apart, _LEAST_SEASON_SD, None)
     return found, covariance
 
 
@@ -289,28 +295,33 @@ def _posterior(y: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarr
 # Mean of 367 published elasticities of single brands (Tellis 1988, Journal of Marketing Research 25), and how far products lie apart.
 ASSUMED_ELASTICITY, ASSUMED_SD = -1.76, 1.0
 _STEADY_RATIO, _PRICE_MOVED = 0.8, 0.01
+_TURNS, _SETTLED = 200, 1e-9
 _PRICE = DriverNames(elastic=("price_amt",))
 
 
 def learn_price_effects(
     sales_history: pd.DataFrame, price: pd.DataFrame, item: pd.DataFrame, last: pd.Timestamp, calendar: Calendar
 ) -> pd.DataFrame:
-    """How demand answers to an item's own price, where its price moved against its family; assumed where it never did.
+    """How demand answers to an item's own price, where its price moved against others; assumed where it never did.
 
-    Demand and price are taken relative to the family in the market, so that growth, season and a general price rise play no part:
-    log(q/q_family) = level − elasticity · log(p/p_family), pooled over markets and items (`forecast.drivers`), and leaning on the
-    mean of published elasticities, −1.76 ± 1 (Tellis 1988), as far as history leaves room.
+    Demand and price are taken relative to the family in the market (where no price moved against its family: to all items of the
+    market), so that growth, season and a general price rise play no part: log(q/q_others) = level + elasticity · log(p/p_others),
+    pooled over markets and items (`forecast.drivers`), and leaning on the mean of published elasticities, −1.76 ± 1 (Tellis 1988),
+    as far as history leaves room.
 
     Returns
     -------
     DataFrame
         `driver_effect`, measure elasticity: for all items together and for every item whose price moved; ranges at 95 %.
     """
-    relative = _relative_to_family(sales_history, price, item, last, calendar)
+    rows = _steady_priced(sales_history, price, item, last, calendar)
+    relative, others = _relative(rows, "family"), "their family"
+    if relative.empty:
+        relative, others = _relative(rows.assign(family=""), "family"), "other items"
     if relative.empty:
         return _elasticity_frame([_elasticity("all", "all", ASSUMED_ELASTICITY, np.inf, _never_moved(sales_history, last))])
     model = fit_drivers(relative, _PRICE)
-    words = f"{len(model.items)} items in {relative['market_id'].nunique()} markets whose price moved against their family"
+    words = f"{len(model.items)} items in {relative['market_id'].nunique()} markets whose price moved against {others}"
     rows = [_elasticity("all", "all", model.overall[0], model.overall_variance[0], words)]
     rows += [_elasticity("item_id", name, *values) for name, *values in _by_item(model, relative)]
     return _elasticity_frame(rows)
@@ -318,7 +329,7 @@ def learn_price_effects(
 
 def _never_moved(sales_history: pd.DataFrame, last: pd.Timestamp) -> str:
     count = sales_history.loc[sales_history["period"] <= last, "period"].nunique()
-    return f"no price moved against its family in {count} periods: mean of published elasticities (Tellis 1988)"
+    return f"no price moved against those of other items in {count} periods: mean of published elasticities (Tellis 1988)"
 
 
 def _by_item(model: DriverModel, relative: pd.DataFrame) -> list[tuple[str, float, float, str]]:
@@ -346,27 +357,46 @@ def _elasticity_frame(rows: list[dict]) -> pd.DataFrame:
     return tables.validate("driver_effect", pd.DataFrame(rows, columns=list(tables.table("driver_effect").columns)))
 
 
-def _relative_to_family(
+def _steady_priced(
     sales_history: pd.DataFrame, price: pd.DataFrame, item: pd.DataFrame, last: pd.Timestamp, calendar: Calendar
 ) -> pd.DataFrame:
-    """Demand and price of steady series over the mean course of their family in the market; series whose price moved."""
+    """Demand and price of series that sold in four of five periods since their first, with their family."""
     known = sales_history[(sales_history["period"] <= last) & (sales_history["ordered_qty"] > 0)]
     periods = pd.DatetimeIndex(np.sort(known["period"].unique()))
-    if len(periods) < _LEAST_PERIODS:
-        return known.head(0)
     span = known.groupby(KEYS)["period"].agg(["min", "size"])
-    life = np.array([calendar.distance(start, periods[-1]) + 1 for start in span["min"]])
+    life = np.array([calendar.distance(start, periods[-1]) + 1 for start in span["min"]], dtype=float)
     steady = span.index[(span["size"] >= _STEADY_RATIO * life) & (span["size"] >= _LEAST_PERIODS)]
     rows = known[pd.MultiIndex.from_frame(known[KEYS]).isin(steady)][[*_CELL, "ordered_qty"]]
     rows = rows.merge(price_in_period(price, periods), on=_CELL, how="inner", validate="one_to_one")
     rows = rows[rows["price_amt"] > 0].merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    return rows.assign(family=rows["family"].fillna(""))
+
+
+def _relative(rows: pd.DataFrame, others: str) -> pd.DataFrame:
+    """Demand and price over the common course of the others in the market; series whose price moved against them."""
+    series = pd.factorize(rows["item_id"] + "\t" + rows["market_id"])[0]
+    cell = pd.factorize(rows[others] + "\t" + rows["market_id"] + rows["period"].astype(str))[0]
+    made = rows[[*_CELL]].copy()
     for column in ("ordered_qty", "price_amt"):
-        logs = np.log(rows[column])
-        away = logs - logs.groupby([rows["item_id"], rows["market_id"]]).transform("mean")
-        common = away.groupby([rows["family"].fillna(""), rows["market_id"], rows["period"]]).transform("mean")
-        rows[column] = np.exp(logs - common)
-    prices = np.log(rows["price_amt"]).groupby([rows["item_id"], rows["market_id"]])
-    return rows[(prices.transform("max") - prices.transform("min")) > _PRICE_MOVED].drop(columns="family")
+        made[column] = np.exp(_two_way_residual(np.log(rows[column].to_numpy(dtype=float)), series, cell))
+    prices = np.log(made["price_amt"]).groupby([made["item_id"], made["market_id"]])
+    return made[(prices.transform("max") - prices.transform("min")) > _PRICE_MOVED]
+
+
+def _two_way_residual(values: np.ndarray, series: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """What is left of values once each series' own level and each cell's common course are taken out.
+
+    By turns until it stands, which is exact where series begin and end at different times.
+    """
+    left = values.copy()
+    for _ in range(_TURNS):
+        before = left
+        for group in (series, cell):
+            mean = np.bincount(group, left) / np.bincount(group)
+            left = left - mean[group]
+        if np.abs(left - before).max() < _SETTLED:
+            break
+    return left
 
 
 # ------------------------------------------------------------------ cases

@@ -39,7 +39,7 @@ _LEAST_VARIANCE = 1e-6
 _NOISE, _NOISE_WEIGHT = 0.05, 5
 _LEAST_OBSERVATIONS = 3
 _FOLDS = 5
-_RETURN_ITEM_WEIGHT, _RETURN_RIDGE, _RETURN_STEPS, _RETURN_TOLERANCE = 4.0, 0.01, 50, 1e-8
+_RETURN_ITEM_WEIGHT, _RETURN_RIDGE, _RETURN_STEPS, _RETURN_TOLERANCE = 4.0, 1e-3, 50, 1e-8
 EFFECT_COLUMNS = ["driver", "level", "member", "measure", "effect_ratio", "low_ratio", "high_ratio", "basis", "stated_ratio",
                   "evidence"]
 
@@ -93,6 +93,8 @@ class DriverModel:
         Average drivers.
     noise : ndarray, items
         Variance of the log of demand around its forecast.
+    tail : ndarray, 101
+        Quantiles 0 … 100 % of the size of past errors in standard deviations of their item.
     lift : ndarray, items
         Log of mean over median demand where no uplift runs.
     uplift_lift : ndarray, uplifts
@@ -116,6 +118,7 @@ class DriverModel:
     level: np.ndarray
     centre: np.ndarray
     noise: np.ndarray
+    tail: np.ndarray
     lift: np.ndarray
     uplift_lift: np.ndarray
     observed: np.ndarray
@@ -214,7 +217,7 @@ def fit_drivers(history: pd.DataFrame, names: DriverNames, quantity: str = "orde
     lift, uplift_lift = _mean_over_median(error, _uplifts(features, names), item, len(items), noise)
     return DriverModel(
         names, keys, items, item, pooled.series, _diagonal(pooled.series_cov), pooled.members, _diagonal(pooled.member_cov),
-        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, lift, uplift_lift, evidence.count, typical,
+        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, _tail(error, noise, item), lift, uplift_lift, evidence.count, typical,
     )  # fmt: skip
 
 
@@ -243,7 +246,7 @@ def apply_drivers(model: DriverModel, plan: pd.DataFrame, interval: float = 0.8)
     _check(known, model.names, "plan")
     features = _features(known, model.names, model.typical)
     median = model.level[row] + ((features - model.centre[row]) * model.series[row]).sum(axis=1)
-    width = norm.ppf(0.5 + interval / 2) * np.sqrt(model.noise[model.item[row]])
+    width = np.interp(interval, np.linspace(0, 1, len(model.tail)), model.tail) * np.sqrt(model.noise[model.item[row]])
     mean = median + model.lift[model.item[row]] + _uplifts(features, model.names) @ model.uplift_lift
     made = known[[*KEYS, "period"]].assign(
         forecast_qty=np.exp(mean), low_qty=np.exp(median - width), high_qty=np.exp(median + width), model="drivers"
@@ -483,6 +486,14 @@ def _noise(error: np.ndarray, leftover: np.ndarray, item: np.ndarray, count: int
     np.add.at(number, item, known.sum(axis=1))
     usual = square.sum() / number.sum() if number.any() else float(np.nanvar(leftover))
     return np.where(number > 0, square / np.maximum(number, 1), usual)
+
+
+def _tail(error: np.ndarray, noise: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Quantiles of the size of standardised errors; those of the normal distribution where no past error is known."""
+    share = np.linspace(0, 1, 101)
+    size = np.abs(error / np.sqrt(noise)[item][:, None])
+    known = size[~np.isnan(size)]
+    return np.quantile(known, share) if len(known) else norm.ppf(0.5 + np.minimum(share, 0.9999) / 2)
 
 
 def _uplifts(features: np.ndarray, names: DriverNames) -> np.ndarray:

@@ -317,14 +317,15 @@ def learn_price_effects(
     rows = _steady_priced(sales_history, price, item, last, calendar)
     relative, others = _relative(rows, "family"), "their family"
     if relative.empty:
-        relative, others = _relative(rows.assign(family=""), "family"), "other items"
+        relative, others = _relative(rows.assign(family=""), "family"), "other items (growth of their families may be in it)"
     if relative.empty:
         return _elasticity_frame([_elasticity("all", "all", ASSUMED_ELASTICITY, np.inf, _never_moved(sales_history, last))])
     model = fit_drivers(relative, _PRICE)
-    words = f"{len(model.items)} items in {relative['market_id'].nunique()} markets whose price moved against {others}"
-    rows = [_elasticity("all", "all", model.overall[0], model.overall_variance[0], words)]
-    rows += [_elasticity("item_id", name, *values) for name, *values in _by_item(model, relative)]
-    return _elasticity_frame(rows)
+    words = f"{len(model.items)} items in {relative['market_id'].nunique()} markets whose price moved against {others}, and published ones (Tellis 1988)"
+    whole = _elasticity("all", "all", model.overall[0], model.overall_variance[0], words)
+    # Items lean on all items, so they rest on what these rest on.
+    items = [{**_elasticity("item_id", name, *values), "basis": whole["basis"]} for name, *values in _by_item(model, relative)]
+    return _elasticity_frame([whole, *items])
 
 
 def _never_moved(sales_history: pd.DataFrame, last: pd.Timestamp) -> str:
@@ -389,7 +390,7 @@ def _two_way_residual(values: np.ndarray, series: np.ndarray, cell: np.ndarray) 
     By turns until it stands, which is exact where series begin and end at different times.
     """
     left = values.copy()
-    for _ in range(_TURNS):
+    for _ in range(_TURNS if len(values) else 0):
         before = left
         for group in (series, cell):
             mean = np.bincount(group, left) / np.bincount(group)

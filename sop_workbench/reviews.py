@@ -74,6 +74,7 @@ def product_review(cycle: Cycle) -> Tables:
     written = {
         "item_class": item_class,
         "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
+        "launch_curve": product.launch_curves(read["item"], history, cycle.periods, calendar),
         "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
         "excess_stock": product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar),
         "portfolio": product.portfolio(read["item"], item_class, read["stock_on_hand"]),
@@ -212,7 +213,7 @@ def execution_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
-        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),
+        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
         "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }

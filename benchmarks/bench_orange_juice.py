@@ -19,6 +19,7 @@ from statsforecast.models import AutoETS, DynamicOptimizedTheta, SeasonalNaive
 from sop_workbench.forecast.drivers import DriverNames, driver_forecast
 from sop_workbench.forecast.panel import KEYS
 
+WITHOUT_ONE_PRICE = "drivers without the uniform price"
 WEEKS_AHEAD = 8
 # Seven origins, eight weeks apart: each of the last 56 weeks is forecast once.
 ORIGINS = 7
@@ -86,6 +87,7 @@ def main() -> None:
     table = orange_juice()
     last = table["period"].max()
     seconds = dict.fromkeys(("drivers", "others"), 0.0)
+    fewer = DriverNames(NAMES.elastic, [name for name in NAMES.uplift if name != "one_price"], NAMES.joint)
     parts = []
     for number in range(ORIGINS, 0, -1):
         start = last - pd.Timedelta(weeks=WEEKS_AHEAD * number - 1)
@@ -97,6 +99,8 @@ def main() -> None:
         begun = time.process_time()
         others = without_drivers(past, plan)
         seconds["others"] += time.process_time() - begun
+        plain, _ = driver_forecast(past, plan, fewer)
+        made = made.assign(**{WITHOUT_ONE_PRICE: plain["forecast_qty"]})
         joined = plan[[*KEYS, "period", "ordered_qty"]].merge(made, on=[*KEYS, "period"], validate="one_to_one")
         parts.append(joined.merge(others, on=[*KEYS, "period"], validate="one_to_one").assign(origin=start))
     every = pd.concat(parts, ignore_index=True)
@@ -104,6 +108,7 @@ def main() -> None:
     print(f"{every.groupby(KEYS).ngroups} series, {ORIGINS} origins, {WEEKS_AHEAD} weeks ahead; processor seconds in all\n")
     print("| model | WAPE by brand × store | bias | seconds |\n|---|---|---|---|")
     print(score("drivers, pooled (ours)", every["forecast_qty"].to_numpy(), actual, seconds["drivers"]))
+    print(score(WITHOUT_ONE_PRICE, every[WITHOUT_ONE_PRICE].to_numpy(), actual, seconds["drivers"]))
     for name in ("SeasonalNaive", "AutoETS", "DynamicOptimizedTheta"):
         print(score(f"{name}, no drivers", every[name].to_numpy(), actual, seconds["others"] / 3))
     inside = ((every["ordered_qty"] >= every["low_qty"]) & (every["ordered_qty"] <= every["high_qty"])).mean()

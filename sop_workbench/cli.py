@@ -247,7 +247,7 @@ def _decide(decision: str, folder: Path, cycle_id: str | None, by: str, why: str
 @_of_corrections
 @_by
 @_why
-def accept_corrections(**given: str) -> None:
+def accept_corrections(**given: Any) -> None:
     """Accept the proposals picked: the forecast reads the suggested quantity, raw stays beside it."""
     _decide("accepted", **given)
 
@@ -258,7 +258,7 @@ def accept_corrections(**given: str) -> None:
 @_of_corrections
 @_by
 @_why
-def reject_corrections(**given: str) -> None:
+def reject_corrections(**given: Any) -> None:
     """Reject the proposals picked: history stays as it was booked."""
     _decide("rejected", **given)
 

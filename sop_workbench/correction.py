@@ -55,7 +55,8 @@ def decide(cycle: Cycle, decisions: pd.DataFrame | Sequence[Mapping[str, Any]], 
     given = pd.DataFrame(decisions)
     lost = [column for column in [*_CELL, "decision"] if column not in given]
     if lost:
-        missing = tables.finding("missing_column", "blocks", "history_decision", "", len(given), ", ".join(lost), "name item, market, period")
+        remedy = "name item, market, period and decision"
+        missing = tables.finding("missing_column", "blocks", "history_decision", "", len(given), ", ".join(lost), remedy)
         raise DataError(tables.issue_frame([missing]))
     rows = given[[*_CELL, "decision"]].assign(period=pd.to_datetime(given["period"], errors="coerce"))
     found = _findings(rows, cycle.read("history_correction"))
@@ -78,8 +79,14 @@ def _findings(rows: pd.DataFrame, proposed: pd.DataFrame) -> list[dict]:
     ]  # fmt: skip
 
 
-def select(corrections: pd.DataFrame, kind: str | None = None, item_id: str | None = None, market_id: str | None = None,
-           period: str | None = None, status: str | None = None) -> pd.DataFrame:
+def select(
+    corrections: pd.DataFrame,
+    kind: str | None = None,
+    item_id: str | None = None,
+    market_id: str | None = None,
+    period: str | None = None,
+    status: str | None = None,
+) -> pd.DataFrame:
     """Proposals of a kind, an item, a market, a period, a status; what is left out does not limit.
 
     Raises

@@ -659,12 +659,11 @@ def known_scope(rows: pd.DataFrame, table: str, inputs: Mapping[str, pd.DataFram
 
 
 def _row_keys(rows: pd.DataFrame, table: str) -> str:
-    return tables.key_text(rows, [column for column in tables.table(table).key if column in ("source", "author", "opportunity_id", "record_id")])
+    named = ("source", "author", "opportunity_id", "record_id")
+    return tables.key_text(rows, [column for column in tables.table(table).key if column in named])
 
 
-def adjustment_findings(
-    demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame
-) -> list[dict]:
+def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame) -> list[dict]:
     """Adjustments that change nothing, as their period is not planned, and such as lean on an assumption that is not on file."""
     outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
     named = demand_adjustment["assumption_id"].fillna("")
@@ -677,7 +676,8 @@ def adjustment_findings(
     ):
         if len(rows):
             values = ", ".join(sorted({f"{v:%Y-%m-%d}" if column == "period" else str(v) for v in rows[column]})[:5])
-            found.append(tables.finding(rule, "warns", "demand_adjustment", _row_keys(rows, "demand_adjustment"), len(rows), values, remedy))
+            keys = _row_keys(rows, "demand_adjustment")
+            found.append(tables.finding(rule, "warns", "demand_adjustment", keys, len(rows), values, remedy))
     return found
 
 

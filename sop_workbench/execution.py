@@ -148,8 +148,8 @@ def error_by_lag(deviation: pd.DataFrame, market: pd.DataFrame | None = None) ->
 
     Examples
     --------
-    >>> rows = pd.DataFrame({"stream": "sales", "lag": 0, "plan_cycle_id": "2026-09", "item_id": ["A", "B"], "market_id": "N", "family": "F",
-    ...                      "period": pd.Timestamp("2026-09-01"), "plan_qty": [110.0, 90.0], "actual_qty": [100.0, 100.0]})
+    >>> rows = pd.DataFrame({"stream": "sales", "lag": 0, "plan_cycle_id": "2026-09", "item_id": ["A", "B"], "market_id": "N",
+    ...                      "family": "F", "period": pd.Timestamp("2026-09-01"), "plan_qty": [110.0, 90.0], "actual_qty": 100.0})
     >>> error_by_lag(rows)[["level", "wape_ratio", "bias_ratio"]].to_dict("split")["data"]
     [['item_id × market_id', 0.1, 0.0], ['item_id', 0.1, 0.0], ['family', 0.0, 0.0], ['total', 0.0, 0.0]]
     """

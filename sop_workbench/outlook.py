@@ -12,7 +12,9 @@ from sop_workbench.demand import run_rate_by_place
 from sop_workbench.finance import ALL_FAMILIES, ALL_REGIONS
 from sop_workbench.periods import Calendar
 
-_RISK_COLUMNS = ("kind", "source", "member", "title", "money_amt", "probability_ratio", "from_period", "to_period", "is_in_plan", "evidence")
+_RISK_COLUMNS = [
+    "kind", "source", "member", "title", "money_amt", "probability_ratio", "from_period", "to_period", "is_in_plan", "evidence",
+]  # fmt: skip
 RISK, OPPORTUNITY = "risk", "opportunity"
 _TOTALS = {"family": ALL_FAMILIES, "region": ALL_REGIONS}
 _WHOLE = {ALL_FAMILIES, ALL_REGIONS, "all", "total", ""}
@@ -119,8 +121,9 @@ def risks_and_opportunities(
         `risk_opportunity`, most expected money first.
     """
     rows = _range_rows(consensus_demand, item, interval) + _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
-    made = pd.DataFrame(rows, columns=list(_RISK_COLUMNS))
+    made = pd.DataFrame(rows, columns=_RISK_COLUMNS)
     made["expected_amt"] = made["money_amt"] * made["probability_ratio"]
+    # Without a chance there is no expected money to sort by: those come last.
     order = made["expected_amt"].abs().fillna(0.0)
     made = made.assign(order=order).sort_values(["order", "source", "member", "kind"], ascending=[False, True, True, True])
     made["risk_id"] = [f"{row['source']}-{row['member']}-{row['kind']}" for row in made.to_dict("records")]
@@ -153,7 +156,8 @@ def _deal_rows(pipeline_line: pd.DataFrame) -> list[dict]:
     rows = []
     for deal in pipeline_line[(pipeline_line["counted_qty"] > 0) & pipeline_line["price_amt"].notna()].to_dict("records"):
         chance, name = deal["probability_ratio"], deal["item_id"] or deal["family"]
-        told = {"source": "pipeline", "member": deal["opportunity_id"], "from_period": deal["close_period"], "to_period": deal["close_period"]}
+        closes = deal["close_period"]
+        told = {"source": "pipeline", "member": deal["opportunity_id"], "from_period": closes, "to_period": closes}
         whole = deal["volume_qty"] * deal["price_amt"]
         where = f"{deal['volume_qty']:,.0f} of {name} for {deal['market_id']}"
         rows.append({**told, "kind": RISK, "title": f"Deal lost: {where}", "money_amt": -whole * chance, "probability_ratio": 1 - chance,
@@ -188,8 +192,8 @@ def demand_gap(consensus_demand: pd.DataFrame, budget: pd.DataFrame, item: pd.Da
     """Unconstrained demand in units and money, with its range, beside the budget, by family, region and period.
 
     gap = demand − budget; where no budget is stated there is no gap. A budget for all families (or regions) of a period is held against
-    the sum of demand; beside single ones it is left out, as it would count twice. Low and high are sums over items (everything at its low or high
-    end at once), so they bound rather than estimate; `risk_opportunity` has the range of a family with independent items.
+    the sum of demand; beside single ones it is left out, as it would count twice. Low and high are sums over items (everything at its
+    low or high end at once), so they bound rather than estimate; `risk_opportunity` has a family's range with independent items.
 
     Returns
     -------
@@ -205,7 +209,8 @@ def demand_gap(consensus_demand: pd.DataFrame, budget: pd.DataFrame, item: pd.Da
         is_whole = budget[column].str.strip().str.lower().isin(_WHOLE)
         single = set(budget.loc[~is_whole, "period"])
         named[column] = named[column].where(~named["period"].isin(set(budget["period"]) - single), total)
-        budget = budget.assign(**{column: budget[column].where(~is_whole, total)})[~is_whole | ~budget["period"].isin(single)]
+        budget = budget.assign(**{column: budget[column].where(~is_whole, total)})
+        budget = budget[~is_whole | ~budget["period"].isin(single)]
     key = ["family", "region", "period"]
     sums = named.groupby(key, as_index=False)[["demand_qty", "low_qty", "high_qty", "revenue_amt", "low_amt", "high_amt"]].sum()
     planned = budget.groupby(key, as_index=False)[["volume_qty", "revenue_amt"]].sum(min_count=1)

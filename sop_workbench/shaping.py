@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from sop_workbench import tables
-from sop_workbench.demand import price_in_period, promotion_case, promotion_demand, without_promotion
+from sop_workbench.demand import price_in_period, promotion_case, without_promotion
 from sop_workbench.forecast.drivers import DriverModel, DriverNames, fit_drivers
 from sop_workbench.forecast.events import EFFECT_SD, PULL_FORWARD_PERIODS, event_effects
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel, like_for_like
@@ -155,8 +155,13 @@ class _Study:
         product = "item_id" if "item_id" in self.scope else "family"
         same = {product: self.scope[product]} if product in self.scope else {}
         control = _inside(self.places, same) & ~self.touched
-        fitted = self._fit(self.touched, control, np.log1p([self.uplift + self.pulled * self._ratio(), -min(self.pulled, 0.9)]),
-                           np.array([_EVENT_SD, _AFTER_SD]), calendar)
+        fitted = self._fit(
+            self.touched,
+            control,
+            np.log1p([self.uplift + self.pulled * self._ratio(), -min(self.pulled, 0.9)]),
+            np.array([_EVENT_SD, _AFTER_SD]),
+            calendar,
+        )
         rows = [self._uplift(fitted), self._pull_forward(fitted)]
         if "item_id" in self.scope:
             rows.append(self._cannibalisation(rows[0], calendar))
@@ -169,9 +174,7 @@ class _Study:
     def _length(self) -> int:
         return int(self.running.sum()) or len(self.events)
 
-    def _fit(
-        self, touched: np.ndarray, control: np.ndarray, mean: np.ndarray, sd: np.ndarray, calendar: Calendar
-    ) -> dict[str, Any] | None:
+    def _fit(self, touched: np.ndarray, control: np.ndarray, mean: np.ndarray, sd: np.ndarray, calendar: Calendar) -> dict[str, Any] | None:
         """Coefficients of running and after with covariance and prior; None where there is nothing to learn from."""
         demand = self.panel.demand
         if not touched.any() or not self.running.any():
@@ -230,7 +233,7 @@ class _Study:
         change, width = fitted["value"][0], norm.ppf(0.5 + _CONFIDENCE / 2) * np.sqrt(fitted["covariance"][0, 0])
         low, best, high = (-np.expm1(value) * scale for value in (change + width, change, change - width))
         if high - low > 2 * _TOLD:
-            words = f"{fitted['words']}: their change of {np.expm1(change):+.0%} (± {width:.0%}) is too uncertain to be a share of the uplift"
+            words = f"{fitted['words']}: their change of {np.expm1(change):+.0%} (± {width:.0%}) is too uncertain to share out"
             return self._as_stated("cannibalisation", stated, {**fitted, "words": words})
         return self._row("cannibalisation", best, low, high, fitted["words"], ESTIMATED, stated)
 
@@ -321,10 +324,11 @@ def learn_price_effects(
     if relative.empty:
         return _elasticity_frame([_elasticity("all", "all", ASSUMED_ELASTICITY, np.inf, _never_moved(sales_history, last))])
     model = fit_drivers(relative, _PRICE)
-    words = f"{len(model.items)} items in {relative['market_id'].nunique()} markets whose price moved against {others}, and published ones (Tellis 1988)"
+    counted = f"{len(model.items)} items in {relative['market_id'].nunique()} markets"
+    words = f"{counted} whose price moved against {others}, and published ones (Tellis 1988)"
     whole = _elasticity("all", "all", model.overall[0], model.overall_variance[0], words)
     # Items lean on all items, so they rest on what these rest on.
-    items = [{**_elasticity("item_id", name, *values), "basis": whole["basis"]} for name, *values in _by_item(model, relative)]
+    items = [{**row, "basis": whole["basis"]} for row in _by_item(model, relative)]
     return _elasticity_frame([whole, *items])
 
 
@@ -333,12 +337,12 @@ def _never_moved(sales_history: pd.DataFrame, last: pd.Timestamp) -> str:
     return f"no price moved against those of other items in {count} periods: mean of published elasticities (Tellis 1988)"
 
 
-def _by_item(model: DriverModel, relative: pd.DataFrame) -> list[tuple[str, float, float, str]]:
+def _by_item(model: DriverModel, relative: pd.DataFrame) -> list[dict]:
     prices = relative.groupby("item_id")["price_amt"]
     span = np.log(prices.max() / prices.min())
+    words = {name: f"its price moved by {moved:.0%} against the others" for name, moved in span.items()}
     return [
-        (name, model.members[n, 0], model.member_variance[n, 0], f"price between markets and periods moved by {span[name]:.0%}")
-        for n, name in enumerate(model.items)
+        _elasticity("item_id", name, model.members[n, 0], model.member_variance[n, 0], words[name]) for n, name in enumerate(model.items)
     ]
 
 
@@ -500,7 +504,8 @@ def _effects_used(row: dict[str, Any], member: str, driver_effect: pd.DataFrame)
         stated = float(row.get(f"{measure}_ratio", 0.0))
         is_told = len(rows) > 0 and rows["basis"].iloc[0] == ESTIMATED
         # A share below nothing is noise around none; the whole demand cannot be pulled forward.
-        used[f"{measure}_ratio"] = min(max(float(rows["effect_ratio"].iloc[0]), 0.0), 0.95 if measure != "uplift" else 20.0) if is_told else stated
+        most = 20.0 if measure == "uplift" else 0.95
+        used[f"{measure}_ratio"] = min(max(float(rows["effect_ratio"].iloc[0]), 0.0), most) if is_told else stated
         bases.append(ESTIMATED if is_told else STATED)
         words.append(f"{measure.replace('_', '-')} {'from ' + rows['evidence'].iloc[0] if is_told else 'as stated'}")
     if row["kind"] == "price" and bases[0] == STATED and float(row["uplift_ratio"]) == 0:
@@ -598,7 +603,9 @@ def repriced_demand(consensus_demand: pd.DataFrame, driver_effect: pd.DataFrame,
     known = driver_effect[(driver_effect["driver"] == "price") & (driver_effect["measure"] == "elasticity")].set_index("member")
     found = known.reindex(consensus_demand["item_id"]).reset_index(drop=True).set_index(consensus_demand.index)
     general = known.loc["all"]
-    named = {"effect_ratio": "elasticity_ratio", "low_ratio": "elasticity_low_ratio", "high_ratio": "elasticity_high_ratio", "basis": "basis"}
+    named = {
+        "effect_ratio": "elasticity_ratio", "low_ratio": "elasticity_low_ratio", "high_ratio": "elasticity_high_ratio", "basis": "basis",
+    }  # fmt: skip
     made = consensus_demand.assign(**{new: found[old].where(found[old].notna(), general[old]) for old, new in named.items()})
     factor = (1 + price_change_ratio) ** made["elasticity_ratio"].astype(float)
     made[["demand_qty", "low_qty", "high_qty"]] = made[["demand_qty", "low_qty", "high_qty"]].mul(factor, axis=0)

@@ -24,9 +24,23 @@ def cycle(tmp_path: Path) -> Cycle:
     (tmp_path / "extract").mkdir()
     cycle = open_workspace(tmp_path).cycle("2027-01")
     cycle.write_all({name: small_company.inputs()[name] for name in ("item", "market")})
-    rows = [{"item_id": item, "market_id": "N", "period": month, "kind": kind, "raw_qty": raw, "suggested_qty": 50.0,
-             "evidence": "odd", "status": "proposed"}
-            for item, month, kind, raw in (("A", MONTHS[0], "outlier", 500.0), ("A", MONTHS[1], "stockout", 3.0), ("B", MONTHS[2], "outlier", 900.0))]
+    rows = [
+        {
+            "item_id": item,
+            "market_id": "N",
+            "period": month,
+            "kind": kind,
+            "raw_qty": raw,
+            "suggested_qty": 50.0,
+            "evidence": "odd",
+            "status": "proposed",
+        }
+        for item, month, kind, raw in (
+            ("A", MONTHS[0], "outlier", 500.0),
+            ("A", MONTHS[1], "stockout", 3.0),
+            ("B", MONTHS[2], "outlier", 900.0),
+        )
+    ]
     cycle.write("history_correction", tables.validate("history_correction", pd.DataFrame(rows)))
     return cycle
 
@@ -49,8 +63,15 @@ def test_many_are_decided_at_once_and_the_newest_word_counts(cycle: Cycle) -> No
 
 def test_raw_stays_beside_what_was_accepted(cycle: Cycle) -> None:
     decide(cycle, proposed_corrections(cycle).head(1).assign(decision="accepted"), by="Ann", why="typing error")
-    history = tables.validate("sales_history", pd.DataFrame(
-        [{"item_id": "A", "market_id": "N", "period": month, "ordered_qty": quantity} for month, quantity in zip(MONTHS, (500.0, 3.0, 40.0), strict=True)]))
+    history = tables.validate(
+        "sales_history",
+        pd.DataFrame(
+            [
+                {"item_id": "A", "market_id": "N", "period": month, "ordered_qty": quantity}
+                for month, quantity in zip(MONTHS, (500.0, 3.0, 40.0), strict=True)
+            ]
+        ),
+    )
     corrected = demand.apply_corrections(history, proposed_corrections(cycle))
     assert corrected[["raw_qty", "ordered_qty"]].to_numpy().tolist() == [[500, 50], [3, 3], [40, 40]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sop_workbench import demand, outlook, tables
@@ -14,10 +14,19 @@ from sop_workbench.periods import Calendar
 
 CALENDAR = Calendar("month")
 AHEAD = pd.date_range("2026-10-01", periods=6, freq="MS")
-ITEM = tables.validate("item", pd.DataFrame([
-    {"item_id": name, "item_name": name, "item_type": "finished", "family": "F" if name < "C" else "G", "standard_cost_amt": 6.0} for name in "ABC"]))
-MARKET = tables.validate("market", pd.DataFrame([
-    {"market_id": m, "market_name": m, "region": r, "channel": "Retail"} for m, r in (("M", "North"), ("N", "South"))]))
+ITEM = tables.validate(
+    "item",
+    pd.DataFrame(
+        [
+            {"item_id": name, "item_name": name, "item_type": "finished", "family": "F" if name < "C" else "G", "standard_cost_amt": 6.0}
+            for name in "ABC"
+        ]
+    ),
+)
+MARKET = tables.validate(
+    "market",
+    pd.DataFrame([{"market_id": m, "market_name": m, "region": r, "channel": "Retail"} for m, r in (("M", "North"), ("N", "South"))]),
+)
 INPUTS = {"item": ITEM, "market": MARKET}
 
 
@@ -32,8 +41,16 @@ def deals(*rows: dict) -> pd.DataFrame:
     return tables.validate("opportunity", pd.DataFrame([{"opportunity_id": f"O{n}", **base, **row} for n, row in enumerate(rows, 1)]))
 
 
-HISTORY = tables.validate("sales_history", pd.DataFrame([
-    {"item_id": i, "market_id": "M", "period": p, "ordered_qty": 60.0} for i in "AB" for p in pd.date_range("2026-04-01", periods=6, freq="MS")]))
+HISTORY = tables.validate(
+    "sales_history",
+    pd.DataFrame(
+        [
+            {"item_id": i, "market_id": "M", "period": p, "ordered_qty": 60.0}
+            for i in "AB"
+            for p in pd.date_range("2026-04-01", periods=6, freq="MS")
+        ]
+    ),
+)
 
 
 def lines(opportunity: pd.DataFrame) -> pd.DataFrame:
@@ -58,9 +75,14 @@ def test_every_deal_says_how_much_of_it_counts_and_why() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1), st.booleans(), st.sampled_from(["2026-08-01", "2026-11-01", "2027-02-01"])),
                 min_size=1, max_size=8))  # fmt: skip
+@settings(max_examples=15, deadline=None)
 def test_what_lines_count_is_what_the_pipeline_stream_holds(rows: list[tuple[float, float, bool, str]]) -> None:
-    table = deals(*({"item_id": "A", "volume_qty": v, "probability_ratio": p, "is_in_run_rate": r, "close_period": c} for v, p, r, c in rows))
-    forecast = consensus().rename(columns={"demand_qty": "forecast_qty"}).assign(model="m")[list(tables.table("statistical_forecast").columns)]
+    table = deals(
+        *({"item_id": "A", "volume_qty": v, "probability_ratio": p, "is_in_run_rate": r, "close_period": c} for v, p, r, c in rows)
+    )
+    forecast = (
+        consensus().rename(columns={"demand_qty": "forecast_qty"}).assign(model="m")[list(tables.table("statistical_forecast").columns)]
+    )
     given_in = {**INPUTS, "demand_input": tables.table("demand_input").empty(), "opportunity": table}
     streams = demand.demand_streams(forecast, tables.table("launch_forecast").empty(), given_in, AHEAD, CALENDAR)
     held = streams.loc[streams["stream"] == "pipeline", "demand_qty"].sum()
@@ -86,9 +108,15 @@ def test_risks_and_opportunities_by_hand() -> None:
 
 
 def test_gap_to_budget_keeps_units_and_money_and_says_nothing_where_there_is_no_budget() -> None:
-    budget = tables.validate("budget", pd.DataFrame([
-        {"family": "F", "region": "North", "period": AHEAD[0], "volume_qty": 250.0, "revenue_amt": 2600.0, "margin_amt": 1.0},
-        {"family": "NEW", "region": "North", "period": AHEAD[0], "volume_qty": 10.0, "revenue_amt": 100.0, "margin_amt": 1.0}]))
+    budget = tables.validate(
+        "budget",
+        pd.DataFrame(
+            [
+                {"family": "F", "region": "North", "period": AHEAD[0], "volume_qty": 250.0, "revenue_amt": 2600.0, "margin_amt": 1.0},
+                {"family": "NEW", "region": "North", "period": AHEAD[0], "volume_qty": 10.0, "revenue_amt": 100.0, "margin_amt": 1.0},
+            ]
+        ),
+    )
     made = outlook.demand_gap(consensus(), budget, ITEM, MARKET).set_index(["family", "region", "period"])
     row = made.loc[("F", "North", AHEAD[0])]
     assert row[["demand_qty", "demand_amt", "low_amt", "high_amt", "gap_qty", "gap_amt"]].tolist() == [200, 2000, 1800, 2400, -50, -600]
@@ -98,8 +126,12 @@ def test_gap_to_budget_keeps_units_and_money_and_says_nothing_where_there_is_no_
 
 
 def test_a_budget_for_everything_is_held_against_the_sum() -> None:
-    whole = tables.validate("budget", pd.DataFrame([
-        {"family": "all families", "region": "all", "period": AHEAD[0], "volume_qty": 500.0, "revenue_amt": 5000.0, "margin_amt": 1.0}]))
+    whole = tables.validate(
+        "budget",
+        pd.DataFrame(
+            [{"family": "all families", "region": "all", "period": AHEAD[0], "volume_qty": 500.0, "revenue_amt": 5000.0, "margin_amt": 1.0}]
+        ),
+    )
     made = outlook.demand_gap(consensus(), whole, ITEM, MARKET).set_index(["family", "region", "period"])
     assert made.loc[("all families", "all", AHEAD[0]), ["demand_amt", "gap_amt"]].tolist() == [6000, 1000]
     both = pd.concat([whole, whole.assign(family="F", region="North", revenue_amt=1500.0)])
@@ -111,9 +143,28 @@ def test_a_budget_for_everything_is_held_against_the_sum() -> None:
 
 
 def test_unknown_names_are_told_one_by_one_and_the_rest_counts() -> None:
-    said = tables.validate("demand_input", pd.DataFrame([
-        {"source": "sales", "author": author, "item_id": item, "market_id": market, "family": family, "period": AHEAD[0], "input_qty": 70.0}
-        for author, item, market, family in (("Ann", "A", "M", ""), ("Bo", "GONE", "M", ""), ("Cy", "A", "NOWHERE", ""), ("Di", "", "M", "TENTS"))]))
+    said = tables.validate(
+        "demand_input",
+        pd.DataFrame(
+            [
+                {
+                    "source": "sales",
+                    "author": author,
+                    "item_id": item,
+                    "market_id": market,
+                    "family": family,
+                    "period": AHEAD[0],
+                    "input_qty": 70.0,
+                }
+                for author, item, market, family in (
+                    ("Ann", "A", "M", ""),
+                    ("Bo", "GONE", "M", ""),
+                    ("Cy", "A", "NOWHERE", ""),
+                    ("Di", "", "M", "TENTS"),
+                )
+            ]
+        ),
+    )
     kept, found = demand.known_scope(said, "demand_input", INPUTS)
     assert kept["author"].tolist() == ["Ann"]
     assert [(f["value"], f["keys"], f["severity"]) for f in found] == [
@@ -124,13 +175,22 @@ def test_unknown_names_are_told_one_by_one_and_the_rest_counts() -> None:
 
 def test_adjustments_that_change_nothing_or_lean_on_nothing_are_told() -> None:
     record = {"by": "Ann", "at": pd.Timestamp("2026-09-20"), "why": "x", "item_id": "A", "kind": "add", "value": 1.0}
-    rows = tables.validate("demand_adjustment", pd.DataFrame([
-        {**record, "record_id": "1", "period": AHEAD[0]}, {**record, "record_id": "2", "period": "2030-01-01"},
-        {**record, "record_id": "3", "period": AHEAD[0], "assumption_id": "7"}]))
+    rows = tables.validate(
+        "demand_adjustment",
+        pd.DataFrame(
+            [
+                {**record, "record_id": "1", "period": AHEAD[0]},
+                {**record, "record_id": "2", "period": "2030-01-01"},
+                {**record, "record_id": "3", "period": AHEAD[0], "assumption_id": "7"},
+            ]
+        ),
+    )
     assumption = tables.table("assumption").empty()
     found = demand.adjustment_findings(rows, AHEAD, assumption)
     assert [(f["rule"], f["keys"], f["value"]) for f in found] == [
-        ("adjustment_outside_horizon", "record_id=2", "2030-01-01"), ("unknown_assumption", "record_id=3", "7")]
+        ("adjustment_outside_horizon", "record_id=2", "2030-01-01"),
+        ("unknown_assumption", "record_id=3", "7"),
+    ]
 
 
 @pytest.mark.parametrize(("table", "row", "rule", "value"), [

@@ -18,14 +18,19 @@ AHEAD = pd.date_range("2026-10-01", periods=12, freq="MS")
 ITEM = tables.validate("item", pd.DataFrame([
     {"item_id": name, "item_name": name, "item_type": "finished", "family": "Grills" if name < "C" else "Pans", "standard_cost_amt": 6.0}
     for name in "ABCD"]))  # fmt: skip
-MARKET = tables.validate("market", pd.DataFrame([
-    {"market_id": name, "market_name": name, "region": "North" if name == "M" else "South", "channel": "Retail"} for name in "MN"]))
+MARKET = tables.validate(
+    "market",
+    pd.DataFrame(
+        [{"market_id": name, "market_name": name, "region": "North" if name == "M" else "South", "channel": "Retail"} for name in "MN"]
+    ),
+)
 UPLIFT, PULLED, NOISE = 0.4, 0.1, 0.05
 
 
 def event(**row: object) -> dict:
-    return {"event_id": "E1", "kind": "promotion", "family": "Grills", "region": "North", "from_period": "2024-04-01",
-            "to_period": "2024-04-01", "uplift_ratio": 0.2, "pull_forward_ratio": 0.05, "cost_amt": 100.0, "status": "done", **row}  # fmt: skip
+    effect = {"uplift_ratio": 0.2, "pull_forward_ratio": 0.05, "cost_amt": 100.0, "status": "done"}
+    span = {"from_period": "2024-04-01", "to_period": "2024-04-01"}
+    return {"event_id": "E1", "kind": "promotion", "family": "Grills", "region": "North", **span, **effect, **row}
 
 
 def events(*rows: dict) -> pd.DataFrame:
@@ -154,7 +159,7 @@ def test_price_cases_add_up_by_hand() -> None:
     agreed = consensus()
     effect = shaping.learn_price_effects(sold(events()), tables.table("price").empty(), ITEM, MONTHS[-1], CALENDAR)
     case = shaping.price_cases(agreed, effect, ITEM).set_index(["family", "price_change_ratio"]).loc[("Grills", 0.05)]
-    factor = 1.05 ** shaping.ASSUMED_ELASTICITY
+    factor = 1.05**shaping.ASSUMED_ELASTICITY
     assert case["quantity_change_qty"] == pytest.approx(4800 * (factor - 1))
     assert case["revenue_change_amt"] == pytest.approx(48_000 * (1.05 * factor - 1))
     assert case["margin_change_amt"] == pytest.approx(4800 * (factor * (10.5 - 6) - 4))
@@ -180,8 +185,8 @@ def cases(event_table: pd.DataFrame, effect: pd.DataFrame = NONE, agreed: pd.Dat
 
 
 def idea(**row: object) -> dict:
-    return event(**{"from_period": "2026-12-01", "to_period": "2026-12-01", "uplift_ratio": 0.5, "pull_forward_ratio": 0.1, "status": "idea",
-                    "price_change_ratio": -0.1, "cost_amt": 50.0, **row})  # fmt: skip
+    effect = {"uplift_ratio": 0.5, "pull_forward_ratio": 0.1, "price_change_ratio": -0.1, "cost_amt": 50.0, "status": "idea"}
+    return event(**{"from_period": "2026-12-01", "to_period": "2026-12-01", **effect, **row})
 
 
 def test_an_idea_is_priced_before_it_is_planned() -> None:
@@ -211,7 +216,9 @@ def test_a_planned_promotion_is_taken_out_of_the_consensus_first() -> None:
     grills = agreed["item_id"].isin(["A", "B"]) & (agreed["market_id"] == "M")
     for item in "AB":
         rows = grills & (agreed["item_id"] == item)
-        agreed.loc[rows, "demand_qty"] = promotion_demand(agreed[rows].set_index("period")["demand_qty"], events(planned).iloc[0]).to_numpy()
+        agreed.loc[rows, "demand_qty"] = promotion_demand(
+            agreed[rows].set_index("period")["demand_qty"], events(planned).iloc[0]
+        ).to_numpy()
     agreed["revenue_amt"] = agreed["demand_qty"] * 10
     assert cases(events(planned), agreed=agreed).loc["E1", "net_amt"] == pytest.approx(cases(events(idea())).loc["E1", "net_amt"])
 
@@ -238,9 +245,7 @@ def test_promotions_outside_the_horizon_or_for_nothing_planned_are_told_and_stop
     assert "2026-10-01 to 2027-09-01" in found[0]["remedy"]
 
 
-@given(
-    st.lists(st.floats(0, 1e5), min_size=4, max_size=12), st.integers(0, 3), st.integers(0, 2), st.floats(-0.9, 5), st.floats(0, 0.9)
-)
+@given(st.lists(st.floats(0, 1e5), min_size=4, max_size=12), st.integers(0, 3), st.integers(0, 2), st.floats(-0.9, 5), st.floats(0, 0.9))
 def test_a_promotion_can_be_taken_out_again(base: list[float], start: int, length: int, uplift: float, pulled: float) -> None:
     months = pd.date_range("2026-01-01", periods=len(base), freq="MS")
     row = {"from_period": months[start], "to_period": months[min(start + length, len(base) - 1)], "uplift_ratio": uplift,

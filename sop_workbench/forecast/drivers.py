@@ -217,7 +217,8 @@ def fit_drivers(history: pd.DataFrame, names: DriverNames, quantity: str = "orde
     lift, uplift_lift = _mean_over_median(error, _uplifts(features, names), item, len(items), noise)
     return DriverModel(
         names, keys, items, item, pooled.series, _diagonal(pooled.series_cov), pooled.members, _diagonal(pooled.member_cov),
-        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, _tail(error, noise, item), lift, uplift_lift, evidence.count, typical,
+        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, _tail(error, noise, item), lift, uplift_lift,
+        evidence.count, typical,
     )  # fmt: skip
 
 

@@ -470,7 +470,43 @@ def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFram
     kept = statistical_forecast[~statistical_forecast["item_id"].isin(young)]
     joined = pd.concat([part[[*CELL, "forecast_qty"]] for part in (kept, launch_forecast) if len(part)], ignore_index=True)
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
-    return moved.rename(columns={"forecast_qty": "base_qty"})
+    return take_from_family(moved, item, young, "forecast_qty").rename(columns={"forecast_qty": "base_qty"})
+
+
+def take_from_family(demand: pd.DataFrame, item: pd.DataFrame, young: np.ndarray, quantity: str = "demand_qty") -> pd.DataFrame:
+    """Lower what other items of a family sell by what its young items are said to take from them.
+
+    taken(family, market, period) = Σ_young cannibalisation_ratio · demand, at most what the others have; they give it in proportion to
+    their demand. The family's total is what it was with the launch, less what was taken: no unit is counted as old and as new.
+
+    Parameters
+    ----------
+    demand : DataFrame
+        item_id, market_id, period and `quantity`.
+    item : DataFrame
+        `item`, with family and cannibalisation_ratio (without that column nothing is taken).
+    young : array of str
+        Items being launched.
+
+    Examples
+    --------
+    >>> item = pd.DataFrame({"item_id": ["OLD", "NEW"], "family": "F", "cannibalisation_ratio": [0.0, 0.5]})
+    >>> rows = pd.DataFrame({"item_id": ["NEW", "OLD"], "market_id": "N", "period": pd.Timestamp("2026-10-01"), "demand_qty": [40.0, 100.0]})
+    >>> take_from_family(rows, item, ["NEW"])["demand_qty"].tolist()
+    [40.0, 80.0]
+    """
+    if "cannibalisation_ratio" not in item or not len(young):
+        return demand
+    known = item.set_index("item_id")
+    family = demand["item_id"].map(known["family"])
+    is_young = demand["item_id"].isin(young) & family.notna()
+    asked = (demand[quantity] * demand["item_id"].map(known["cannibalisation_ratio"])).where(is_young, 0.0)
+    others = demand[quantity].where(~is_young & family.notna(), 0.0)
+    place = [family, demand["market_id"], demand["period"]]
+    # Items without a family lose nothing and take nothing.
+    taken, there = (values.groupby(place).transform("sum").fillna(0.0) for values in (asked, others))
+    share = (taken / there.where(there > 0)).clip(upper=1.0).fillna(0.0)
+    return demand.assign(**{quantity: demand[quantity] - others * share})
 
 
 def move_to_successor(demand: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, quantity: str = "demand_qty") -> pd.DataFrame:

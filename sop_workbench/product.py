@@ -656,6 +656,40 @@ def phase_out(
     return tables.validate("phase_out_plan", frame)
 
 
+def total_lead_times(production: pd.DataFrame, supplier_item: pd.DataFrame, bill_of_material: pd.DataFrame) -> pd.Series:
+    """Days from the first order for an item's parts until the item is there: the longest way down the bill of material.
+
+    days(i) = own lead time (making: the plant's; buying: the supplier's; the longest where there are several) + max over parts of days.
+
+    Parameters
+    ----------
+    production, supplier_item, bill_of_material : DataFrame
+        Input tables. An item that is neither made nor bought, or a lead time not known, takes no days.
+
+    Examples
+    --------
+    >>> made = pd.DataFrame({"item_id": ["BIKE"], "lead_time_days": [5.0]})
+    >>> bought = pd.DataFrame({"item_id": ["BELL", "WHEEL"], "lead_time_days": [10.0, 40.0]})
+    >>> parts = pd.DataFrame({"parent_item_id": ["BIKE", "BIKE"], "component_item_id": ["BELL", "WHEEL"]})
+    >>> total_lead_times(made, bought, parts).to_dict()
+    {'BELL': 10.0, 'BIKE': 45.0, 'WHEEL': 40.0}
+    """
+    own = pd.concat([production[["item_id", "lead_time_days"]], supplier_item[["item_id", "lead_time_days"]]])
+    days = own.groupby("item_id")["lead_time_days"].max().fillna(0.0)
+    parts = bill_of_material[["parent_item_id", "component_item_id"]].drop_duplicates()
+    names = sorted(set(days.index) | set(parts["parent_item_id"]) | set(parts["component_item_id"]))
+    # Parts that nobody makes or buys add no time.
+    days = days.reindex(names, fill_value=0.0)
+    total = days.copy()
+    for _ in range(len(names)):
+        below = parts["component_item_id"].map(total).groupby(parts["parent_item_id"]).max()
+        longer = days.add(below, fill_value=0.0)
+        if np.allclose(longer, total):
+            break
+        total = longer
+    return total
+
+
 def _phase_out_row(row: dict, demand: pd.DataFrame, stock: float, lead_days: float, calendar: Calendar) -> dict:
     end = row["phase_out_date"]
     by_period = demand.groupby("period")["demand_qty"].sum().sort_index()

@@ -67,6 +67,7 @@ def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Ta
 def product_review(cycle: Cycle) -> Tables:
     """Step 1: classes of items, launches, phase-outs, portfolio health and excess stock with its money."""
     read = _read(cycle, ["item", "price", "sales_history", "stock_on_hand", "history_correction"])
+    made = _read(cycle, ["production", "supplier_item", "bill_of_material"])
     settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
     run_rate = product.run_rate_demand(history, cycle.periods)
@@ -75,7 +76,8 @@ def product_review(cycle: Cycle) -> Tables:
         "item_class": item_class,
         "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
         "launch_curve": product.launch_curves(read["item"], history, cycle.periods, calendar),
-        "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
+        "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar,
+                                            product.total_lead_times(**made)),
         "excess_stock": product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar),
         "portfolio": product.portfolio(read["item"], item_class, read["stock_on_hand"]),
     }

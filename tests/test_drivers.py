@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,15 +96,19 @@ def test_rare_weeks_that_sell_many_times_as_much_are_in_the_mean_where_they_happ
     burst = (table["feature"] == 1) & (rng.random(len(table)) < 0.2)
     table["ordered_qty"] *= np.where(burst, 6.0, 1.0)
     history, plan = parted(table, 40)
-    made, _ = driver_forecast(history, plan, NAMES)
-    beside = made.merge(table, on=["item_id", "market_id", "period"], validate="one_to_one")
-    by_feature = beside.groupby("feature")[["forecast_qty", "ordered_qty"]].sum()
-    bias = by_feature["forecast_qty"] / by_feature["ordered_qty"] - 1
-    assert bias.abs().max() < 0.06
+    model = drivers.fit_drivers(history, NAMES, ahead=40)
+    alike = replace(model, uplift_lift=np.zeros(1))  # the same way back for every week, whatever runs
+    bias = {}
+    for name, used in (("learned", model), ("alike", alike)):
+        beside = drivers.apply_drivers(used, plan).merge(table, on=["item_id", "market_id", "period"], validate="one_to_one")
+        sums = beside.groupby("feature")[["forecast_qty", "ordered_qty"]].sum()
+        bias[name] = sums["forecast_qty"] / sums["ordered_qty"] - 1
+    assert bias["learned"].abs().max() < 0.12
+    assert bias["alike"].loc[1.0] < -0.2
 
 
 def test_errors_of_periods_a_model_was_fitted_to_are_too_small() -> None:
-    """Two items, few weeks and shocks that all markets share: cross-fitted noise is larger than that of the fit itself, and nearer the truth."""
+    """Two items, few weeks and shocks that all markets share: cross-fitted noise is larger than that of the fit itself."""
     table = simulated(markets=4, shared=0.5)
     table = table[table["item_id"].isin(["A", "B"]) & (table["period"] < "2024-08-01")]
     model = drivers.fit_drivers(table, NAMES)

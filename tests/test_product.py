@@ -204,7 +204,8 @@ def test_bass_estimators_differ_on_noise_and_say_their_name() -> None:
     by_sales, by_sum = product.fit_bass(noisy, "sales"), product.fit_bass(noisy, "cumulative")
     assert by_sales.estimator == "least squares on sales"
     assert by_sum.estimator == "least squares on cumulative"
-    assert abs(by_sales.market_qty / by_sum.market_qty - 1) > 0.001
+    for name in ("innovation", "imitation", "market_qty"):
+        assert abs(getattr(by_sales, name) / getattr(by_sum, name) - 1) > 0.001, name
 
 
 def test_bass_prior_holds_a_short_launch() -> None:
@@ -251,6 +252,19 @@ def test_phase_out_names_what_is_left_over() -> None:
     assert (made["left_over_qty"], made["left_over_amt"], made["last_buy_qty"]) == (480, 1920, 0)
     assert pd.isna(made["run_out_date"])
     assert made["moved_qty"] == 0
+
+
+def test_the_last_order_is_due_before_the_longest_way_down_the_bill_of_material() -> None:
+    made = pd.DataFrame({"item_id": ["GRILL", "BURNER", "BURNER"], "lead_time_days": [5.0, 7.0, 9.0]})
+    bought = pd.DataFrame({"item_id": ["VALVE", "BOX"], "lead_time_days": [60.0, np.nan]})
+    parts = pd.DataFrame({"parent_item_id": ["GRILL", "BURNER", "GRILL"], "component_item_id": ["BURNER", "VALVE", "BOX"]})
+    lead = product.total_lead_times(made, bought, parts)
+    assert lead.to_dict() == {"BOX": 0, "BURNER": 69, "GRILL": 74, "VALVE": 60}
+    frame = items({"item_id": "GRILL", "phase_out_date": "2026-12-31"})
+    stock = tables.table("stock_on_hand").empty()
+    row = product.phase_out(frame, demand("GRILL", [10.0, 10, 10]), stock, AS_OF, CALENDAR, lead).iloc[0]
+    assert row["last_buy_date"] == pd.Timestamp("2026-12-31") - pd.Timedelta(days=74)
+    assert row["last_buy_qty"] == 30
 
 
 def test_excess_names_ended_models_with_their_money() -> None:

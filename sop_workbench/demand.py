@@ -491,7 +491,8 @@ def take_from_family(demand: pd.DataFrame, item: pd.DataFrame, young: np.ndarray
     Examples
     --------
     >>> item = pd.DataFrame({"item_id": ["OLD", "NEW"], "family": "F", "cannibalisation_ratio": [0.0, 0.5]})
-    >>> rows = pd.DataFrame({"item_id": ["NEW", "OLD"], "market_id": "N", "period": pd.Timestamp("2026-10-01"), "demand_qty": [40.0, 100.0]})
+    >>> october = pd.Timestamp("2026-10-01")
+    >>> rows = pd.DataFrame({"item_id": ["NEW", "OLD"], "market_id": "N", "period": october, "demand_qty": [40.0, 100.0]})
     >>> take_from_family(rows, item, ["NEW"])["demand_qty"].tolist()
     [40.0, 80.0]
     """

@@ -364,7 +364,8 @@ def test_what_moves_to_successors_is_conserved_in_every_market_and_period(rows: 
     table = pd.DataFrame(rows, columns=["item_id", "market_id", "period", "demand_qty"])
     table = table.assign(period=[AHEAD[n] for n in table["period"]]).groupby(["item_id", "market_id", "period"], as_index=False).sum()
     made = demand.move_to_successor(table, frame, CALENDAR)
-    heirless = {(n, p) for n in "ABCD" for p in AHEAD[:6] if demand._heir(n, p, dict(zip("ABCD", heirs, strict=True)), _ends(frame)) is None}
+    names = dict(zip("ABCD", heirs, strict=True))
+    heirless = {(n, p) for n in "ABCD" for p in AHEAD[:6] if demand._heir(n, p, names, _ends(frame)) is None}
     ended = table["period"] > pd.to_datetime(table["item_id"].map(_ends(frame)))
     lost = table[ended & np.array([(n, p) in heirless for n, p in zip(table["item_id"], table["period"], strict=True)])]
     before, after, gone = (t.groupby(["market_id", "period"])["demand_qty"].sum() for t in (table, made, lost))

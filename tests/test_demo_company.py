@@ -298,8 +298,9 @@ def test_promotions_lift_their_month_and_empty_the_next(event_id):
 @pytest.mark.parametrize("event_id", PLANTED["history"]["promotions"])
 def test_what_promotions_did_is_learned_with_a_range_that_holds_what_was_planted(event_id):
     frames = inputs()
-    last = SETTINGS.calendar.add(SETTINGS.calendar.cycle_period(NEWEST), -1)
-    learned = shaping.learn_event_effects(frames["sales_history"], frames["event"], frames["item"], frames["market"], last, SETTINGS.calendar)
+    calendar = SETTINGS.calendar
+    last = calendar.add(calendar.cycle_period(NEWEST), -1)
+    learned = shaping.learn_event_effects(frames["sales_history"], frames["event"], frames["item"], frames["market"], last, calendar)
     family, region, _, uplift = PLANTED["history"]["promotions"][event_id]
     scope = shaping.scope_name({"family": family, **({"region": region} if region else {})})
     found = learned.set_index(["member", "measure"])

@@ -451,20 +451,28 @@ def _open_events(event: pd.DataFrame) -> pd.DataFrame:
 
 
 def event_findings(consensus_demand: pd.DataFrame, event: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> list[dict]:
-    """Open promotions that have no case: outside the periods planned, or for a scope without demand; told, not stopped at."""
+    """Open promotions that have no case: outside the periods planned, inside one of them, or for nothing planned; told, not stopped at."""
     rows = _places(consensus_demand, item, market)
-    first, last = consensus_demand["period"].min(), consensus_demand["period"].max()
+    periods = pd.DatetimeIndex(np.sort(consensus_demand["period"].unique()))
     found = []
     for row in _open_events(event).to_dict("records"):
-        key = f"event_id={row['event_id']}"
-        if row["to_period"] < first or row["from_period"] > last:
-            span = f"{row['from_period']:%Y-%m-%d} to {row['to_period']:%Y-%m-%d}"
-            remedy = f"move it into {first:%Y-%m-%d} to {last:%Y-%m-%d}, set its status to done or cancelled, or plan further ahead"
-            found.append(tables.finding("event_outside_horizon", "warns", "event", key, 1, span, remedy))
-        elif not _inside(rows, scope_of(row)).any():
-            words = scope_name(scope_of(row))
-            found.append(tables.finding("event_without_demand", "warns", "event", key, 1, words, "name items and markets that are planned"))
+        rule, value, remedy = _event_fault(row, rows, periods)
+        if rule:
+            found.append(tables.finding(rule, "warns", "event", f"event_id={row['event_id']}", 1, value, remedy))
     return found
+
+
+def _event_fault(row: Mapping[str, Any], rows: pd.DataFrame, periods: pd.DatetimeIndex) -> tuple[str, str, str]:
+    """Rule, value and remedy of what keeps an event from having a case; empty where nothing does."""
+    span = f"{row['from_period']:%Y-%m-%d} to {row['to_period']:%Y-%m-%d}"
+    if periods.empty or row["to_period"] < periods[0] or row["from_period"] > periods[-1]:
+        inside = f"move it into {periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}, " if len(periods) else ""
+        return "event_outside_horizon", span, f"{inside}set its status to done or cancelled, or plan further ahead"
+    if not ((periods >= row["from_period"]) & (periods <= row["to_period"])).any():
+        return "event_covers_no_period", span, "state the first day of the period it runs in, such as " + f"{periods[0]:%Y-%m-%d}"
+    if not _inside(rows, scope_of(row)).any():
+        return "event_without_demand", scope_name(scope_of(row)), "name items and markets that are planned"
+    return "", "", ""
 
 
 def _case(rows: pd.DataFrame, row: dict[str, Any], driver_effect: pd.DataFrame) -> dict | None:

@@ -237,6 +237,12 @@ def test_a_price_event_without_a_stated_uplift_takes_the_elasticity() -> None:
     assert case["basis"] == "assumed"
 
 
+def test_an_event_in_the_middle_of_a_month_is_told() -> None:
+    table = events(idea(from_period="2026-12-10", to_period="2026-12-20"))
+    assert cases(table).empty
+    assert [f["rule"] for f in shaping.event_findings(consensus(), table, ITEM, MARKET)] == ["event_covers_no_period"]
+
+
 def test_promotions_outside_the_horizon_or_for_nothing_planned_are_told_and_stop_no_other() -> None:
     table = events(idea(), idea(event_id="E2", from_period="2030-01-01", to_period="2030-01-01"), idea(event_id="E3", family="Tents"))
     assert list(cases(table).index) == ["E1"]

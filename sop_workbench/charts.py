@@ -774,6 +774,17 @@ def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def bottleneck_hours(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Items by margin per hour of the bottleneck; what is not served in full stands in the other colour."""
+    labels = [
+        f"{views.short(m)}" + ("" if share > 0.9995 else f"  ({share * 100:.0f} % served)")
+        for m, share in zip(view["margin_amt_per_hour"], view["served_ratio"].fillna(1.0), strict=True)
+    ]
+    colour = alt.condition("datum.served_ratio < 0.9995", alt.value(ORANGE), alt.value(_style.brand_colour))
+    return _ranked_bars(view, "item_name", "margin_amt_per_hour", _amount_axis(_money("Margin per hour")), labels, colour)
+
+
+@_drawn
 def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Money to order by period."""
     shown = view.assign(money_text=_shorts(view["purchase_cost_amt"]))

@@ -47,6 +47,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     """
     settings = cycle.settings
     inputs, issue = gather(settings, cycle.workspace.folder, cycle.as_of)
+    inputs["previous_plan"] = previous_plan(cycle, inputs["previous_plan"])
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
@@ -153,6 +154,8 @@ def supply_review(cycle: Cycle) -> Tables:
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
         **plan.tables,
+        **plan.explanation,
+        "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
 
@@ -220,6 +223,15 @@ def execution_review(cycle: Cycle) -> Tables:
         "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
+    """Production held by the plan locked in the cycle just before; where there is none, what the sources say."""
+    before = cycle.calendar.add(cycle.period, -1)
+    earlier = [past for past in map(cycle.store.cycle, cycle.store.locked_cycles()) if past.period == before]
+    if not earlier:
+        return imported
+    return tables.validate("previous_plan", earlier[0].read("supply_plan")[list(tables.table("previous_plan").columns)])
 
 
 def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:

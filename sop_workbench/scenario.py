@@ -42,7 +42,7 @@ Operation = Literal["multiply", "add", "set", "shift", "remove"]
 
 _COMPUTED = ("consensus_demand", "inventory_target")
 _PLAN_READS = (*_COMPUTED, "item", "market", "location", "resource", "capacity", "workforce", "production", "routing", "bill_of_material",
-               "supplier_item", "lane", "price", "stock_on_hand", "stock_limit", "opening_backlog", "open_supply")
+               "supplier_item", "lane", "price", "stock_on_hand", "stock_limit", "previous_plan", "opening_backlog", "open_supply")
 # Which id leads to which master table when a filter names a column that the table itself lacks; the first that has it counts.
 _MASTERS = (("item_id", "item"), ("parent_item_id", "item"), ("market_id", "market"), ("resource_id", "resource"),
             ("to_id", "market"), ("location_id", "location"), ("from_location_id", "location"))

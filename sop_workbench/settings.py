@@ -90,12 +90,33 @@ class Supply(Section):
 
     Penalty ratios are multiples of an item's price (lost sales, contract floors) or of its monthly
     holding cost (safety stock); they order what is given up first and are shown beside the money.
+
+    `objective`: `profit`; `cost` (as much demand served as can be, at least cost); `service` (contract floors, then market
+    priorities one after the other, then profit). `strategy`: `free` takes the best mix; `chase` makes nothing ahead of demand;
+    `level` works the same hours every period; `hybrid` lets them swing by `hybrid_band_ratio` around a level.
+    `strategic_min_ratio` is the share of demand over the horizon that strategic markets and items get at least. A change of a
+    quantity from one period to the next costs `smoothing_penalty_ratio`, a change against the previous plan inside the first
+    `plan_fence_buckets` periods `plan_change_penalty_ratio` of the item's value. `frozen`: the frozen zone is `firm` (a plan that
+    cannot keep it is refused) or `priced` (what cannot be made of it is shown). Stock beyond its shelf life costs
+    `shelf_life_penalty_ratio` of its value each period. `allocation` shares what is short inside a priority. The ranges of
+    `explained_limits` binding limits are worked out.
     """
 
     shortage: Literal["lost_sales", "backlog"] = "lost_sales"
     lost_sales_penalty_ratio: float = Field(default=0.10, ge=0)
     contract_floor_penalty_ratio: float = Field(default=1.0, ge=0)
     safety_stock_penalty_ratio: float = Field(default=3.0, ge=0)
+    objective: Literal["profit", "cost", "service"] = "profit"
+    strategy: Literal["free", "chase", "level", "hybrid"] = "free"
+    hybrid_band_ratio: Ratio = 0.15
+    strategic_min_ratio: Ratio = 0.0
+    smoothing_penalty_ratio: float = Field(default=0.0, ge=0)
+    plan_change_penalty_ratio: float = Field(default=0.0, ge=0)
+    plan_fence_buckets: int = Field(default=3, ge=0)
+    frozen: Literal["firm", "priced"] = "firm"
+    shelf_life_penalty_ratio: float = Field(default=1.0, ge=0)
+    allocation: Literal["fair_share", "margin"] = "fair_share"
+    explained_limits: int = Field(default=12, ge=0)
     is_integer_lots: bool = False
     time_limit_seconds: float = Field(default=120, gt=0)
     optimality_gap_ratio: Ratio = 0.001

@@ -23,6 +23,7 @@ from sop_workbench import (
     materials,
     outlook,
     product,
+    risk,
     scenario,
     shaping,
     sources,
@@ -180,7 +181,7 @@ def financial_review(cycle: Cycle) -> Tables:
 
 
 def pre_sop_review(cycle: Cycle) -> Tables:
-    """Step 5: scenarios beside base, last plan against actuals, KPIs and what lies outside tolerance."""
+    """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
                          "budget_gap"])
@@ -198,6 +199,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "alert": execution.alerts(deviation, read, settings, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation),
+        **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sop_workbench.errors import SettingsError
 from sop_workbench.periods import Bucket, Calendar
@@ -122,6 +122,40 @@ class Supply(Section):
     optimality_gap_ratio: Ratio = 0.001
 
 
+class SupplyEvent(Section):
+    """Something that may go wrong with a resource or a supplier: in each period it starts with a probability and lasts a while."""
+
+    title: str
+    resource_id: str | None = None
+    supplier_id: str | None = None
+    probability_ratio: Ratio
+    loss_ratio: Ratio = 1.0
+    duration_buckets: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _hits_one_thing(self) -> SupplyEvent:
+        if (self.resource_id is None) == (self.supplier_id is None):
+            raise ValueError("name a resource_id or a supplier_id, one of them")
+        return self
+
+
+class Risk(Section):
+    """How the plan is tried against futures that may come; 0 samples leaves it out.
+
+    `committed_buckets`: what is started and ordered in them is fixed before the future is known (empty: the frozen zone, at least one).
+    `persistence_ratio`: how much of a period's demand error carries over into the next. `cvar_weight_ratio`: what share of the aim is
+    the mean of the worst outcomes (those beyond `cvar_ratio`) instead of the mean of all.
+    """
+
+    samples: int = Field(default=30, ge=0, le=1000)
+    committed_buckets: int | None = Field(default=None, ge=1)
+    persistence_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    cvar_weight_ratio: Ratio = 0.0
+    cvar_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    loss_buckets: int = Field(default=1, ge=1)
+    supply_events: tuple[SupplyEvent, ...] = ()
+
+
 class Compute(Section):
     """Seed of everything random and number of workers."""
 
@@ -155,6 +189,7 @@ class Settings(Section):
     tolerances: Tolerances = Tolerances()
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
+    risk: Risk = Risk()
     finance: Finance = Finance()
     compute: Compute = Compute()
     check_severity: dict[str, Literal["blocks", "warns", "info"]] = {}

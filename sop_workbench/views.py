@@ -1243,6 +1243,62 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     return _view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
 
 
+def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
+    """What service costs and what stock buys, point by point."""
+    _needs(service_frontier, "service_frontier")
+    rows = service_frontier.sort_values(["frontier", "sequence"], ignore_index=True)
+    cost = rows[(rows["frontier"] == "service and profit") & ~rows["is_plan"]]
+    title = "What service costs, and what stock buys"
+    if len(cost) > 1:
+        last, before = cost.iloc[-1], cost.iloc[-2]
+        points = (last["fill_ratio"] - before["fill_ratio"]) * 100
+        if points > 0:
+            price = (before["profit_amt"] - last["profit_amt"]) / points
+            title = f"The last point of service, up to {percent(last['fill_ratio'])}, costs {short(price, MONEY)} of profit"
+    note = "Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed."
+    return _view(rows, title, note, "No demand to serve.")
+
+
+def vulnerability(vulnerability: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """The losses that hurt most, dearest first, with what remains after the best response."""
+    _needs(vulnerability, "vulnerability")
+    rows = vulnerability.sort_values(["lost_profit_amt", "kind", "member"], ascending=[False, True, True], ignore_index=True).head(top)
+    rows = rows.assign(name=rows["kind"] + " " + rows["member_name"], from_label=period_labels(rows["from_period"]))
+    title = rows["sentence"].iloc[0] if len(rows) else ""
+    note = "Each is taken away where the plan uses most of it, and the plan made again knowing of it; a surprise costs more."
+    return _view(rows[["name", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]], title, note,
+                 "Nothing can fail: the plan is empty.")
+
+
+def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
+    """Mean, P10, P50 and P90 of every measure, for the plan and for the plan made for all samples."""
+    _needs(plan_risk, "plan_risk")
+    rows = plan_risk.sort_values(["sequence", "plan"], ignore_index=True)
+    columns = ["mean_value", "p10_value", "p50_value", "p90_value", "worst_mean_value"]
+    texts = {column.removesuffix("_value"): [in_unit(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
+    profit = rows[(rows["plan"] == "plan") & (rows["measure"] == "profit")]
+    title = "" if profit.empty else (
+        f"Profit lies between {in_unit(profit['p10_value'].iloc[0], MONEY)} and {in_unit(profit['p90_value'].iloc[0], MONEY)} "
+        "in eight samples of ten")
+    return _view(rows[["plan", "measure"]].assign(**texts), title,
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each.",
+                 "No sample was drawn: risk.samples is 0.")
+
+
+def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:
+    """Profit and service of every sample, for the plan and for the plan made for all samples."""
+    _needs(sample_outcome, "sample_outcome")
+    return _view(sample_outcome[["plan", "sample", "profit_amt", "fill_ratio", "regret_amt"]], "Profit and service, one point a sample",
+                 "Regret: worth given up for not having known the sample.", "No sample was drawn: risk.samples is 0.")
+
+
+def risk_value(risk_value: pd.DataFrame) -> pd.DataFrame:
+    """What uncertainty costs and what planning for it brings, in sentences."""
+    _needs(risk_value, "risk_value")
+    return _view(risk_value.sort_values("sequence", ignore_index=True)[["figure", "value_amt", "sentence"]], "What not knowing costs",
+                 "RP, EEV and WS are means over the samples of profit less penalties.", "No sample was drawn: risk.samples is 0.")
+
+
 def kpi_cards(kpi: pd.DataFrame, plan_from: pd.Timestamp, names: Sequence[str] = BOARD_KPIS) -> pd.DataFrame:
     """The total's KPIs in the order named, each at its newest period, with status in icon and word and the formula.
 

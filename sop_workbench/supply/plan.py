@@ -15,7 +15,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply import explain, readback, rounding, shortage
 from sop_workbench.supply.allocation import allocation
 from sop_workbench.supply.bottleneck import bottleneck_ranking
-from sop_workbench.supply.compile import compile_arrays
+from sop_workbench.supply.compile import Arrays, compile_arrays
 from sop_workbench.supply.costs import COSTS, PENALTIES, revenue_amt
 from sop_workbench.supply.instance import Instance, supply_instance
 from sop_workbench.supply.model import build_model
@@ -142,15 +142,19 @@ def plan_supply(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,
         When the solver stops without a plan.
     """
     instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar, frozen_plan)
-    with collection_paused():
-        model = build_model(instance, settings)
-        arrays = compile_arrays(model)
+    arrays = compiled_plan(instance, settings)
     try:
         arrays, solution = solve_for_aim(arrays, instance, settings, progress)
     except NoPlanError as fault:
         raise _told(fault, instance, settings) from None
     market = inputs["market"] if "market" in inputs else tables.table("market").empty()
     return read_result(Source(readback.Reader(instance, arrays, solution), settings, market))
+
+
+def compiled_plan(instance: Instance, settings: Settings) -> Arrays:
+    """The model of one planning situation, stated and compiled."""
+    with collection_paused():
+        return compile_arrays(build_model(instance, settings))
 
 
 def contract_floor_cost(plan: SupplyResult, inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame,

@@ -122,6 +122,7 @@ def risks_and_opportunities(
     """
     rows = _range_rows(consensus_demand, item, interval) + _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
     made = pd.DataFrame(rows, columns=_RISK_COLUMNS)
+    made = made[made["money_amt"] != 0].reset_index(drop=True)
     made["expected_amt"] = made["money_amt"] * made["probability_ratio"]
     # Without a chance there is no expected money to sort by: those come last.
     order = made["expected_amt"].abs().fillna(0.0)
@@ -164,7 +165,7 @@ def _deal_rows(pipeline_line: pd.DataFrame) -> list[dict]:
                      "is_in_plan": True, "evidence": deal["reason"]})  # fmt: skip
         rows.append({**told, "kind": OPPORTUNITY, "title": f"Deal won: {where}", "money_amt": whole * (1 - chance),
                      "probability_ratio": chance, "is_in_plan": False, "evidence": deal["reason"]})  # fmt: skip
-    return [row for row in rows if row["probability_ratio"] > 0 and row["money_amt"] != 0]
+    return [row for row in rows if row["probability_ratio"] > 0]
 
 
 def _promotion_rows(promotion_case: pd.DataFrame, driver_effect: pd.DataFrame) -> list[dict]:
@@ -185,7 +186,7 @@ def _promotion_rows(promotion_case: pd.DataFrame, driver_effect: pd.DataFrame) -
                 money = (found[end] - case["uplift_ratio"]) * worth
                 rows.append({**told, "kind": kind, "title": f"Promotion of {case['scope']} works as {side} as it ever may",
                              "money_amt": money, "probability_ratio": 0.025, "is_in_plan": True})  # fmt: skip
-    return [row for row in rows if row["money_amt"] != 0]
+    return rows
 
 
 def demand_gap(consensus_demand: pd.DataFrame, budget: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:

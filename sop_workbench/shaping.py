@@ -580,6 +580,7 @@ def price_cases(consensus_demand: pd.DataFrame, driver_effect: pd.DataFrame, ite
     demand = repriced_demand(consensus_demand, driver_effect, 0.0)
     rows = demand.merge(item[["item_id", "family", "standard_cost_amt"]], on="item_id", how="left", validate="many_to_one")
     rows = rows[rows["standard_cost_amt"].notna() & rows["family"].notna()]
+    rows = rows[rows.groupby("family")["demand_qty"].transform("sum") > 0]
     parts = [_price_case(name, part, change) for name, part in rows.groupby("family", sort=True) for change in _PRICE_STEPS]
     made = pd.DataFrame(parts, columns=list(tables.table("price_case").columns))
     return tables.validate("price_case", made)
@@ -630,9 +631,9 @@ def _price_case(family: str, rows: pd.DataFrame, change: float) -> dict:
             (sold - quantity).sum(), (sold * price * (1 + change) - quantity * price).sum(),
             (sold * (price * (1 + change) - cost) - quantity * (price - cost)).sum(),
         )  # fmt: skip
-    estimated = float(quantity[rows["basis"] == ESTIMATED].sum() / quantity.sum()) if quantity.sum() > 0 else 0.0
+    estimated = float(quantity[rows["basis"] == ESTIMATED].sum() / quantity.sum())
     return {
-        "family": family, "price_change_ratio": change, "elasticity_ratio": np.average(rows["elasticity_ratio"], weights=quantity + 1e-9),
+        "family": family, "price_change_ratio": change, "elasticity_ratio": np.average(rows["elasticity_ratio"], weights=quantity),
         "basis": ESTIMATED if estimated > 0.5 else ASSUMED, "quantity_change_qty": outcome[""][0], "revenue_change_amt": outcome[""][1],
         "margin_change_amt": outcome[""][2], "margin_change_low_amt": min(outcome["low"][2], outcome["high"][2]),
         "margin_change_high_amt": max(outcome["low"][2], outcome["high"][2]), "demand_qty": quantity.sum(),

@@ -23,11 +23,27 @@ def _grid(**axes) -> pd.DataFrame:
     return pd.MultiIndex.from_product(axes.values(), names=axes.keys()).to_frame(index=False)
 
 
+def _stressed() -> dict[str, pd.DataFrame]:
+    """What service costs, which loss hurts most, and what the plan comes to in samples."""
+    points = [(name, n, 0.90 + 0.01 * n, 9e6 - 5e4 * n * n, 4e5 + 3e4 * n, 8e5 - 9e4 * n, n == 0)
+              for name in ("service and profit", "stock and service") for n in range(6)]
+    losses = [("resource", "R1", "Line 1", PERIODS[6], 1, 3.1e5, 8.8e5, 0.965, "Without resource Line 1 for 1 month: 310,000 EUR less profit"),
+              ("supplier", "S1", "S1", PERIODS[2], 1, 4.2e4, 9.9e4, 0.985, "Without supplier S1 for 1 month: 42,000 EUR less profit")]
+    outcomes = [(plan, n, 9e6 + 1e5 * n + shift, 0.9 + 0.01 * n, 4e5, 7e5, 2e3 * n) for plan, shift in
+                (("plan", 0.0), ("plan for all samples", 5e3)) for n in range(1, 6)]
+    spread = [(plan, measure, n, unit, mean, 0.9 * mean, mean, 1.1 * mean, 0.85 * mean) for plan in ("plan", "plan for all samples")
+              for n, (measure, unit, mean) in enumerate((("profit", "EUR", 9e6), ("fill rate", "ratio", 0.93)), start=1)]
+    values = [("perfect information (EVPI)", 1, 3650.0, "Better forecasts and earlier warnings can bring 3,650 EUR at most.", 5, 0.2)]
+    rows = {"service_frontier": points, "vulnerability": losses, "sample_outcome": outcomes, "plan_risk": spread, "risk_value": values}
+    return {name: _rows(name, [dict(zip(tables.table(name).columns, row, strict=True)) for row in found]) for name, found in rows.items()}
+
+
 def all_frames() -> dict[str, pd.DataFrame]:
     """Every table the notebooks show, coherent with each other."""
     rng = np.random.default_rng(7)
     frames = {name: tables.table(name).empty() for name in tables.all_tables()}
     frames |= _master()
+    frames |= _stressed()
     frames |= _demand(frames, rng)
     frames |= _supply(frames, rng)
     frames |= _money(frames)

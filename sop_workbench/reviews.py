@@ -34,6 +34,8 @@ from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
 Tables = dict[str, pd.DataFrame]
+# How many can we make is asked for the quarter ahead.
+_BUILDABLE_PERIODS = 3
 
 
 def data_gathering_review(cycle: Cycle) -> Tables:
@@ -110,13 +112,18 @@ def supply_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["consensus_demand", "item_class", "forecast_error"])
     settings, calendar = cycle.settings, cycle.calendar
     demand_now = read["consensus_demand"]
-    requirement = materials.explode(inputs["bill_of_material"], demand_now)
-    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar)
+    requirement = materials.explode(inputs["bill_of_material"], demand_now, calendar)
+    lag_error = inventory.error_at_lags(past_plans(cycle, inputs["plan_archive"]), inputs["sales_history"], calendar)
+    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar,
+                                         lag_error=lag_error)
     plan = supply.plan_supply(inputs, demand_now, target, settings, cycle.periods, calendar)
     written = {
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
+        "buildable": capacity.how_many(demand_now, inputs, cycle.periods[:_BUILDABLE_PERIODS], calendar),
+        **_stock_tables(cycle, inputs, demand_now, requirement, target),
         **plan.tables,
+        **_material_tables(cycle, inputs, plan.supply_plan, target),
         **plan.explanation,
         "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
@@ -216,6 +223,28 @@ def _locked_plan(cycle: Cycle) -> pd.DataFrame:
     columns = list(tables.table("plan_archive").columns)
     frames = [frame.assign(lock_cycle_id=cycle.id)[columns] for frame in (streams, agreed, served, made)]
     return pd.concat(frames, ignore_index=True)
+
+
+def _stock_tables(cycle: Cycle, inputs: Tables, demand_now: pd.DataFrame, requirement: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """What stock money buys, where along the chain it is best held, how long today's stock lasts."""
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    tradeoff, option = inventory.stock_tradeoff(inventory.stocked_places(target, demand_now, value))
+    return {
+        "inventory_tradeoff": tradeoff,
+        "stock_option": option,
+        "stock_placement": inventory.stock_placement(target, demand_now, inputs, value, cycle.calendar),
+        "stock_cover": inventory.stock_cover(inputs["stock_on_hand"], requirement, value, cycle.settings, cycle.calendar),
+    }
+
+
+def _material_tables(cycle: Cycle, inputs: Tables, supply_plan: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """Components and purchases that the planned production of finished goods takes, in lots."""
+    finished = inputs["item"].loc[inputs["item"]["item_type"] == "finished", "item_id"]
+    taken = materials.component_demand(supply_plan[supply_plan["item_id"].isin(finished)], inputs["bill_of_material"], cycle.calendar)
+    places = target[["item_id", "location_id"]].drop_duplicates()
+    plan = materials.plan_materials(taken, inputs, cycle.periods, cycle.calendar, target=target,
+                                    holding_cost=inventory.holding_cost(places, inputs, cycle.settings, cycle.calendar))
+    return {"material_plan": plan.material_plan, "planned_purchase": plan.planned_purchase}
 
 
 def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:

@@ -45,6 +45,7 @@ _HEADERS = {
     "supplier_id": "Supplier",
 }
 _MONEY_UNITS = ("reporting currency", MONEY)
+_PROMISES = ("contract floor", "strategic share")
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -902,7 +903,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
-    ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
+    stopping = binding_limit[~binding_limit["limit"].isin(_PROMISES)]
+    ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
         price_amt=("price_amt", "first"),
@@ -917,7 +919,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     return _view(
         rows,
         title,
-        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
+        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds. "
+        "What contracts cost stands by itself.",
         "No limit stops this plan: all demand is served without one binding.",
     )
 
@@ -928,16 +931,24 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
-    """Why items are short, for whom, and what it would take; most money first."""
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
-    rows = shortage_reason.sort_values(["short_amt", "item_id", "market_id", "period", "price_amt"], ascending=[False, True, True, True, False])
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
+    rows = shortage_reason.groupby(["item_id", "market_id", "limit", "member", "unit"], as_index=False).agg(
+        period_count=("period", "nunique"), short_qty=("short_qty", "sum"), short_amt=("short_amt", "sum"),
+        needed_qty=("needed_qty", "sum"), price_amt=("price_amt", "max"))
+    rows = rows.sort_values(["short_amt", "item_id", "market_id", "price_amt"], ascending=[False, True, True, False])
+    rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
+    names = market.set_index("market_id")["market_name"]
+    rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
-        rows[["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]].head(top),
+        rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
-        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the limit in "
-        "one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
+        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much; "
+        "better use: what it takes earns that much more elsewhere.",
         "Nothing is short in this plan.",
     )
 
@@ -945,15 +956,16 @@ def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFra
 def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
-    named = _with_item(allocation, item, "item_name").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="m:1")
-    named["market_name"] = named["market_name"].fillna(named["market_id"])
+    names = market.set_index("market_id")["market_name"]
+    named = _with_item(allocation, item, "item_name")
+    named["market_name"] = named["market_id"].map(names).fillna(named["market_id"])
     rows = named.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
     measures = ["demand_qty", "floor_qty", "planned_qty", "allocated_qty", "lost_qty", "lost_amt"]
     return _view(
         rows[["item_name", "market_name", "period", *measures, "rule"]].head(top),
         f"Who gives way: {short(named['lost_amt'].sum(), MONEY)} not served when what is short is shared by rule",
-        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most profitable plan, "
-        "with the same total for each item and period.",
+        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most "
+        "profitable plan, with the same total for each item and period.",
         "Nothing has to be shared: every item is served in full.",
     )
 
@@ -997,7 +1009,8 @@ def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
-        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. Over = rounded − limit.",
+        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. "
+        "Over = rounded − limit.",
         "Rounded to whole quantities the plan keeps every limit: it is feasible.",
     )
 
@@ -1009,7 +1022,8 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
-    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt", "cost_amt"]
+    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
+               "cost_amt"]
     view = _view(
         rows[columns],
         f"Contract floors cost {short(cost, MONEY)} of profit",

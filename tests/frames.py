@@ -455,7 +455,7 @@ def _explanation(unmet: pd.DataFrame) -> dict[str, pd.DataFrame]:
         }
         for market, times, price, cost in (("M0", 1, 12.0, None), ("all", 1, None, 4_200.0))
     ]
-    idle = [{"item_id": "I05", "location_id": "P1", "period": PERIODS[0], "loss_amt": 4.2, "sentence": "One I05 made at P1 would lose 4.20"}]
+    idle = {"item_id": "I05", "location_id": "P1", "period": PERIODS[0], "loss_amt": 4.2, "sentence": "One made would lose 4.20"}
     broken = {"limit": "capacity", "member": "Final assembly", "period": PERIODS[5], "unit": "hours", "limit_qty": 1000.0}
     broken |= {"rounded_qty": 1001.5, "over_qty": 1.5, "sentence": "capacity of Final assembly is broken by 1.5 hours"}
     return {
@@ -463,7 +463,7 @@ def _explanation(unmet: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "allocation": _rows("allocation", shares),
         "bottleneck_ranking": _rows("bottleneck_ranking", ranking),
         "contract_floor_cost": _rows("contract_floor_cost", floors),
-        "not_made": _rows("not_made", idle),
+        "not_made": _rows("not_made", [idle]),
         "rounding_check": _rows("rounding_check", [broken]),
     }
 

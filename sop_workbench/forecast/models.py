@@ -159,7 +159,7 @@ def _factors(
     shaping = np.where(shapes[:, None], demand, np.nan)
     for group in groups:
         mean = _group_season(shaping, dates, group, mean, season_length)
-    quarter = _has_quarter_cycle(shaping, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
+    quarter = _has_quarter_cycle(demand, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
     own_sd = _own_season_sd(demand, season_length, quarter, bool(groups))
     fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
     return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)

@@ -1,17 +1,34 @@
-"""The hierarchy as one panel: item × market first, then items, families by channel, channels and the total."""
+"""The hierarchy as one panel: item × market first, then every sum a planner asks for, down, up and sideways."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from sop_workbench.forecast.hierarchy import reconcile
-from sop_workbench.forecast.panel import Panel, pooled
+from sop_workbench.forecast.panel import Panel
 
-LEAF, ITEM, FAMILY, CHANNEL, TOTAL = range(5)
+LEAF, ITEM = 0, 1
+TOTAL = "all"
+BETWEEN = " × "
+LEAF_LEVEL = "item_id × market_id"
+# Each level: whose sums it holds, the widest group whose season it leans on, and the closest. Item × market and items shape
+# those seasons; all others are sums of the same sales.
+_LEVELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "item_id": (("item_id",), (), ("family",)),
+    "item_id × channel": (("item_id", "channel"), ("channel",), ("family", "channel")),
+    "family × market_id": (("family", "market_id"), ("channel",), ("family", "channel")),
+    "family × region": (("family", "region"), (), ("family",)),
+    "family × channel": (("family", "channel"), ("channel",), ("family", "channel")),
+    "family": (("family",), (), ("family",)),
+    "market_id": (("market_id",), ("channel",), ("market_id",)),
+    "region": (("region",), (), ("region",)),
+    "channel": (("channel",), ("channel",), ("channel",)),
+    "total": ((), (), ()),
+}
 
 
 @dataclass(frozen=True)
@@ -27,9 +44,12 @@ class Nodes:
     groups : list of ndarray of int
         Whose season each node leans on, from the widest group to the closest.
     level : ndarray of int, nodes
-        0 item × market, 1 item, 2 family and channel, 3 channel, 4 total.
+        0 item × market, 1 item, then one number per further level.
     summing : sparse matrix, aggregates × leaves
         Members of every aggregate.
+    members : dict of DataFrame
+        By level (such as `family × channel`): member, its name, and node, its row. A level whose sums are those of another
+        points at the same rows.
     """
 
     demand: np.ndarray
@@ -37,11 +57,24 @@ class Nodes:
     groups: list[np.ndarray]
     level: np.ndarray
     summing: sparse.csr_matrix
+    members: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def leaves(self) -> int:
         """Number of item × market series."""
         return self.summing.shape[1]
+
+    def row_of(self, level: str) -> np.ndarray | None:
+        """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
+        if level not in self.members:
+            return None
+        rows = self.members[level]["node"].to_numpy()
+        if rows.max() < self.leaves:
+            return np.arange(self.leaves)
+        found = np.full(self.leaves, -1)
+        part = self.summing[rows - self.leaves].tocoo()
+        found[part.col] = rows[part.row]
+        return found
 
 
 def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
@@ -50,32 +83,42 @@ def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
 
 
 def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None, market: pd.DataFrame | None) -> Nodes:
-    """The panel with its aggregates; a level that only repeats another is left out."""
-    family = _looked_up(panel.keys["item_id"], item, "item_id", "family")
-    channel = _looked_up(panel.keys["market_id"], market, "market_id", "channel")
-    labels = [panel.keys["item_id"], family + " · " + channel, channel, pd.Series("total", index=panel.keys.index)]
-    # Season of the leaves from channel, then family in it; of items from the whole company, then the family.
-    wide, close = [channel], [family + " · " + channel]
-    demand, stacked, members, level = [panel.demand], [effects], [], [np.zeros(len(panel.keys), dtype=int)]
-    weight = np.nan_to_num(panel.demand[:, -12:]).sum(axis=1) + 1e-9
-    seen: set[tuple[int, ...]] = {tuple(range(len(panel.keys)))}
-    for number, label in enumerate(labels, start=1):
-        group, names = pd.factorize(label, sort=True)
-        if tuple(group) in seen:
+    """The panel with its aggregates at every level; a level that only repeats another adds no rows."""
+    places = _places(panel.keys, item, market)
+    leaf_name = _labels(places, ("item_id", "market_id"))
+    members = {LEAF_LEVEL: pd.DataFrame({"member": leaf_name, "node": np.arange(len(places))})}
+    wide, close = [_labels(places, ("channel",))], [_labels(places, ("family", "channel"))]
+    sums, level = [], [np.zeros(len(places), dtype=int)]
+    seen = {tuple(range(len(places))): np.arange(len(places))}
+    count = len(places)
+    for number, (name, (columns, wider, closer)) in enumerate(_LEVELS.items(), start=1):
+        group, labels = pd.factorize(_labels(places, columns), sort=True)
+        # The same partition of the leaves may come in another order of its labels.
+        first = pd.Series(group).drop_duplicates()
+        order = np.empty(len(labels), dtype=int)
+        order[first.to_numpy()] = np.arange(len(labels))
+        partition = tuple(order[group])
+        if partition in seen:
+            members[name] = pd.DataFrame({"member": labels, "node": seen[partition][order]})
             continue
-        seen.add(tuple(group))
-        belongs = sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(len(names), len(group)))
-        demand.append(pooled(panel.demand, group))
-        share = belongs.multiply(weight).tocsr()
-        stacked.append(np.stack([share @ effects[..., k] / share.sum(axis=1).A for k in range(effects.shape[2])], axis=2))
-        members.append(belongs)
-        level.append(np.full(len(names), number))
-        first = pd.Series(group).drop_duplicates().sort_values().index
-        wide.append(channel.iloc[first] if number in (2, 3) else pd.Series("total", index=first))
-        close.append({1: family.iloc[first] + " (family)", 2: labels[1].iloc[first]}.get(number, pd.Series(names) + " (whole)"))
+        seen[partition] = count + first.to_numpy()
+        members[name] = pd.DataFrame({"member": labels, "node": count + np.arange(len(labels))})
+        sums.append(sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(len(labels), len(group))))
+        level.append(np.full(len(labels), number))
+        one = places.iloc[first.sort_values().index]
+        wide.append(_labels(one, wider))
+        close.append(_labels(one, closer))
+        count += len(labels)
+    summing = sparse.vstack(sums).tocsr() if sums else sparse.csr_matrix((0, len(places)))
     groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close)]
-    summing = sparse.vstack(members).tocsr() if members else sparse.csr_matrix((0, len(panel.keys)))
-    return Nodes(np.vstack(demand), np.concatenate(stacked), groups, np.concatenate(level), summing)
+    return Nodes(
+        np.vstack([panel.demand, _summed(panel.demand, summing)]),
+        np.concatenate([effects, _mean_effects(panel.demand, effects, summing)]),
+        groups,
+        np.concatenate(level),
+        summing,
+        members,
+    )
 
 
 def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.ndarray:
@@ -103,6 +146,39 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
     rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
     moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
     return np.where(empty, np.nan, moved)
+
+
+def _places(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> pd.DataFrame:
+    """Item, market, family, channel and region of every leaf; empty text where a master table does not tell."""
+    return keys[["item_id", "market_id"]].assign(
+        family=_looked_up(keys["item_id"], item, "item_id", "family"),
+        channel=_looked_up(keys["market_id"], market, "market_id", "channel"),
+        region=_looked_up(keys["market_id"], market, "market_id", "region"),
+    )
+
+
+def _labels(places: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
+    """Such as `Gas Grills × retail`; `all` for no column."""
+    if not columns:
+        return pd.Series(TOTAL, index=places.index, dtype=object)
+    text = places[columns[0]]
+    for column in columns[1:]:
+        text = text + BETWEEN + places[column]
+    return text
+
+
+def _summed(demand: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """Demand of every aggregate; NaN before any member began."""
+    begun = summing @ (~np.isnan(demand)).astype(float)
+    return np.where(begun > 0, summing @ np.nan_to_num(demand), np.nan)
+
+
+def _mean_effects(demand: np.ndarray, effects: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """Effect of events on every aggregate: its members' mean by what they sold in the last year."""
+    weight = np.nan_to_num(demand[:, -12:]).sum(axis=1) + 1e-9
+    share = summing.multiply(weight).tocsr()
+    total = np.maximum(summing @ weight, 1e-300)[:, None]
+    return np.stack([(share @ effects[..., column]) / total for column in range(effects.shape[2])], axis=2)
 
 
 def _looked_up(values: pd.Series, table: pd.DataFrame | None, key: str, column: str) -> pd.Series:

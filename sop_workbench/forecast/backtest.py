@@ -24,7 +24,7 @@ class Backtest:
     forecasts : dict of ndarray, series × origins × test periods
         By model; NaN where a model was not run.
     actual : ndarray, series × origins × test periods
-        NaN where a series had not started or has a gap.
+        NaN where a series had not started, has a gap, or history ends inside the test.
     origins : list of int
         Number of periods known at each origin.
     """
@@ -37,21 +37,22 @@ class Backtest:
 def rolling_origins(length: int, ahead: int, count: int) -> tuple[list[int], int]:
     """Origins (periods known) and test length for a history of `length` periods.
 
-    The test covers a fifth of history, at most the horizon and a year; origins follow each other by a
-    third of the test, the newest leaving exactly one test length.
+    A test covers a fifth of history, at most the horizon and a year. The oldest origin leaves exactly one test length, the
+    others follow until shortly before today: what is tested is how forecasting goes lately. Tests of newer origins end with
+    history.
 
     Examples
     --------
     >>> rolling_origins(60, 18, 3)
-    ([40, 44, 48], 12)
+    ([48, 52, 56], 12)
     >>> rolling_origins(31, 18, 3)
-    ([21, 23, 25], 6)
+    ([25, 27, 29], 6)
     >>> rolling_origins(5, 18, 3)
     ([3, 4], 1)
     """
     test = max(1, min(ahead, LONGEST_TEST, length // _TEST_SHARE))
-    step = max(1, test // 3)
-    origins = [length - test - step * back for back in reversed(range(count))]
+    step = max(1, test // count)
+    origins = [length - step * back for back in reversed(range(1, count + 1))]
     return [origin for origin in origins if origin >= min(_LEAST_TRAINING, length // 2) and origin >= 3], test
 
 
@@ -75,7 +76,8 @@ def run_backtest(demand: np.ndarray, ahead: int, count: int, forecast: Callable[
     forecasts = {name: np.stack([answer.get(name, empty) for answer in answers], axis=1) for name in names}
     actual = np.full((len(demand), len(origins), test), np.nan)
     for number, origin in enumerate(origins):
-        actual[:, number] = demand[:, origin : origin + test]
+        known = demand[:, origin : origin + test]
+        actual[:, number, : known.shape[1]] = known
     return Backtest(forecasts, actual, origins)
 
 

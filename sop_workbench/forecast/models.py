@@ -157,9 +157,12 @@ def _factors(
     past, coming = effects[:, : len(dates)], effects[:, len(dates) :]
     mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
     shaping = np.where(shapes[:, None], demand, np.nan)
-    for group in groups:
+    for group in groups[:-1]:
         mean = _group_season(shaping, dates, group, mean, season_length)
-    quarter = _has_quarter_cycle(demand, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
+    quarter = np.zeros(len(demand), dtype=bool)
+    if groups:
+        quarter = _has_quarter_cycle(demand, dates, groups[-1], mean, season_length)
+        mean[:, _QUARTER_TERMS] = _group_quarter(shaping, dates, groups[-1], mean, quarter)
     own_sd = _own_season_sd(demand, season_length, quarter, bool(groups))
     fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
     return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
@@ -173,6 +176,17 @@ def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray
     sd = np.where(repeats_yearly(total, season_length), SEASON_PRIOR, 0.0)[:, None]
     none = np.zeros((len(total), len(dates), 0))
     return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
+
+
+def _group_quarter(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, quarter: np.ndarray) -> np.ndarray:
+    """Quarter cycle of each series' customers, who order together whatever they order; that of the season where they have none."""
+    total = like_for_like(demand, group)
+    wider, sd = np.zeros((len(total), mean.shape[1])), np.zeros((len(total), mean.shape[1]))
+    wider[group] = mean
+    sd[np.ix_(np.unique(group[quarter]), _QUARTER_TERMS)] = _QUARTER_PRIOR
+    none = np.zeros((len(total), len(dates), 0))
+    own = fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
+    return np.where(quarter[:, None], own, mean)[:, _QUARTER_TERMS]
 
 
 def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:

@@ -15,6 +15,7 @@ LEAF, ITEM = 0, 1
 TOTAL = "all"
 BETWEEN = " × "
 LEAF_LEVEL = "item_id × market_id"
+_SHARE_PERIODS = 12
 # Each level: whose sums it holds, the widest group whose season it leans on, and the closest. Item × market and items shape
 # those seasons; all others are sums of the same sales.
 _LEVELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -42,11 +43,15 @@ class Nodes:
     effects : ndarray, nodes × (periods + ahead) × event columns
         Of an aggregate: the mean of its members' by their demand.
     groups : list of ndarray of int
-        Whose season each node leans on, from the widest group to the closest.
+        Whose season each node leans on, from the widest group to the closest; last, with whom it shares its customers.
     level : ndarray of int, nodes
         0 item × market, 1 item, then one number per further level.
     summing : sparse matrix, aggregates × leaves
         Members of every aggregate.
+    width : ndarray of int, nodes
+        0 item × market, 1 an item's sums, 2 wider sums.
+    end : ndarray, nodes
+        Number of periods after which a node has ended by the phase-out dates of its items; infinite where it has not.
     members : dict of DataFrame
         By level (such as `family × channel`): member, its name, and node, its row. A level whose sums are those of another
         points at the same rows.
@@ -57,12 +62,18 @@ class Nodes:
     groups: list[np.ndarray]
     level: np.ndarray
     summing: sparse.csr_matrix
+    width: np.ndarray
+    end: np.ndarray
     members: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def leaves(self) -> int:
         """Number of item × market series."""
         return self.summing.shape[1]
+
+    def ended_at(self, known: int) -> np.ndarray:
+        """Nodes that had ended by date after the first `known` periods."""
+        return self.end <= known
 
     def row_of(self, level: str) -> np.ndarray | None:
         """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
@@ -79,7 +90,8 @@ class Nodes:
 
 def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
     """Series that have nothing to do with each other."""
-    return Nodes(demand, effects, [], np.zeros(len(demand), dtype=int), sparse.csr_matrix((0, len(demand))))
+    none = np.zeros(len(demand), dtype=int)
+    return Nodes(demand, effects, [], none, sparse.csr_matrix((0, len(demand))), none, np.full(len(demand), np.inf))
 
 
 def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None, market: pd.DataFrame | None) -> Nodes:
@@ -87,8 +99,8 @@ def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None
     places = _places(panel.keys, item, market)
     leaf_name = _labels(places, ("item_id", "market_id"))
     members = {LEAF_LEVEL: pd.DataFrame({"member": leaf_name, "node": np.arange(len(places))})}
-    wide, close = [_labels(places, ("channel",))], [_labels(places, ("family", "channel"))]
-    sums, level = [], [np.zeros(len(places), dtype=int)]
+    wide, close, who = [_labels(places, ("channel",))], [_labels(places, ("family", "channel"))], [places["market_id"]]
+    sums, level, width = [], [np.zeros(len(places), dtype=int)], [np.zeros(len(places), dtype=int)]
     seen = {tuple(range(len(places))): np.arange(len(places))}
     count = len(places)
     for number, (name, (columns, wider, closer)) in enumerate(_LEVELS.items(), start=1):
@@ -105,18 +117,24 @@ def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None
         members[name] = pd.DataFrame({"member": labels, "node": count + np.arange(len(labels))})
         sums.append(sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(len(labels), len(group))))
         level.append(np.full(len(labels), number))
+        width.append(np.full(len(labels), 1 if "item_id" in columns else 2))
         one = places.iloc[first.sort_values().index]
         wide.append(_labels(one, wider))
         close.append(_labels(one, closer))
+        # A sum over markets has the customers of its region or channel, or everybody.
+        who.append(_labels(one, tuple(column for column in columns if column in ("market_id", "region", "channel"))))
         count += len(labels)
     summing = sparse.vstack(sums).tocsr() if sums else sparse.csr_matrix((0, len(places)))
-    groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close)]
+    end = _ends(panel, item)
+    groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close, who)]
     return Nodes(
         np.vstack([panel.demand, _summed(panel.demand, summing)]),
         np.concatenate([effects, _mean_effects(panel.demand, effects, summing)]),
         groups,
         np.concatenate(level),
         summing,
+        np.concatenate(width),
+        np.r_[end, _latest(end, summing)],
         members,
     )
 
@@ -146,6 +164,60 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
     rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
     moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
     return np.where(empty, np.nan, moved)
+
+
+def shared_forecast(nodes: Nodes, known: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """Forecast of each leaf by its share in its item and its market, leaves × ahead.
+
+    leaf = item · market / whole · affinity, where item is the item in the channel, market the family in the market and whole
+    the family in the channel; affinity = (Σ sold + k) / (Σ item · market / whole + k) over the last year: how much more the
+    market takes of the item than of its family, leaning on 1 by k, which is estimated from all leaves (gamma–Poisson). Most
+    series of item × market are too sparse to show a trend or season of their own; their sums are not.
+
+    Parameters
+    ----------
+    known : ndarray, nodes × periods
+        Demand known when the forecast is made.
+    forecast : ndarray, nodes × ahead
+        Forecast of every node by itself.
+
+    Returns
+    -------
+    ndarray, leaves × ahead
+        NaN where the hierarchy has no such sums, or a sum has no forecast.
+    """
+    rows = [nodes.row_of(level) for level in ("item_id × channel", "family × market_id", "family × channel")]
+    if any(row is None for row in rows):
+        return np.full((nodes.leaves, forecast.shape[1]), np.nan)
+    item, place, whole = rows
+    sold = np.nan_to_num(known[:, -_SHARE_PERIODS:])
+    expected = (sold[item] * sold[place] / np.where(sold[whole] > 0, sold[whole], 1)).sum(axis=1)
+    own = sold[: nodes.leaves].sum(axis=1)
+    beyond_chance = ((own - expected) ** 2 - expected)[expected > 0].sum()
+    prior = (expected**2).sum() / beyond_chance if beyond_chance > 0 else np.inf
+    affinity = (own + prior) / (expected + prior) if np.isfinite(prior) else np.ones(len(own))
+    total = forecast[whole]
+    shared = forecast[item] * forecast[place] / np.where(total > 0, total, 1) * np.where(expected > 0, affinity, 0.0)[:, None]
+    return np.where(total > 0, shared, np.where(total == 0, 0.0, np.nan))
+
+
+def _ends(panel: Panel, item: pd.DataFrame | None) -> np.ndarray:
+    """Number of periods after which each leaf's item has ended by its phase-out date."""
+    if item is None:
+        return np.full(len(panel.keys), np.inf)
+    date = pd.to_datetime(panel.keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
+    after = panel.periods.searchsorted(date.fillna(panel.periods[0]).to_numpy(), side="right").astype(float)
+    # A date in the horizon is handled where demand moves to successors.
+    over = (date < panel.periods[-1] + panel.periods.freq).to_numpy()
+    return np.where(over, after, np.inf)
+
+
+def _latest(end: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """The end of the member that lasts longest."""
+    members = summing.tocoo()
+    latest = np.zeros(summing.shape[0])
+    np.maximum.at(latest, members.row, end[members.col])
+    return latest
 
 
 def _places(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> pd.DataFrame:

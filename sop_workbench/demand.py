@@ -429,11 +429,23 @@ def demand_streams(
 
 def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, item: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Statistical forecast with launch curves for young items and demand of ended ones at their successors (base_qty)."""
-    young = launch_forecast["item_id"].unique()
-    kept = statistical_forecast[~statistical_forecast["item_id"].isin(young)]
-    joined = pd.concat([part[[*CELL, "forecast_qty"]] for part in (kept, launch_forecast) if len(part)], ignore_index=True)
+    joined = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty"])
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
     return moved.rename(columns={"forecast_qty": "base_qty"})
+
+
+def _handed_over(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Statistical forecast and launch curves in one, each young item by the weight of its curve."""
+    if launch_forecast.empty:
+        return statistical_forecast[[*CELL, *columns]]
+    curve = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+    parts = []
+    for frame, weight in ((statistical_forecast, 1 - statistical_forecast["item_id"].map(curve).fillna(0.0)),
+                          (launch_forecast, launch_forecast["weight_ratio"])):
+        # A market that only one of the two expects demand in gets its part of it.
+        parts.append(frame[[*CELL, *columns]].assign(**{column: frame[column] * weight for column in columns}))
+    joined = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return joined.groupby(CELL, as_index=False)[columns].sum()
 
 
 def move_to_successor(demand: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, quantity: str = "demand_qty") -> pd.DataFrame:
@@ -765,9 +777,7 @@ def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.Da
 
 def _with_range(adjusted: pd.DataFrame, statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame) -> pd.DataFrame:
     """Bounds in the proportions of the statistical or launch range; where it has none, the mean proportions."""
-    young = launch_forecast["item_id"].unique()
-    parts = [statistical_forecast[~statistical_forecast["item_id"].isin(young)], launch_forecast]
-    source = pd.concat([part[[*CELL, "forecast_qty", "low_qty", "high_qty"]] for part in parts if len(part)], ignore_index=True)
+    source = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty", "low_qty", "high_qty"])
     positive = source[source["forecast_qty"] > 0]
     totals = positive[["forecast_qty", "low_qty", "high_qty"]].sum()
     ratio = positive.assign(low=positive["low_qty"] / positive["forecast_qty"], high=positive["high_qty"] / positive["forecast_qty"])

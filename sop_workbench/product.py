@@ -173,7 +173,8 @@ def launch_forecast(
     forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
     and its last half year beyond; scale = (mean own sales / mean of the curve so far)^(n / (n + k)) after n periods, k = 1
     with a like item and ¼ without. Without a like item the curve is the mean of all launches of the family, else of the company.
-    Markets share by own sales so far and by the sales of the item copied.
+    Markets share by own sales so far and by the sales of the item copied. In the plan the curve hands over to the statistical
+    forecast: it weighs 1 − n / 3 after n periods of sales (`weight_ratio`).
 
     Parameters
     ----------
@@ -204,6 +205,7 @@ def launch_forecast(
 # launch says little about one item. Sales below 5 % of the curve say no more than that.
 _LIKE_PERIODS, _FAMILY_PERIODS = 1.0, 0.25
 _LEAST_SHARE = 0.05
+_HAND_OVER_PERIODS = 3
 _LEAST_LAUNCHES = 5
 _WIDE_RANGE = (0.5, 1.6)
 
@@ -259,6 +261,8 @@ class _Launches:
         frame["forecast_qty"] = frame["total"] * frame["share"]
         frame["low_qty"], frame["high_qty"] = frame["forecast_qty"] * low, frame["forecast_qty"] * high
         frame["method"] = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        # After three periods the statistical forecast, which knows season and market, is the better one.
+        frame["weight_ratio"] = max(1 - len(own) / _HAND_OVER_PERIODS, 0.0)
         return frame.assign(item_id=name, like_item_id=like)[list(tables.table("launch_forecast").columns)]
 
     def _age(self, row: dict, period: pd.Timestamp) -> int:

@@ -25,6 +25,8 @@ _COMPARED = (NAIVE, SEASONAL_NAIVE)
 _TABLES = ("statistical_forecast", "forecast_error", "forecast_range", "forecast_coverage")
 # Coefficients of the scale of errors do not depend on the coverage asked for.
 _ANY_COVERAGE = 0.8
+_HELD_SHARE = 1e-3
+_SHARED_LEVEL = "family × market_id"
 # Younger series have errors of their own: a month or two says little.
 _NEW_PERIODS = 6
 
@@ -49,6 +51,8 @@ class NodeForecast:
     difficulty : ndarray, series × features
     group : ndarray of int, series
         Kind of series whose errors the range is calibrated on; −1 where nothing is expected any more.
+    is_shared : ndarray of bool, leaves
+        Half of the forecast comes from the shares in item and market.
     """
 
     forecast: np.ndarray
@@ -61,6 +65,7 @@ class NodeForecast:
     past: PastErrors
     difficulty: np.ndarray
     group: np.ndarray
+    is_shared: np.ndarray
 
     def bounds(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound that hold the forecast and, in `coverage` of all cases, what happens."""
@@ -140,7 +145,7 @@ def forecast_tables(
     nodes = hierarchy_nodes(panel, effects, item, market)
     result = forecast_nodes(nodes, panel.periods, periods, settings, calendar, pins)
     return {
-        "statistical_forecast": _forecast_table(panel, periods, result),
+        "statistical_forecast": _forecast_table(panel, periods, result, pins),
         "forecast_error": leaderboard(panel, leaf_backtest(result.backtest, nodes.leaves), item, settings, calendar),
         "forecast_range": range_table(nodes, result.forecast, {c: result.bounds(c) for c in _coverages(settings)}, periods),
         "forecast_coverage": coverage_table(nodes, result.past, _coverages(settings)),
@@ -202,12 +207,15 @@ def forecast_nodes(
     weights = _weights(_without_ended(nodes, backtest), final, names, level)
     names, weights = _pinned(names, weights, final, pins)
     kinds = np.where(nodes.ended_at(len(past)), ENDED, route(nodes.demand))
-    mixed = _mixed(nodes, combine(final, names, weights), nodes.demand, kinds == ENDED)
+    mixed = _mixed(nodes, combine(final, names, weights), nodes.demand, kinds == ENDED, _held(nodes, pins))
+    shared = np.full(nodes.leaves, nodes.row_of(_SHARED_LEVEL) is not None) & (kinds != ENDED)[: nodes.leaves]
     backtest, errors = _past_errors(nodes, backtest, names, level, pins, calendar)
     hardness = difficulty(nodes.demand, calendar.buckets_per_year)
     group = _error_group(nodes, nodes.demand, kinds)
     scale = np.exp(hardness @ calibrate(errors, settings.forecast.interval_ratio, len(ahead)).coefficients)
-    made = NodeForecast(coherent(nodes, mixed, scale), mixed, mixed, names, weights, kinds, backtest, errors, hardness, group)
+    # What a planner pinned stays as its model says, as far as the sums allow.
+    scale = np.where(_held(nodes, pins), _HELD_SHARE * scale, scale)
+    made = NodeForecast(coherent(nodes, mixed, scale), mixed, mixed, names, weights, kinds, backtest, errors, hardness, group, shared)
     low, high = made.bounds(settings.forecast.interval_ratio)
     return replace(made, low=low, high=high)
 
@@ -251,13 +259,21 @@ def _pinned(
     return every, weights
 
 
-def _mixed(nodes: Nodes, mix: np.ndarray, known: np.ndarray, ended: np.ndarray) -> np.ndarray:
-    """The mix with zero for what has ended, and leaves leaning half on their share in item and market."""
+def _held(nodes: Nodes, pins: dict[int, str] | None) -> np.ndarray:
+    """Nodes whose model a planner pinned."""
+    held = np.zeros(len(nodes.demand), dtype=bool)
+    held[list(pins or {})] = True
+    return held
+
+
+def _mixed(nodes: Nodes, mix: np.ndarray, known: np.ndarray, ended: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The mix with zero for what has ended, and leaves leaning half on their share in item and market unless pinned."""
     mix = np.where(ended[:, None] & ~np.isnan(mix), 0.0, mix)
     mix[ended & np.isnan(mix).all(axis=1)] = 0.0
     leaves = nodes.leaves
     shared = shared_forecast(nodes, known, mix)
-    mix[:leaves] = np.where(np.isnan(shared) | ended[:leaves, None], mix[:leaves], (mix[:leaves] + shared) / 2)
+    alone = (ended | held)[:leaves, None]
+    mix[:leaves] = np.where(np.isnan(shared) | alone, mix[:leaves], (mix[:leaves] + shared) / 2)
     return mix
 
 
@@ -277,7 +293,7 @@ def _past_errors(
         kinds = np.where(nodes.ended_at(origin), ENDED, route(known))
         begun = ~np.isnan(backtest.forecasts[NAIVE.name][:, number])
         mix = combine(at, *_pinned(names, _weights(kept, at, names, level), at, pins))
-        mixes.append(np.where(begun, _mixed(nodes, mix, known, kinds == ENDED), np.nan))
+        mixes.append(np.where(begun, _mixed(nodes, mix, known, kinds == ENDED, _held(nodes, pins)), np.nan))
         hardness.append(difficulty(known, calendar.buckets_per_year))
         groups.append(np.where(begun.any(axis=1), _error_group(nodes, known, kinds), -1))
     if not count:
@@ -296,21 +312,26 @@ def _error_group(nodes: Nodes, demand: np.ndarray, kinds: np.ndarray) -> np.ndar
     return np.where(number < 0, -1, 4 * nodes.width + number)
 
 
-def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast) -> pd.DataFrame:
+def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast, pins: dict[int, str]) -> pd.DataFrame:
     ahead = len(periods)
     frame = panel.keys.loc[panel.keys.index.repeat(ahead), KEYS].reset_index(drop=True)
     frame["period"] = np.tile(periods.to_numpy(), len(panel.keys))
     for column, values in (("forecast_qty", result.forecast), ("low_qty", result.low), ("high_qty", result.high)):
         frame[column] = values[: len(panel.keys)].ravel()
-    frame["model"] = np.repeat(_model_words(panel, result), ahead)
+    frame["model"] = np.repeat(_model_words(panel, result, pins), ahead)
     return tables.validate("statistical_forecast", frame)
 
 
-def _model_words(panel: Panel, result: NodeForecast) -> np.ndarray:
-    """Such as `regular: 45 % structure + theta, 55 % ces`."""
-    words, count = [], len(panel.keys)
-    for kind, weights, note in zip(result.kinds[:count], result.weights[:count], panel.notes, strict=True):
-        mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, weights, strict=True) if share > 0.005)
-        text = f"{kind}: {mix}" if mix else f"{kind}: no demand expected"
+def _model_words(panel: Panel, result: NodeForecast, pins: dict[int, str]) -> np.ndarray:
+    """Such as `regular: 45 % structure + theta, 55 % ces; half by its share of item and market`."""
+    words = []
+    for row, (kind, note) in enumerate(zip(result.kinds, panel.notes, strict=False)):
+        mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, result.weights[row], strict=True) if share > 0.005)
+        text = f"{kind}: {mix}" if mix and kind != ENDED else f"{kind}: no demand expected"
+        if row in pins and kind != ENDED:
+            is_used = result.weights[row, result.names.index(pins[row])] == 1
+            text += " (pinned)" if is_used else f" ({pins[row]} is pinned and does not suit)"
+        elif result.is_shared[row]:
+            text += "; half by its share of item and market"
         words.append(f"{text} ({note})" if note else text)
     return np.array(words, dtype=object)

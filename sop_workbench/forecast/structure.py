@@ -26,8 +26,8 @@ _CHANGEPOINT_RANGE = 0.9
 CHANGEPOINT_PRIOR = 0.05
 _LEVEL_PRIOR = 5.0
 _NOISE_PRIOR = 0.5
-_OUTER, _SWEEPS, _TOLERANCE = 80, 8, 1e-7
-_CHUNK = 2000
+_OUTER, _SWEEPS, _TOLERANCE = 24, 4, 1e-5
+_CHUNK = 200
 # A season or event never divides by less than this: a month cannot hold less than 5 % of its trend.
 LEAST_FACTOR = 0.05
 
@@ -166,27 +166,51 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
 def _posterior_mode(
     y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray, sd: np.ndarray, changepoint_sd: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Block coordinate descent on the negative log posterior; every array is series first."""
-    count = seen.sum(axis=1)
-    theta, beta, variance = _start(y, seen, basis), mean.copy(), np.full(len(y), 0.01)
-    ridge = np.zeros_like(theta)
-    before = np.full(len(y), np.inf)
+    """Block coordinate descent on the negative log posterior; every array is series first.
+
+    A series that has arrived is left out of the further rounds: its answer does not hang on its neighbours.
+    """
+    trend, beta = _start(y, seen, basis), mean.copy()
+    variance, before = np.full(len(y), 0.01), np.full(len(y), np.inf)
+    rows = np.arange(len(y))
+    parts = (y, seen, basis, features, mean, sd)
     for _ in range(_OUTER):
-        weight = 1 + np.einsum("ntk,nk->nt", features, beta)
-        weighted = basis * weight[:, :, None]
-        ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
-        gram, target = weighted.transpose(0, 2, 1) @ weighted, np.einsum("ntp,nt->np", weighted, y)
-        _lasso_sweeps(gram, target, ridge, variance / changepoint_sd, theta)
-        trend = np.einsum("ntp,np->nt", basis, theta)
-        beta = _ridge_step(y - trend, features * trend[:, :, None], mean, sd, variance)
-        error = np.where(seen, y - trend * (1 + np.einsum("ntk,nk->nt", features, beta)), 0)
-        squares = (error**2).sum(axis=1)
-        variance = _noise_variance(count, squares)
-        now = _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd, changepoint_sd)
-        if np.all(before - now < _TOLERANCE * np.maximum(1, np.abs(now))):
+        trend[rows], beta[rows], variance[rows], now = _round(*parts, trend[rows], beta[rows], variance[rows], changepoint_sd)
+        moving = before[rows] - now >= _TOLERANCE * np.maximum(1, np.abs(now))
+        before[rows] = now
+        if not moving.all():
+            rows = rows[moving]
+            parts = tuple(part[moving] for part in parts)
+        if not len(rows):
             break
-        before = now
-    return theta, beta
+    return trend, beta
+
+
+def _round(
+    y: np.ndarray,
+    seen: np.ndarray,
+    basis: np.ndarray,
+    features: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    theta: np.ndarray,
+    beta: np.ndarray,
+    variance: np.ndarray,
+    changepoint_sd: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Trend, β and σ² after one more step each, and the negative log posterior there."""
+    weighted = basis * (1 + (features @ beta[:, :, None]))
+    gram, target = weighted.transpose(0, 2, 1) @ weighted, (y[:, None, :] @ weighted)[:, 0]
+    ridge = np.zeros_like(theta)
+    ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
+    _lasso_sweeps(gram, target, ridge, variance / changepoint_sd, theta)
+    trend = (basis @ theta[:, :, None])[:, :, 0]
+    design = features * trend[:, :, None]
+    beta = _ridge_step(y - trend, design, mean, sd, variance)
+    error = np.where(seen, y - trend - (design @ beta[:, :, None])[:, :, 0], 0)
+    count, squares = seen.sum(axis=1), (error**2).sum(axis=1)
+    variance = _noise_variance(count, squares)
+    return theta, beta, variance, _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd, changepoint_sd)
 
 
 def _start(y: np.ndarray, seen: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -216,7 +240,7 @@ def _ridge_step(residual: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: 
     gram = design.transpose(0, 2, 1) @ design
     diagonal = np.arange(gram.shape[1])
     gram[:, diagonal, diagonal] += precision
-    right = np.einsum("ntk,nt->nk", design, residual) + precision * mean
+    right = (residual[:, None, :] @ design)[:, 0] + precision * mean
     return np.linalg.solve(gram, right[:, :, None])[:, :, 0]
 
 

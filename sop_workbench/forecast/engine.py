@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,12 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
     names = sorted({model.name for models in routes.values() for model in models})
     dates = past.append(ahead)
 
-    def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
+    # Origins come oldest first: what is learned from all series there serves the later ones.
+    learned_first: dict[str, Any] = {}
+
+    def models_at(
+        known: int, test: int, always: tuple[Model, ...] = _COMPARED, learned: dict[str, Any] = learned_first
+    ) -> dict[str, np.ndarray]:
         return forecast_models(
             nodes.demand[:, :known],
             dates[:known],
@@ -131,11 +137,12 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
             calendar.buckets_per_year,
             routes,
             always,
+            learned,
         )
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)
-    final = models_at(len(past), len(ahead), ())
+    final = models_at(len(past), len(ahead), (), {})
     suits = np.stack([~np.isnan(final[name]).any(axis=1) for name in names], axis=1)
     weights = model_weights(backtest, names, level, suits)
     kinds = route(nodes.demand)

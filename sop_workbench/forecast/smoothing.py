@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sop_workbench.forecast.structure import classical_factors
+
 _CHUNK = 64
 _THETA_LEVELS = np.r_[np.linspace(0.05, 0.95, 19), 0.99]
 # Theta's first one-step errors rest on a line through one or two points.
@@ -32,7 +34,7 @@ _LEAST = 1e-12
 Batch = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
-def theta(demand: np.ndarray, ahead: int) -> np.ndarray:
+def theta(demand: np.ndarray, ahead: int, season_length: int = 1) -> np.ndarray:
     """Dynamic optimised Theta of every series.
 
     μ(t) = ℓ(t−1) + w · [(1−α)^(t−1) · A(t−1) + (1 − (1−α)^t)/α · B(t−1)], ℓ(t) = α·y(t) + (1−α)·ℓ(t−1),
@@ -42,8 +44,10 @@ def theta(demand: np.ndarray, ahead: int) -> np.ndarray:
     Parameters
     ----------
     demand : ndarray, series × periods
-        Without season; NaN before a series began, no gaps after.
+        NaN before a series began, no gaps after.
     ahead : int
+    season_length : int
+        Above 1, the season is taken out by classical decomposition where a series has one, and put back in.
 
     Returns
     -------
@@ -57,10 +61,10 @@ def theta(demand: np.ndarray, ahead: int) -> np.ndarray:
     >>> theta(np.arange(20.0, 40)[None], 2).round(1).tolist()
     [[40.0, 41.0]]
     """
-    return _in_chunks(_theta, demand, ahead)
+    return _with_season(_theta, demand, ahead, season_length)
 
 
-def exponential_smoothing(demand: np.ndarray, ahead: int) -> np.ndarray:
+def exponential_smoothing(demand: np.ndarray, ahead: int, season_length: int = 1) -> np.ndarray:
     """Exponential smoothing of every series: level, trend and damped trend, on demand and on its logarithm, averaged by likelihood.
 
     e(t) = y(t) − ℓ(t−1) − φ·b(t−1), ℓ(t) = ℓ(t−1) + φ·b(t−1) + α·e(t), b(t) = φ·b(t−1) + β·e(t). Every (α, β, φ) weighs
@@ -70,8 +74,10 @@ def exponential_smoothing(demand: np.ndarray, ahead: int) -> np.ndarray:
     Parameters
     ----------
     demand : ndarray, series × periods
-        Without season; NaN before a series began, no gaps after.
+        NaN before a series began, no gaps after.
     ahead : int
+    season_length : int
+        Above 1, the season is taken out by classical decomposition where a series has one, and put back in.
 
     Returns
     -------
@@ -83,10 +89,10 @@ def exponential_smoothing(demand: np.ndarray, ahead: int) -> np.ndarray:
     >>> exponential_smoothing(np.full((1, 12), 7.0), 2).round(6).tolist()
     [[7.0, 7.0]]
     """
-    return _in_chunks(_exponential, demand, ahead)
+    return _with_season(_exponential, demand, ahead, season_length)
 
 
-def complex_smoothing(demand: np.ndarray, ahead: int) -> np.ndarray:
+def complex_smoothing(demand: np.ndarray, ahead: int, season_length: int = 1) -> np.ndarray:
     """Complex exponential smoothing of every series, averaged by likelihood over its stable parameters.
 
     ℓ(t) = ℓ(t−1) − (1−α₁)·c(t−1) + (α₀−α₁)·e(t), c(t) = ℓ(t−1) + (1−α₀)·c(t−1) + (α₀+α₁)·e(t), e(t) = y(t) − ℓ(t−1)
@@ -97,7 +103,14 @@ def complex_smoothing(demand: np.ndarray, ahead: int) -> np.ndarray:
     >>> complex_smoothing(np.full((1, 24), 7.0), 2).round(2).tolist()
     [[7.0, 7.0]]
     """
-    return _in_chunks(_complex, demand, ahead)
+    return _with_season(_complex, demand, ahead, season_length)
+
+
+def _with_season(batch: Batch, demand: np.ndarray, ahead: int, season_length: int) -> np.ndarray:
+    if season_length == 1:
+        return _in_chunks(batch, demand, ahead)
+    past, coming = classical_factors(demand, season_length, ahead)
+    return _in_chunks(batch, demand / past, ahead) * coming
 
 
 def _in_chunks(batch: Batch, demand: np.ndarray, ahead: int) -> np.ndarray:

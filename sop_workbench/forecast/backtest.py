@@ -11,8 +11,9 @@ LONGEST_TEST = 12
 _TEST_SHARE = 5
 _LEAST_TRAINING = 12
 _CLEARLY_BETTER = 0.7
-# A model's own record is trusted as much as this many periods of the record of all series.
-_SHARED_PERIODS = 12
+# A series' own record is trusted as much as this many periods of the record of all: origins overlap, so that three tests of a
+# year hold the evidence of less than two.
+_SHARED_PERIODS = 24
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits
     """Weight of every model in the forecast of every series.
 
     w(model) ∝ 1 / mean squared error over the origins, the error being the series' own, mixed with that of
-    all series (in units of their scale) as if it were a year of further evidence. A model that is at
+    all series (in units of their scale) as if it were two years of further evidence. A model that is at
     least 30 % better than every other stands alone.
 
     Parameters

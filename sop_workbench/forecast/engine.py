@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from sop_workbench.forecast.leaderboard import leaderboard
 from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SHORT, Model, forecast_models, route
 from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes, shared_forecast
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
-from sop_workbench.forecast.pins import PINNABLE, pinned_models, with_pinned
+from sop_workbench.forecast.pins import pinned_models, with_pinned
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -138,7 +139,7 @@ def forecast_tables(
         When a pin names an item, family, market or model that does not exist.
     """
     panel = demand_panel(history, calendar.add(periods[0], -1), calendar)
-    pins = pinned_models(model_pin, panel.keys, item, market, models_of(settings.forecast.effort))
+    pins = pinned_models(model_pin, panel.keys, item, market)
     if panel.keys.empty:
         return {name: tables.table(name).empty() for name in _TABLES}
     effects = event_effects(panel.keys, panel.periods.append(periods), event, item, market)
@@ -150,11 +151,6 @@ def forecast_tables(
         "forecast_range": range_table(nodes, result.forecast, {c: result.bounds(c) for c in _coverages(settings)}, periods),
         "forecast_coverage": coverage_table(nodes, result.past, _coverages(settings)),
     }
-
-
-def models_of(effort: str) -> list[str]:
-    """Models that a series can be pinned to."""
-    return sorted({model.name for models in ROUTES[effort].values() for model in models} | set(PINNABLE))
 
 
 def _coverages(settings: Settings) -> tuple[float, ...]:
@@ -187,7 +183,12 @@ def forecast_nodes(
     names = sorted({model.name for models in routes.values() for model in models})
     dates = past.append(ahead)
 
-    def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
+    # Origins come oldest first: what is learned from all series there serves the later ones.
+    learned_first: dict[str, Any] = {}
+
+    def models_at(
+        known: int, test: int, always: tuple[Model, ...] = _COMPARED, learned: dict[str, Any] = learned_first
+    ) -> dict[str, np.ndarray]:
         made = forecast_models(
             nodes.demand[:, :known],
             dates[:known],
@@ -198,12 +199,13 @@ def forecast_nodes(
             calendar.buckets_per_year,
             routes,
             always,
+            learned,
         )
         return with_pinned(made, nodes.demand[:, :known], dates[:known], dates[known : known + test], pins or {}, calendar.buckets_per_year)
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)
-    final = models_at(len(past), len(ahead), ())
+    final = models_at(len(past), len(ahead), (), {})
     weights = _weights(_without_ended(nodes, backtest), final, names, level)
     names, weights = _pinned(names, weights, final, pins)
     kinds = np.where(nodes.ended_at(len(past)), ENDED, route(nodes.demand))

@@ -8,7 +8,7 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.forecast import candidates
 from sop_workbench.forecast.backtest import Backtest
-from sop_workbench.forecast.learned import boosted_trees
+from sop_workbench.forecast.learned import boosted_trees, learn
 from sop_workbench.forecast.panel import Panel, pooled
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
@@ -119,13 +119,16 @@ def _trees_alone(panel: Panel, levels: dict[str, np.ndarray], backtest: Backtest
     demand = np.vstack([pooled(panel.demand, group) for group in groups.values()])
     test = backtest.actual.shape[2]
     made = np.zeros((len(demand), len(backtest.origins), test))
+    # Learned once, from what the oldest origin knows.
+    first = demand[:, : backtest.origins[0]]
+    trees = learn(first[~np.isnan(first).all(axis=1)], test, calendar.buckets_per_year)
+    if trees is None:
+        return {}
     for number, origin in enumerate(backtest.origins):
         known = demand[:, :origin]
         begun = ~np.isnan(known).all(axis=1)
         ahead = min(test, demand.shape[1] - origin)
-        learned = boosted_trees(known[begun], ahead, calendar.buckets_per_year)
-        if np.isnan(learned).all():
-            return {}
+        learned = boosted_trees(known[begun], test, trees)[:, :ahead]
         recent = [candidates.naive(series[~np.isnan(series)], ahead, 1) for series in known[begun]]
         made[begun, number, :ahead] = np.where(np.isnan(learned), recent, learned)
     ends = np.cumsum([int(group.max()) + 1 for group in groups.values()])[:-1]

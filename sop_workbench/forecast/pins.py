@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import candidates
+from sop_workbench.forecast.models import MODELS, Model
 
 _SCOPE = ("item_id", "family", "market_id")
-PROPHET = "prophet"
-# Models that any series can be pinned to, whatever its route; those of its route come besides.
-PINNABLE: dict[str, candidates.Candidate | None] = {
-    "naive": candidates.naive,
-    "seasonal naive": candidates.seasonal_naive,
-    "moving average": candidates.moving_average,
-    "theta": candidates.theta,
-    "auto ets": candidates.exponential_smoothing,
-    "ces": candidates.complex_smoothing,
-    "imapa": candidates.imapa,
-    "tsb": candidates.tsb,
-    PROPHET: None,
-}
-
 
 def pinned_models(
-    model_pin: pd.DataFrame | None, keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None, models: Sequence[str]
+    model_pin: pd.DataFrame | None, keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None
 ) -> dict[int, str]:
     """The pinned model of every series that has one, by row of `keys`; the newest pin that speaks for a series counts.
 
@@ -40,8 +24,6 @@ def pinned_models(
         item_id, market_id of each series.
     item, market : DataFrame, optional
         Master tables; without them, what was sold is what is on file.
-    models : sequence of str
-        Models there are.
 
     Raises
     ------
@@ -56,9 +38,9 @@ def pinned_models(
         "item_id": keys["item_id"] if item is None else item["item_id"],
         "family": places["family"] if item is None else item["family"],
         "market_id": keys["market_id"] if market is None else market["market_id"],
-        "model": pd.Series(models),
+        "model": pd.Series(list(MODELS)),
     }
-    _refuse_unknown(model_pin, on_file, models)
+    _refuse_unknown(model_pin, on_file)
     pins: dict[int, str] = {}
     for row in model_pin.to_dict("records"):
         inside = pd.Series(data=True, index=places.index)
@@ -92,19 +74,26 @@ def with_pinned(
     for row, name in pins.items():
         made = forecasts.setdefault(name, np.full((len(demand), len(ahead)), np.nan))
         known = ~np.isnan(demand[row])
-        if np.isnan(made[row]).any() and known.any() and name in PINNABLE:
-            model = PINNABLE[name]
-            series = demand[row][known]
-            made[row] = candidates.prophet(series, dates[known], ahead) if model is None else model(series, len(ahead), season_length)
+        if np.isnan(made[row]).any() and known.any():
+            made[row] = _by_itself(MODELS[name], demand[row][known], dates[known], ahead, season_length)
     return forecasts
 
 
-def _refuse_unknown(model_pin: pd.DataFrame, on_file: dict[str, pd.Series], models: Sequence[str]) -> None:
+def _by_itself(model: Model, series: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex, season_length: int) -> np.ndarray:
+    """Forecast of one series; NaN by a model that needs all series or their structure."""
+    if model.is_on_structure or model.learn is not None:
+        return np.full(len(ahead), np.nan)
+    if model.reads == "dates":
+        return model.forecast(series, dates, ahead)
+    return model.forecast(series[None] if model.reads == "all" else series, len(ahead), season_length).reshape(-1)
+
+
+def _refuse_unknown(model_pin: pd.DataFrame, on_file: dict[str, pd.Series]) -> None:
     findings = []
     for column, known in on_file.items():
         wrong = model_pin[(model_pin[column] != "") & ~model_pin[column].isin(known)]
         if len(wrong):
-            remedy = f"pin one of: {', '.join(models)}" if column == "model" else f"name a {column} that is on file"
+            remedy = f"pin one of: {', '.join(MODELS)}" if column == "model" else f"name a {column} that is on file"
             shown = tables.key_text(wrong, ["record_id"] if "record_id" in wrong else [*_SCOPE])
             values = ", ".join(wrong[column].unique()[:5])
             findings.append(tables.finding(f"unknown_{column}", "blocks", "model_pin", shown, len(wrong), values, remedy))

@@ -28,7 +28,7 @@ from sop_workbench import (
     tables,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast import forecast_tables
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -85,21 +85,22 @@ def demand_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["history_correction", "launch_forecast"])
     settings, calendar, periods = cycle.settings, cycle.calendar, cycle.periods
     history = demand.apply_corrections(inputs["sales_history"], read["history_correction"])
-    forecast, error = statistical_forecast(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"])
+    pins, locks = cycle.records("model_pin"), cycle.records("demand_lock")
+    made = forecast_tables(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"], pins)
+    forecast = made["statistical_forecast"]
     streams = demand.demand_streams(forecast, read["launch_forecast"], inputs, periods, calendar)
     archive = past_plans(cycle, inputs["plan_archive"])
     weights = demand.stream_weights(archive, inputs["sales_history"], streams, calendar)
     adjustments = cycle.records("demand_adjustment")
     written = {
-        "statistical_forecast": forecast,
-        "forecast_error": error,
+        **made,
         "demand_stream": streams,
         "stream_weight": weights,
-        "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
+        "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs, locks),
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
     }
-    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
+    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}, written, "demand review")
 
 
 def supply_review(cycle: Cycle) -> Tables:

@@ -230,6 +230,47 @@ def _non_negative(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.nda
     raise SopError("forecasts cannot be made non-negative under the locked values; release a lock")
 
 
+def held_sums(values: np.ndarray, members: sparse.spmatrix | np.ndarray, locked: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Values moved as little as their size asks for until every locked sum comes out, none negative.
+
+    Inside one lock everything is scaled alike; where all is zero it is shared equally. Where locks cross, the reconciliation of
+    `reconcile` with the variance of each value in proportion to its size.
+
+    Parameters
+    ----------
+    values : ndarray, leaves
+        0 or more.
+    members : sparse matrix, locks × leaves
+        1 where a leaf belongs to the lock.
+    locked : ndarray, locks
+        What each sum must be, 0 or more.
+    names : sequence of str, locks
+        What a contradiction calls them.
+
+    Raises
+    ------
+    SopError
+        When locks contradict each other; those concerned are named.
+
+    Examples
+    --------
+    A family is locked at 100, its first item at 10:
+
+    >>> held_sums(np.array([20.0, 30, 50]), np.array([[1, 1, 1], [1, 0, 0]]), np.array([100.0, 10]), ["family", "item"]).round(9).tolist()
+    [10.0, 33.75, 56.25]
+    """
+    values, inside = np.asarray(values, dtype=float), sparse.csr_matrix(members, dtype=float)
+    empty = inside @ values <= 0
+    # Without anything to share by, members of the lock share equally.
+    variance = values + (inside[empty].sum(axis=0).A1 > 0)
+    rules = sparse.hstack([inside, -sparse.identity(len(locked))]).tocsr()
+    nodes = np.r_[values, np.asarray(locked, dtype=float)][:, None]
+    titles = [*(f"leaf {number}" for number in range(len(values))), *names]
+    # A leaf of size zero that takes no part is not locked; it must not be named as if it were.
+    moved = reconcile(nodes, rules, np.zeros((len(locked), 1)), np.r_[np.maximum(variance, _CLOSE), np.zeros(len(locked))], titles)
+    return np.maximum(moved[: len(values), 0], 0.0)
+
+
 class _ContradictionError(Exception):
     """The sum that cannot hold, and by how much it is off."""
 

@@ -167,7 +167,7 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
     number = np.arange(1, CHANGEPOINTS + 1)
     place = np.rint(number[None, :] * (size[:, None] - 1) / np.maximum(count, 1)[:, None]).astype(int)
     inside = number[None, :] <= count[:, None]
-    at = days[np.minimum(first[:, None] + place, len(days) - 1)]
+    at = days[np.clip(first[:, None] + place, 0, len(days) - 1)]
     at = np.where(inside, (at - days[first][:, None]) / span[:, None], np.inf)
     hinge = np.where(inside[:, None, :], np.maximum(time[:, :, None] - np.where(inside, at, 0)[:, None, :], 0), 0)
     return np.concatenate([time[:, :, None], np.ones_like(time)[:, :, None], hinge], axis=2)

@@ -15,6 +15,7 @@ _REFINEMENTS = 4
 _CLOSE = 1e-9
 _EXACT = 1e-13
 _NAMED = 8
+_ZERO_SHARE = 0.01
 
 
 def spread(total: np.ndarray, base: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -260,15 +261,21 @@ def held_sums(values: np.ndarray, members: sparse.spmatrix | np.ndarray, locked:
     [10.0, 33.75, 56.25]
     """
     values, inside = np.asarray(values, dtype=float), sparse.csr_matrix(members, dtype=float)
-    empty = inside @ values <= 0
-    # Without anything to share by, members of the lock share equally.
-    variance = values + (inside[empty].sum(axis=0).A1 > 0)
     rules = sparse.hstack([inside, -sparse.identity(len(locked))]).tocsr()
     nodes = np.r_[values, np.asarray(locked, dtype=float)][:, None]
     titles = [*(f"leaf {number}" for number in range(len(values))), *names]
-    # A leaf of size zero that takes no part is not locked; it must not be named as if it were.
-    moved = reconcile(nodes, rules, np.zeros((len(locked), 1)), np.r_[np.maximum(variance, _CLOSE), np.zeros(len(locked))], titles)
-    return np.maximum(moved[: len(values), 0], 0.0)
+
+    def moved(variance: np.ndarray) -> np.ndarray:
+        made = reconcile(nodes, rules, np.zeros((len(locked), 1)), np.r_[variance, np.zeros(len(locked))], titles)
+        return np.maximum(made[: len(values), 0], 0.0)
+
+    # Without anything to share by, members of a lock share equally.
+    empty = inside[inside @ values <= 0].sum(axis=0).A1 > 0
+    try:
+        return moved(values + empty)
+    except SopError:
+        # What is zero stays zero unless the locks leave no other way.
+        return moved(values + max(float(values.mean()), 1.0) * _ZERO_SHARE)
 
 
 class _ContradictionError(Exception):

@@ -65,7 +65,7 @@ def _levels(panel: Panel, item: pd.DataFrame | None) -> dict[str, np.ndarray]:
     levels = {"total": np.full(len(items), WHOLE, dtype=object)}
     if item is not None:
         family = items.map(item.set_index("item_id")["family"].to_dict())
-        levels["family"] = family.where(family.notna(), "none").to_numpy(dtype=object)
+        levels["family"] = family.where(family.notna() & (family != ""), "none").to_numpy(dtype=object)
     levels["item_id"] = items.to_numpy(dtype=object)
     levels[SERIES] = (items + " × " + panel.keys["market_id"]).to_numpy(dtype=object)
     return levels

@@ -47,7 +47,7 @@ def plans(inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.Datet
     history, calendar = inputs["sales_history"], settings.calendar
     made = {"naive": naive_plan(history, periods)}
     tables_of = {"with events and hierarchy": (inputs["event"], inputs["item"], inputs["market"]),
-                 "each series alone, ends by date": (None, inputs["item"][["item_id", "phase_out_date"]].assign(family=""), None)}
+                 "no families, channels or regions": (None, inputs["item"].assign(family="all"), None)}
     for name, masters in tables_of.items():
         forecast, _ = statistical_forecast(history, periods, settings, calendar, *masters)
         made[f"statistical, {name}"] = forecast.rename(columns={"forecast_qty": "plan_qty"})

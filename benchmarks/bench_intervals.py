@@ -67,7 +67,7 @@ def competition(count: int | None) -> None:
     print_rows("M3", made, actual, {"series": np.arange(len(known))})
 
 
-def company(name: str) -> None:
+def company(name: str, chosen: list[str] | None = None) -> None:
     """Ranges of a company at every level and as-of date."""
     cycles, newest, months = COMPANIES[name]
     if name == "adventureworks" and not (EXTRACT / name).is_dir():
@@ -76,7 +76,7 @@ def company(name: str) -> None:
     os.environ["SOP_DATA"] = str(EXTRACT)
     settings = load_settings(ROOT / name)
     later = load_inputs(settings, ROOT / name, settings.calendar.as_of(newest))[0]["sales_history"]
-    for cycle in cycles:
+    for cycle in [cycle for cycle in cycles if not chosen or cycle in chosen]:
         inputs, _ = load_inputs(settings, ROOT / name, settings.calendar.as_of(cycle))
         periods = settings.calendar.horizon(cycle, settings.horizon)
         panel = demand_panel(inputs["sales_history"], settings.calendar.add(periods[0], -1), settings.calendar)
@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=int, default=357, help="series of M3 taken evenly")
     parser.add_argument("--all", action="store_true", help="all 1,428 series of M3")
+    parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
     parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES], choices=["m3", *COMPANIES])
     options = parser.parse_args()
     print("| data | level | series | months held out | 80 % range held | 95 % range held |\n|---|---|---|---|---|---|")
@@ -99,7 +100,7 @@ def main() -> None:
         competition(None if options.all else options.sample)
     for name in COMPANIES:
         if name in options.only:
-            company(name)
+            company(name, options.cycles)
 
 
 if __name__ == "__main__":

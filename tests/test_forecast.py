@@ -286,9 +286,7 @@ def test_panel_reads_no_row_as_no_order_after_the_first_sale() -> None:
 
 def test_origins_leave_one_test_length() -> None:
     origins, test = rolling_origins(60, 18, 3)
-    assert origins[0] + test == 60
-    assert origins == sorted(origins)
-    assert origins[-1] < 60
+    assert origins[-1] + test == 60
     assert rolling_origins(2, 18, 3)[0] == []
 
 

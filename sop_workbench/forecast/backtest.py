@@ -9,6 +9,7 @@ import numpy as np
 
 LONGEST_TEST = 12
 _TEST_SHARE = 5
+_LONG_HISTORY = 36
 _LEAST_TRAINING = 12
 _CLEARLY_BETTER = 0.7
 # A series' own record is trusted as much as this many periods of the record of all: origins overlap, so that three tests of a
@@ -38,22 +39,24 @@ class Backtest:
 def rolling_origins(length: int, ahead: int, count: int) -> tuple[list[int], int]:
     """Origins (periods known) and test length for a history of `length` periods.
 
-    A test covers a fifth of history, at most the horizon and a year. The oldest origin leaves exactly one test length, the
-    others follow until shortly before today: what is tested is how forecasting goes lately. Tests of newer origins end with
-    history.
+    The test covers a fifth of history, at most the horizon and a year; origins follow each other by a third of the test, the
+    newest leaving exactly one test length. Of less than three years no period can be spared: there the oldest origin leaves one
+    test length, the others follow until shortly before today, and their tests end with history. Origins further back would know
+    little more than a year, and judge today by it.
 
     Examples
     --------
     >>> rolling_origins(60, 18, 3)
-    ([48, 52, 56], 12)
+    ([40, 44, 48], 12)
     >>> rolling_origins(31, 18, 3)
     ([25, 27, 29], 6)
     >>> rolling_origins(5, 18, 3)
     ([3, 4], 1)
     """
     test = max(1, min(ahead, LONGEST_TEST, length // _TEST_SHARE))
-    step = max(1, test // count)
-    origins = [length - step * back for back in reversed(range(1, count + 1))]
+    step = max(1, test // 3)
+    newest = length - test if length >= _LONG_HISTORY else length - max(1, test - step * (count - 1))
+    origins = [newest - step * back for back in reversed(range(count))]
     return [origin for origin in origins if origin >= min(_LEAST_TRAINING, length // 2) and origin >= 3], test
 
 

@@ -262,20 +262,28 @@ def held_sums(values: np.ndarray, members: sparse.spmatrix | np.ndarray, locked:
     """
     values, inside = np.asarray(values, dtype=float), sparse.csr_matrix(members, dtype=float)
     rules = sparse.hstack([inside, -sparse.identity(len(locked))]).tocsr()
-    nodes = np.r_[values, np.asarray(locked, dtype=float)][:, None]
+    wanted = np.asarray(locked, dtype=float)
     titles = [*(f"leaf {number}" for number in range(len(values))), *names]
 
-    def moved(variance: np.ndarray) -> np.ndarray:
-        made = reconcile(nodes, rules, np.zeros((len(locked), 1)), np.r_[variance, np.zeros(len(locked))], titles)
-        return np.maximum(made[: len(values), 0], 0.0)
+    def moved(current: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        for _ in range(_REFINEMENTS):
+            nodes = np.r_[current, wanted][:, None]
+            made = reconcile(nodes, rules, np.zeros((len(wanted), 1)), np.r_[variance, np.zeros(len(wanted))], titles)
+            current = np.maximum(made[: len(values), 0], 0.0)
+            if np.abs(inside @ current - wanted).max() <= _EXACT * max(1.0, wanted.max()):
+                break
+        return current
 
-    # Without anything to share by, members of a lock share equally.
+    # Without anything to share by, members of a lock share equally; what else is zero stays zero.
     empty = inside[inside @ values <= 0].sum(axis=0).A1 > 0
     try:
-        return moved(values + empty)
+        made = moved(values, values + empty)
+        if np.abs(inside @ made - wanted).max() <= _CLOSE * max(1.0, wanted.max()):
+            return made
     except SopError:
-        # What is zero stays zero unless the locks leave no other way.
-        return moved(values + max(float(values.mean()), 1.0) * _ZERO_SHARE)
+        pass
+    # The locks leave no other way.
+    return moved(values, values + max(float(values.mean()), 1.0) * _ZERO_SHARE)
 
 
 class _ContradictionError(Exception):

@@ -1,8 +1,8 @@
 """Accuracy of the demand plan on the AdventureWorks extract: five months that the plan did not know, by as-of date.
 
-`python benchmarks/bench_adventureworks.py [--cycles 2013-10 2014-01] [--effort standard]` prints WAPE and bias of the naive
+`python benchmarks/bench_adventureworks.py [--cycles 2013-10 2014-01] [--effort standard] [--parts]` prints WAPE and bias of the naive
 method (mean of the last three periods), of the statistical forecast alone and of the plan with launches and phase-outs, at
-item and item × territory; then what each part of the forecast contributes. Data: `adventureworks` in SOP_DATA.
+item and item × territory; with `--parts` also what the forecast is worth without the hierarchy. Data: `adventureworks` in SOP_DATA.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sop_workbench import demand, product
-from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast.engine import forecast_nodes
+from sop_workbench.forecast.events import event_effects
+from sop_workbench.forecast.nodes import hierarchy_nodes
+from sop_workbench.forecast.panel import demand_panel
 from sop_workbench.settings import Settings, load_settings
 from sop_workbench.sources import load_inputs
 
@@ -42,19 +44,31 @@ def naive_plan(history: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame
     return product.run_rate_demand(history, periods).rename(columns={"demand_qty": "plan_qty"})
 
 
-def plans(inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.DatetimeIndex) -> dict[str, pd.DataFrame]:
-    """Naive, statistical and whole plan, and the statistical forecast with one part left out at a time."""
-    history, calendar = inputs["sales_history"], settings.calendar
-    made = {"naive": naive_plan(history, periods)}
-    tables_of = {"with events and hierarchy": (inputs["event"], inputs["item"], inputs["market"]),
-                 "no families, channels or regions": (None, inputs["item"].assign(family="all"), None)}
-    for name, masters in tables_of.items():
-        forecast, _ = statistical_forecast(history, periods, settings, calendar, *masters)
-        made[f"statistical, {name}"] = forecast.rename(columns={"forecast_qty": "plan_qty"})
-        if "hierarchy" in name:
-            launch = product.launch_forecast(inputs["item"], history, periods, calendar)
-            whole = demand.base_demand(forecast, launch, inputs["item"], calendar)
-            made[f"plan: launches ({launch['item_id'].nunique()} items) and successors"] = whole.rename(columns={"base_qty": "plan_qty"})
+def forecast_by_place(inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.DatetimeIndex, item: pd.DataFrame,
+                      market: pd.DataFrame | None) -> pd.DataFrame:
+    """The statistical forecast of item × market, without the leaderboard, which takes its time."""
+    calendar = settings.calendar
+    panel = demand_panel(inputs["sales_history"], calendar.add(periods[0], -1), calendar)
+    effects = event_effects(panel.keys, panel.periods.append(periods), inputs["event"], item, market)
+    made = forecast_nodes(hierarchy_nodes(panel, effects, item, market), panel.periods, periods, settings, calendar)
+    places = panel.keys.merge(pd.DataFrame({"period": periods}), how="cross")
+    return places.assign(forecast_qty=made.forecast[: len(panel.keys)].ravel())
+
+
+def plans(inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.DatetimeIndex, *, with_parts: bool) -> dict[str, pd.DataFrame]:
+    """Naive, statistical and whole plan, and the statistical forecast that knows of no family, channel or region."""
+    history, item = inputs["sales_history"], inputs["item"]
+    forecast = forecast_by_place(inputs, settings, periods, item, inputs["market"])
+    launch = product.launch_forecast(item, history, periods, settings.calendar)
+    whole = demand.base_demand(forecast, launch, item, settings.calendar)
+    made = {
+        "naive": naive_plan(history, periods),
+        "statistical": forecast.rename(columns={"forecast_qty": "plan_qty"}),
+        f"plan: with launches ({launch['item_id'].nunique()} young items) and successors": whole.rename(columns={"base_qty": "plan_qty"}),
+    }
+    if with_parts:
+        alone = forecast_by_place(inputs, settings, periods, item.assign(family="all"), None)
+        made["statistical, without families, channels and regions"] = alone.rename(columns={"forecast_qty": "plan_qty"})
     return made
 
 
@@ -63,6 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cycles", nargs="*", default=list(CYCLES))
     parser.add_argument("--effort", default="standard", choices=["quick", "standard", "full"])
+    parser.add_argument("--parts", action="store_true", help="also without families, channels and regions")
     options = parser.parse_args()
     if not (EXTRACT / "adventureworks").is_dir():
         print(f"no AdventureWorks extract in {EXTRACT}; name its folder in SOP_DATA")
@@ -76,9 +91,10 @@ def main() -> None:
         inputs, _ = load_inputs(settings, FOLDER, settings.calendar.as_of(cycle))
         periods = settings.calendar.horizon(cycle, settings.horizon)
         begun = time.process_time()
-        for name, plan in plans(inputs, settings, periods).items():
+        for name, plan in plans(inputs, settings, periods, with_parts=options.parts).items():
             figures = [scored(plan[[*CELL, "plan_qty"]], actual, periods[:MONTHS], keys) for keys in LEVELS.values()]
-            print(f"| {settings.calendar.as_of(cycle):%Y-%m-%d} | {name} | " + " | ".join(f"{w:.3f} ({b:+.3f})" for w, b in figures) + " |", flush=True)
+            words = " | ".join(f"{wape:.3f} ({bias:+.3f})" for wape, bias in figures)
+            print(f"| {settings.calendar.as_of(cycle):%Y-%m-%d} | {name} | {words} |", flush=True)
         print(f"| | {time.process_time() - begun:.0f} processor seconds | |" + " |" * (len(LEVELS) - 1), flush=True)
 
 

@@ -576,7 +576,8 @@ def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
     title = ""
     if len(rows):
         leaf = rows[rows["level"] == rows["level"].iloc[0]]
-        held = ", ".join(f"{percent(n, 0)} range held {percent(c)}" for n, c in zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True))
+        pairs = zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True)
+        held = ", ".join(f"{percent(nominal, 0)} range held {percent(covered)}" for nominal, covered in pairs)
         title = f"In the back-test, at {leaf['level'].iloc[0]}, the {held}"
     return _view(
         rows,

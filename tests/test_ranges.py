@@ -82,7 +82,8 @@ def test_a_floor_of_zero_does_not_make_the_range_of_small_counts_too_wide() -> N
 def test_bounds_widen_with_the_horizon_beyond_what_was_tested() -> None:
     level = np.full(100, 100.0)
     past = past_of(level, np.full(100, 10.0))
-    growing = PastErrors(past.forecast, past.forecast + (past.actual - past.forecast) * np.sqrt(np.arange(1, 7)), past.difficulty, past.group)
+    wider = past.forecast + (past.actual - past.forecast) * np.sqrt(np.arange(1, 7))
+    growing = PastErrors(past.forecast, wider, past.difficulty, past.group)
     calibration = calibrate(growing, 0.8, 18)
     assert (np.diff(calibration.above) > 0).all()
     assert calibration.above[17] / calibration.above[0] == pytest.approx(np.sqrt(18), rel=0.15)
@@ -225,7 +226,8 @@ def locked(*rows: dict) -> pd.DataFrame:
 def test_locks_at_any_level_and_sideways_are_held_exactly() -> None:
     made = locked(lock(100, family="F"), lock(40, channel="web"), lock(7, item_id="A", market_id="N1"), lock(90, region="N"))
     now = made[made["period"] == PERIOD]
-    sums = [now.query(where)["demand_qty"].sum() for where in ("family == 'F'", "channel == 'web'", "item_id == 'A' and market_id == 'N1'", "region == 'N'")]
+    scopes = ("family == 'F'", "channel == 'web'", "item_id == 'A' and market_id == 'N1'", "region == 'N'")
+    sums = [now.query(where)["demand_qty"].sum() for where in scopes]
     np.testing.assert_allclose(sums, [100, 40, 7, 90], rtol=1e-12)
     assert (now["demand_qty"] >= 0).all()
     before = plan()
@@ -240,7 +242,8 @@ def test_inside_one_lock_all_move_in_proportion() -> None:
 
 
 def test_the_newest_lock_counts_and_an_empty_one_releases() -> None:
-    assert locked(lock(50, family="F"), lock(60, family="F")).query("family == 'F' and period == @PERIOD")["demand_qty"].sum() == pytest.approx(60)
+    newest = locked(lock(50, family="F"), lock(60, family="F")).query("family == 'F' and period == @PERIOD")
+    assert newest["demand_qty"].sum() == pytest.approx(60)
     free = locked(lock(50, family="F"), lock(None, family="F"))["demand_qty"].sum()
     assert free == pytest.approx(plan()["demand_qty"].sum())
 
@@ -257,7 +260,8 @@ def test_a_family_locked_below_its_locked_items_is_answered_with_both_names() ->
 
 def test_locks_on_what_is_not_there_are_told_all_at_once() -> None:
     with pytest.raises(DataError) as told:
-        locked(lock(1, item_id="Z"), lock(1, channel="fair"), lock(1, family="F", period=pd.Timestamp("2030-01-01")), lock(1, item_id="A", family="G"))
+        late = lock(1, family="F", period=pd.Timestamp("2030-01-01"))
+        locked(lock(1, item_id="Z"), lock(1, channel="fair"), late, lock(1, item_id="A", family="G"))
     assert set(told.value.issues["rule"]) == {"unknown_item_id", "unknown_channel", "outside_horizon", "item_of_another_family"}
 
 

@@ -201,7 +201,8 @@ def forecast_nodes(
             always,
             learned,
         )
-        return with_pinned(made, nodes.demand[:, :known], dates[:known], dates[known : known + test], pins or {}, calendar.buckets_per_year)
+        ahead_of = dates[known : known + test]
+        return with_pinned(made, nodes.demand[:, :known], dates[:known], ahead_of, pins or {}, calendar.buckets_per_year)
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)
@@ -224,7 +225,8 @@ def forecast_nodes(
 
 def leaf_backtest(backtest: Backtest, count: int) -> Backtest:
     """The back-test of the first `count` nodes."""
-    return replace(backtest, forecasts={name: values[:count] for name, values in backtest.forecasts.items()}, actual=backtest.actual[:count])
+    forecasts = {name: values[:count] for name, values in backtest.forecasts.items()}
+    return replace(backtest, forecasts=forecasts, actual=backtest.actual[:count])
 
 
 def _mean_level(demand: np.ndarray) -> np.ndarray:

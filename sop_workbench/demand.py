@@ -966,7 +966,8 @@ def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.Dat
     outside = demand_lock[~demand_lock["period"].isin(periods)]
     if len(outside):
         remedy = f"lock a period from {periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
-        findings.append(_lock_finding("outside_horizon", outside, ", ".join(f"{p:%Y-%m-%d}" for p in outside["period"].unique()[:5]), remedy))
+        days = ", ".join(f"{period:%Y-%m-%d}" for period in outside["period"].unique()[:5])
+        findings.append(_lock_finding("outside_horizon", outside, days, remedy))
     nobody = demand_lock[(demand_lock["item_id"] != "") & (demand_lock["family"] != "")]
     families = nobody["item_id"].map(finished.set_index("item_id")["family"].to_dict())
     nobody = nobody[families.notna() & (families != nobody["family"])]

@@ -133,7 +133,7 @@ def test_an_old_item_that_sells_late_for_the_first_time_is_no_launch() -> None:
     """Ordered now and then since 2019, first in the third month of the history: its level is copied, not its gaps."""
     rare = np.tile([0.0, 0, 30], 11)
     young = {"item_id": "NEW", "like_item_id": "OLD", "launch_date": "2026-10-05"}
-    frame = items({"item_id": "OLD"}, {"item_id": "RARE", "launch_date": "2019-01-01"}, young)
+    frame = items({"item_id": "OLD"}, {"item_id": "RARE", "family": "OTHER", "launch_date": "2019-01-01"}, young)
     made = product.launch_forecast(frame, sales({("OLD", "M"): np.full(36, 50.0), ("RARE", "M"): rare}), AHEAD, CALENDAR)
     np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.01)
 

@@ -12,7 +12,7 @@ from sop_workbench.forecast.hierarchy import reconcile
 from sop_workbench.forecast.panel import Panel
 
 LEAF, ITEM = 0, 1
-TOTAL = "all"
+TOTAL, NONE = "all", "none"
 BETWEEN = " × "
 LEAF_LEVEL = "item_id × market_id"
 _SHARE_PERIODS = 12
@@ -221,7 +221,7 @@ def _latest(end: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
 
 
 def _places(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> pd.DataFrame:
-    """Item, market, family, channel and region of every leaf; empty text where a master table does not tell."""
+    """Item, market, family, channel and region of every leaf; `none` where a master table does not tell."""
     return keys[["item_id", "market_id"]].assign(
         family=_looked_up(keys["item_id"], item, "item_id", "family"),
         channel=_looked_up(keys["market_id"], market, "market_id", "channel"),
@@ -254,6 +254,6 @@ def _mean_effects(demand: np.ndarray, effects: np.ndarray, summing: sparse.csr_m
 
 
 def _looked_up(values: pd.Series, table: pd.DataFrame | None, key: str, column: str) -> pd.Series:
-    """Column of a master table for each value; empty text where it does not tell."""
+    """Column of a master table for each value; `none` where it does not tell."""
     found = values.map({} if table is None else table.set_index(key)[column].to_dict()).astype(object)
-    return found.where(found.notna(), "")
+    return found.where(found.notna() & (found != ""), NONE)

@@ -146,7 +146,7 @@ class _Line:
         return _Line(mean, mean - (count + 1) / 2 * slope, slope)
 
     def where(self, known: np.ndarray, other: _Line) -> _Line:
-        """This line where known, the other one elsewhere."""
+        """The line itself where known, the other one elsewhere."""
         return _Line(*(np.where(known, mine, its) for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 

@@ -84,7 +84,7 @@ def _note(negative: int, missing: int, infinite: int, series: np.ndarray) -> str
     if not len(known):
         parts.append("never sold")
     elif len(known) < _FEWEST_PERIODS:
-        parts.append(f"only {len(known)} period{'s' * (len(known) > 1)} of history: their mean is carried forward")
+        parts.append(f"only {len(known)} period{'s' * (len(known) > 1)} of history: its level is carried forward")
     elif np.ptp(known) == 0:
         parts.append("always the same quantity")
     return "; ".join(parts)

@@ -774,6 +774,17 @@ def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def bottleneck_hours(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Items by margin per hour of the bottleneck; what is not served in full stands in the other colour."""
+    labels = [
+        f"{views.short(m)}" + ("" if share > 0.9995 else f"  ({share * 100:.0f} % served)")
+        for m, share in zip(view["margin_amt_per_hour"], view["served_ratio"].fillna(1.0), strict=True)
+    ]
+    colour = alt.condition("datum.served_ratio < 0.9995", alt.value(ORANGE), alt.value(_style.brand_colour))
+    return _ranked_bars(view, "item_name", "margin_amt_per_hour", _amount_axis(_money("Margin per hour")), labels, colour)
+
+
+@_drawn
 def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Money to order by period."""
     shown = view.assign(money_text=_shorts(view["purchase_cost_amt"]))
@@ -783,6 +794,72 @@ def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     bars = base.mark_bar(width=alt.RelativeBandSize(0.72), color=_style.brand_colour).encode(tooltip=_tooltips(view))
     return (bars + base.mark_text(dy=-7, fontSize=10.5).encode(text="money_text:N")).properties(width=WIDTH, height=220)
+
+
+@_drawn
+def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load where demand falls as bars, a lead time earlier as a line; regular and demonstrated hours as rules over each period."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(2 if view["member"].nunique() == 1 else 6)))
+    hours = alt.Y("value:Q", axis=_amount_axis("Hours"))
+    words = {
+        "load_hours": "bill of capacity",
+        "offset_load_hours": "resource profile",
+        "regular_hours": "regular hours",
+        "demonstrated_hours": "demonstrated",
+    }
+    colours = _series(len(words))
+    named = base.transform_fold(list(words), as_=["line", "value"]).transform_filter("isValid(datum.value)")
+    colour = alt.Color(
+        "line:N", title=None, scale=alt.Scale(domain=list(words), range=colours), legend=alt.Legend(labelExpr=f"{words}[datum.label]")
+    )
+    area = named.transform_filter("datum.line == 'load_hours'").mark_area(opacity=0.25).encode(y=hours, color=colour)
+    lines = named.mark_line(strokeWidth=2, interpolate="linear").encode(
+        y=hours, color=colour, strokeDash=alt.condition("datum.line == 'load_hours'", alt.value([1, 0]), alt.value([5, 3]))
+    )
+    return _multiples(alt.layer(area, lines), view, 120)
+
+
+@_drawn
+def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Fill rate against safety stock money: the best mixes as a line, today's targets and the two better mixes as points."""
+    curve, points = view[view["option"] == "best mix"], view[view["option"] != "best mix"]
+    low = float(view["fill_ratio"].min())
+    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")))
+    y = alt.Y("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%"), scale=alt.Scale(domain=[low, 1.0]))
+    line = alt.Chart(curve).mark_line(strokeWidth=2, color=_style.brand_colour).encode(x=x, y=y, tooltip=_tooltips(view))
+    names = list(points["option"])
+    colour = alt.Color("option:N", title=None, scale=alt.Scale(domain=names, range=[ORANGE, "#e69f00", GREY][: len(names)]))
+    marks = (
+        alt.Chart(points)
+        .mark_point(size=110, filled=True, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=alt.Shape("option:N", title=None, scale=alt.Scale(domain=names)), tooltip=_tooltips(view))
+    )
+    return (line + marks).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Safety stock money by place, three ways of placing it side by side."""
+    words = {"safety_stock_amt": "guaranteed service", "today_amt": "today's targets", "end_only_amt": "all at the end"}
+    colour = alt.Color(
+        "way:N",
+        title=None,
+        scale=alt.Scale(domain=list(words), range=[_style.brand_colour, "#e69f00", GREY]),
+        legend=alt.Legend(labelExpr=f"{words}[datum.label]"),
+    )
+    bars = (
+        alt.Chart(view)
+        .transform_fold(list(words), as_=["way", "value"])
+        .mark_bar()
+        .encode(
+            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
+            yOffset=alt.YOffset("way:N", sort=list(words)),
+            x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))),
+            color=colour,
+            tooltip=_tooltips(view),
+        )
+    )
+    return bars.properties(width=WIDTH - 40, height=alt.Step(16))
 
 
 # ------------------------------------------------------------------ 4 financial review
@@ -927,6 +1004,49 @@ def _scenario_cell(row: dict | None) -> str:
     is_plain = row["scenario"] == "base" or row["verdict"] == "same"
     change = "" if is_plain else f"<br><small>{_chip(row['verdict'])} {_text(row['delta_text'])}</small>"
     return f"{_text(row['value_text'])}{change}"
+
+
+@_drawn
+def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
+    service = alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%", tickCount=4), scale=alt.Scale(zero=False, padding=12))
+    stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
+    sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
+    parts = []
+    for name, (x, column, words) in sides.items():
+        y = alt.Y(f"{column}:Q", axis=_amount_axis(_money(words)), scale=alt.Scale(zero=False))
+        base = alt.Chart(view[view["frontier"] == name], title=alt.Title(views.heading(name), anchor="start")).encode(x=x, y=y)
+        line = base.transform_filter("!datum.is_plan").mark_line(color=BLUE, point=alt.OverlayMarkDef(color=BLUE))
+        here = base.transform_filter("datum.is_plan")
+        plan = here.mark_point(size=120, filled=True, color=ORANGE)
+        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text=alt.value("the plan"))
+        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 70) / 2, height=HEIGHT))
+    return alt.hconcat(*parts)
+
+
+@_drawn
+def vulnerability(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Profit lost by each failure, with the service that is left."""
+    labels = [f"{views.short(lost)} · service {views.percent(fill)}" for lost, fill in
+              zip(view["lost_profit_amt"], view["fill_ratio"], strict=True)]
+    return _ranked_bars(view, "name", "lost_profit_amt", _amount_axis(_money("Profit lost")), labels, alt.value(ORANGE))
+
+
+@_drawn
+def sample_outcomes(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One point a sample: service across, profit up."""
+    return (
+        alt.Chart(view)
+        .mark_point(filled=True, size=45, opacity=0.7)
+        .encode(
+            x=alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".0%"), scale=alt.Scale(zero=False, padding=15)),
+            y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
+            color=alt.Color("plan:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE])),
+            shape=alt.Shape("plan:N", title=None),
+            tooltip=_tooltips(view),
+        )
+        .properties(width=WIDTH, height=HEIGHT)
+    )
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring

@@ -22,6 +22,7 @@ from sop_workbench import (
     kpi,
     materials,
     product,
+    risk,
     scenario,
     sources,
     supply,
@@ -33,6 +34,8 @@ from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
 Tables = dict[str, pd.DataFrame]
+# How many can we make is asked for the quarter ahead.
+_BUILDABLE_PERIODS = 3
 
 
 def data_gathering_review(cycle: Cycle) -> Tables:
@@ -45,6 +48,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     """
     settings = cycle.settings
     inputs, issue = gather(settings, cycle.workspace.folder, cycle.as_of)
+    inputs["previous_plan"] = previous_plan(cycle, inputs["previous_plan"])
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
@@ -108,13 +112,20 @@ def supply_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["consensus_demand", "item_class", "forecast_error"])
     settings, calendar = cycle.settings, cycle.calendar
     demand_now = read["consensus_demand"]
-    requirement = materials.explode(inputs["bill_of_material"], demand_now)
-    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar)
+    requirement = materials.explode(inputs["bill_of_material"], demand_now, calendar)
+    lag_error = inventory.error_at_lags(past_plans(cycle, inputs["plan_archive"]), inputs["sales_history"], calendar)
+    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar,
+                                         lag_error=lag_error)
     plan = supply.plan_supply(inputs, demand_now, target, settings, cycle.periods, calendar)
     written = {
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
+        "buildable": capacity.how_many(demand_now, inputs, cycle.periods[:_BUILDABLE_PERIODS], calendar),
+        **_stock_tables(cycle, inputs, demand_now, requirement, target),
         **plan.tables,
+        **_material_tables(cycle, inputs, plan.supply_plan, target),
+        **plan.explanation,
+        "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
 
@@ -139,7 +150,7 @@ def financial_review(cycle: Cycle) -> Tables:
 
 
 def pre_sop_review(cycle: Cycle) -> Tables:
-    """Step 5: scenarios beside base, last plan against actuals, KPIs and what lies outside tolerance."""
+    """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
                          "budget_gap"])
@@ -157,6 +168,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "alert": execution.alerts(deviation, read, settings, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation),
+        **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
 
@@ -184,6 +196,15 @@ def execution_review(cycle: Cycle) -> Tables:
     return _write(cycle, {**inputs, **read}, written, "execution review")
 
 
+def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
+    """Production held by the plan locked in the cycle just before; where there is none, what the sources say."""
+    before = cycle.calendar.add(cycle.period, -1)
+    earlier = [past for past in map(cycle.store.cycle, cycle.store.locked_cycles()) if past.period == before]
+    if not earlier:
+        return imported
+    return tables.validate("previous_plan", earlier[0].read("supply_plan")[list(tables.table("previous_plan").columns)])
+
+
 def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:
     """Every plan locked before this cycle: those of earlier rounds (`plan_archive`) and of locked cycles of the store."""
     earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
@@ -202,6 +223,28 @@ def _locked_plan(cycle: Cycle) -> pd.DataFrame:
     columns = list(tables.table("plan_archive").columns)
     frames = [frame.assign(lock_cycle_id=cycle.id)[columns] for frame in (streams, agreed, served, made)]
     return pd.concat(frames, ignore_index=True)
+
+
+def _stock_tables(cycle: Cycle, inputs: Tables, demand_now: pd.DataFrame, requirement: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """What stock money buys, where along the chain it is best held, how long today's stock lasts."""
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    tradeoff, option = inventory.stock_tradeoff(inventory.stocked_places(target, demand_now, value))
+    return {
+        "inventory_tradeoff": tradeoff,
+        "stock_option": option,
+        "stock_placement": inventory.stock_placement(target, demand_now, inputs, value, cycle.calendar),
+        "stock_cover": inventory.stock_cover(inputs["stock_on_hand"], requirement, value, cycle.settings, cycle.calendar),
+    }
+
+
+def _material_tables(cycle: Cycle, inputs: Tables, supply_plan: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """Components and purchases that the planned production of finished goods takes, in lots."""
+    finished = inputs["item"].loc[inputs["item"]["item_type"] == "finished", "item_id"]
+    taken = materials.component_demand(supply_plan[supply_plan["item_id"].isin(finished)], inputs["bill_of_material"], cycle.calendar)
+    places = target[["item_id", "location_id"]].drop_duplicates()
+    plan = materials.plan_materials(taken, inputs, cycle.periods, cycle.calendar, target=target,
+                                    holding_cost=inventory.holding_cost(places, inputs, cycle.settings, cycle.calendar))
+    return {"material_plan": plan.material_plan, "planned_purchase": plan.planned_purchase}
 
 
 def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:

@@ -1708,10 +1708,10 @@ def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag:
     )
 
 
-def error_by_lag(plan_error_by_lag: pd.DataFrame) -> pd.DataFrame:
-    """Forecast error of every stream by how far ahead it was planned."""
+def error_by_lag(plan_error_by_lag: pd.DataFrame, level: str = "item_id × market_id") -> pd.DataFrame:
+    """Forecast error of every stream by how far ahead it was planned, at a level (down to item × market, up to the total)."""
     _needs(plan_error_by_lag, "plan_error_by_lag")
-    rows = plan_error_by_lag.dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
+    rows = plan_error_by_lag[plan_error_by_lag["level"] == level].dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
     nearest = rows[rows["lag"] == rows["lag"].min()].sort_values("wape_ratio")
     title = "".join(
         f"{r.stream.capitalize()} was closest {_plural(r.lag, 'period')} ahead: WAPE {percent(r.wape_ratio)}"

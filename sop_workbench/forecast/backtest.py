@@ -121,13 +121,28 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits
     known = ~np.isnan(squared)
     count = known.sum(axis=(2, 3))
     total = np.where(known, squared, 0).sum(axis=(2, 3))
-    # The shared record is the median over series: one wild series must not decide for the others.
     own = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    shared = np.array([np.median(column[~np.isnan(column)]) if (~np.isnan(column)).any() else 1.0 for column in own.T])
-    level = np.array([np.median(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 1.0 for row in own])
-    prior = shared / max(np.median(shared), 1e-12) * level[:, None]
+    prior = _shared_record(np.where(suits, own, np.nan), suits)
     error = (total + _SHARED_PERIODS * prior) / (count + _SHARED_PERIODS)
     return _alone_if_clearly_better(np.where(suits, error, np.inf), count > 0)
+
+
+def _shared_record(own: np.ndarray, suits: np.ndarray) -> np.ndarray:
+    """Error each model would have on each series if it did as well there as it does on the others.
+
+    The level of the series (median over its models) times the model's record (median over series: one wild series must not
+    decide for the others) relative to that of the other models of the series; one without a record is taken to be usual.
+    """
+    shared = np.array([_median(column, np.nan) for column in own.T])
+    relative = np.where(suits, shared, np.nan)
+    usual = np.array([_median(row, 1.0) for row in relative])
+    level = np.array([_median(row, 1.0) for row in own])
+    return np.where(np.isnan(relative), 1.0, relative / np.maximum(usual, 1e-12)[:, None]) * level[:, None]
+
+
+def _median(values: np.ndarray, otherwise: float) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else otherwise
 
 
 def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndarray) -> np.ndarray:

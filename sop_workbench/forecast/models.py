@@ -64,6 +64,7 @@ CES = Model("ces", candidates.complex_smoothing, reads="series")
 PROPHET = Model("prophet", candidates.prophet, reads="dates")
 TREES = Model("boosted trees", boosted_trees, learn=learn)
 MORE_TREES = Model("boosted trees", boosted_trees, learn=partial(learn, examples=FULL_EXAMPLES))
+STRUCTURE_TREES = Model("structure + trees", boosted_trees, is_on_structure=True, learn=partial(learn, examples=FULL_EXAMPLES))
 NAIVE = Model("naive", candidates.naive, reads="series")
 SEASONAL_NAIVE = Model("seasonal naive", candidates.seasonal_naive, reads="series")
 AVERAGE = Model("moving average", candidates.moving_average, is_on_structure=True, reads="series")
@@ -76,7 +77,7 @@ CROSTON = Model("croston sba", candidates.croston, is_on_structure=True, reads="
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
-        STRUCTURE_THETA, STRUCTURE_ETS, STRUCTURE_CES, THETA, AUTO_ETS, CES, PROPHET, TREES, NAIVE, SEASONAL_NAIVE,
+        STRUCTURE_THETA, STRUCTURE_ETS, STRUCTURE_CES, THETA, AUTO_ETS, CES, PROPHET, TREES, STRUCTURE_TREES, NAIVE, SEASONAL_NAIVE,
         AVERAGE, RECENT, IMAPA, TSB, CROSTON,
     )
 }  # fmt: skip
@@ -85,7 +86,7 @@ _FEW_SALES = {INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), END
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
     "standard": {REGULAR: (STRUCTURE_ETS, THETA, TREES), **_FEW_SALES},
-    "full": {REGULAR: (STRUCTURE_ETS, THETA, CES, AUTO_ETS, MORE_TREES), **_FEW_SALES},
+    "full": {REGULAR: (STRUCTURE_ETS, THETA, CES, MORE_TREES, STRUCTURE_TREES), **_FEW_SALES},
 }
 
 
@@ -140,8 +141,8 @@ def forecast_models(
     """
     with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, shapes, season_length)
     views = {
-        True: _View(_bridged(demand / with_season), future_season, 1, dates, ahead),
-        False: _View(_bridged(demand / events_only), future_events, season_length, dates, ahead),
+        True: _View(_bridged(demand / with_season), future_season, 1, season_length, dates, ahead),
+        False: _View(_bridged(demand / events_only), future_events, season_length, season_length, dates, ahead),
     }
     kinds, learned = route(demand), {} if learned is None else learned
     jobs = [(model, np.flatnonzero(kinds == kind)) for kind, models in routes.items() for model in models]
@@ -156,11 +157,12 @@ def forecast_models(
 
 @dataclass(frozen=True)
 class _View:
-    """Demand as a model sees it, what its answer is multiplied by, and its season left to the model."""
+    """Demand as a model sees it, what its answer is multiplied by, the season left to the model, and periods in a year."""
 
     base: np.ndarray
     future: np.ndarray
     season_length: int
+    year: int
     dates: pd.DatetimeIndex
     ahead: pd.DatetimeIndex
 
@@ -170,7 +172,7 @@ def _run(model: Model, view: _View, rows: np.ndarray, learned: dict[str, Any]) -
     base, factor, steps = view.base[rows], view.future[rows], view.future.shape[1]
     if model.learn is not None:
         if learned.get(model.name) is None:
-            learned[model.name] = model.learn(base, steps, view.season_length)
+            learned[model.name] = model.learn(base, steps, view.year)
         return model.forecast(base, steps, learned[model.name]) * factor
     if model.reads == "all":
         return model.forecast(base, steps, view.season_length) * factor

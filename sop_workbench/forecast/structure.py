@@ -115,8 +115,7 @@ def fit_structure(
     season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
     season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count, 2 * order))
     # Chunks of series of like length: each is cut to the periods that its longest series has.
-    begun = (~np.isnan(demand)).argmax(axis=1)
-    rows = np.argsort(begun, kind="stable")
+    rows = np.argsort(_begun(demand), kind="stable")
     chunks = [rows[start : start + _CHUNK] for start in range(0, max(count, 1), _CHUNK)]
     parts = [
         _fit_chunk(demand[part], dates, effects[part], effect_mean, effect_sd, season_mean[part], season_sd[part], changepoint_sd, order)
@@ -137,7 +136,7 @@ def _fit_chunk(
     changepoint_sd: float,
     order: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    begun = int((~np.isnan(demand)).argmax(axis=1).min(initial=demand.shape[1] - 1))
+    begun = int(_begun(demand).min(initial=demand.shape[1] - 1))
     whole, demand, effects = (demand, dates), demand[:, begun:], effects[:, begun:]
     dates = dates[begun:]
     seen = ~np.isnan(demand)
@@ -152,6 +151,12 @@ def _fit_chunk(
     theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6), changepoint_sd)
     trend = np.einsum("ntp,np->nt", _trend_basis(~np.isnan(whole[0]), whole[1]), theta) * scale[:, None]
     return trend, beta[:, : 2 * order], beta[:, 2 * order :]
+
+
+def _begun(demand: np.ndarray) -> np.ndarray:
+    """First known period of each series; the last one where none is known."""
+    seen = ~np.isnan(demand)
+    return np.where(seen.any(axis=1), seen.argmax(axis=1), demand.shape[1] - 1)
 
 
 def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:

@@ -33,7 +33,7 @@ PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#1414
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
-_VEGA_LITE_VERSION = "6.4"
+VEGA_LITE_VERSION = "6.4"
 _VEGA_LITE_5 = "https://vega.github.io/schema/vega-lite/v5.json"
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"  # equal widths, so that labels fit wherever the drawing is shown
 _CONTRAST_LUMINANCE = 0.18  # seen 4 : 1 and better against white and against near-black
@@ -121,14 +121,14 @@ def luminance(red: float, green: float, blue: float) -> float:
 
 def svg(spec: dict) -> str:
     """A chart's specification drawn as SVG."""
-    return vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE_VERSION)
+    return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE_VERSION)
 
 
 def _mime_bundle(spec: dict, **_: Any) -> tuple[dict, dict]:
     drawable = {**spec, "$schema": _VEGA_LITE_5}
     # The picture is for readers that cannot draw; without one JupyterLab would add its own and ask to save the notebook.
     opaque = {**spec, "config": {**spec.get("config", {}), "background": "white"}}
-    picture = vl_convert.vegalite_to_png(opaque, vl_version=_VEGA_LITE_VERSION)
+    picture = vl_convert.vegalite_to_png(opaque, vl_version=VEGA_LITE_VERSION)
     bundle = {VEGA_LITE_MIME: drawable, "image/png": base64.b64encode(picture).decode(), "text/plain": title_text(spec)}
     return bundle, {VEGA_LITE_MIME: {"embed_options": {"renderer": "svg", "actions": False}}}
 

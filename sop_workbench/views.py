@@ -761,6 +761,29 @@ def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
     return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {count} periods"
 
 
+def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, periods: int = 6) -> pd.DataFrame:
+    """Demand agreed on, by family: units of the first periods, then units and money of the whole horizon."""
+    _needs(consensus_demand, "consensus_demand")
+    known = _with_item(consensus_demand, item, "family")
+    whole = known.groupby("family")[["demand_qty", "revenue_amt"]].sum()
+    near = _first_periods(known, periods)
+    wide = near.groupby(["family", "period"])["demand_qty"].sum().unstack()
+    wide.columns = [f"{label}_qty" for label in period_labels(pd.Series(wide.columns, dtype="datetime64[ns]"))]
+    rows = wide.join(whole.rename(columns={"demand_qty": "horizon_qty", "revenue_amt": "horizon_amt"}))
+    rows = rows.sort_values("horizon_amt", ascending=False).rename_axis("family").reset_index()
+    if len(rows):
+        rows = pd.concat([rows, rows.drop(columns="family").sum().to_frame().T.assign(family="All families")], ignore_index=True)
+    view = _view(
+        rows,
+        f"Agreed on: {short(whole['demand_qty'].sum())} units worth {short(whole['revenue_amt'].sum(), MONEY)}",
+        f"Horizon: all {known['period'].nunique()} periods. Open this notebook in JupyterLab and run it to change cells; "
+        "or edit them in Excel: sop adjust export.",
+        "No demand was agreed on.",
+    )
+    view.attrs["bold"] = ["All families"]
+    return view
+
+
 def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
     """People's changes to demand: who, when, why and what."""
     _needs(demand_adjustment, "demand_adjustment")

@@ -507,6 +507,19 @@ def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
     return _multiples(alt.layer(line, shift.transform_filter(has_point), point.transform_filter(has_point)), view, 120)
 
 
+@_drawn
+def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One series before and after its corrections."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(6)))
+    before = base.mark_line(color=GREY, strokeWidth=1.8).encode(y=alt.Y("ordered_qty:Q", axis=_amount_axis("Units")))
+    after = base.mark_line(color=_style.brand_colour, strokeDash=[4, 3], strokeWidth=1.8).encode(y="corrected_qty:Q")
+    size = alt.Size("mark:N", legend=None, scale=alt.Scale(domain=["chosen", "proposed"], range=[170, 45]))
+    points = base.transform_filter("datum.mark != ''")
+    booked = points.mark_point(filled=True, opacity=1, color=GREY).encode(y="ordered_qty:Q", size=size, tooltip=_tooltips(view))
+    suggested = points.mark_point(filled=True, opacity=1, color=ORANGE).encode(y="corrected_qty:Q", size=size, tooltip=_tooltips(view))
+    return alt.layer(before, after, booked, suggested).properties(width=WIDTH, height=190)
+
+
 def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, height: int) -> alt.TopLevelMixin:
     """One chart, or small ones side by side, each on its own scale."""
     members = view["member"].drop_duplicates()

@@ -333,6 +333,42 @@ def correction_list(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.
     return _view(rows[columns], "Proposed corrections, largest first", empty="No correction is proposed.")
 
 
+def correction_case(
+    sales_history: pd.DataFrame, history_correction: pd.DataFrame, chosen: pd.Series, item: pd.DataFrame, periods: int = 36
+) -> pd.DataFrame:
+    """History of one item and market before and after its corrections, with the one chosen marked.
+
+    Parameters
+    ----------
+    sales_history, history_correction, item : DataFrame
+        Tables.
+    chosen : Series
+        A row of `history_correction`.
+    periods : int
+        Past periods shown, at least as many as reach the chosen one.
+    """
+    _needs(history_correction, "history_correction")
+    key = ["item_id", "market_id"]
+    booked, moved = (frame[(frame[key] == chosen[key]).all(axis=1)] for frame in (sales_history, history_correction))
+    # A period without a row is one in which nobody ordered, as far as is booked.
+    rows = booked[["period", "ordered_qty"]].merge(
+        moved[["period", "kind", "raw_qty", "suggested_qty", "status"]], on="period", how="outer", validate="one_to_one"
+    )
+    rows["ordered_qty"] = rows["ordered_qty"].fillna(rows["raw_qty"])
+    rows["corrected_qty"] = rows["suggested_qty"].where(rows["status"] != "rejected").fillna(rows["ordered_qty"])
+    start = min(chosen["period"] - pd.DateOffset(months=6), rows["period"].max() - pd.DateOffset(months=periods - 1))
+    rows = rows[rows["period"] >= start].sort_values("period")
+    rows["mark"] = np.where(rows["period"] == chosen["period"], "chosen", np.where(rows["kind"].notna(), "proposed", ""))
+    name = _item_names(item).get(chosen["item_id"], chosen["item_id"])
+    period = period_labels(pd.Series([chosen["period"]])).iloc[0]
+    return _view(
+        rows[["period", "ordered_qty", "corrected_qty", "kind", "mark"]],
+        f"{name}, {chosen['market_id']}, {period}: {short(chosen['raw_qty'])} booked, {short(chosen['suggested_qty'])} suggested",
+        "Grey: as booked. Coloured and dashed: with the corrections that are not rejected. The large point is the one chosen.",
+        "This item and market have no history.",
+    )
+
+
 # ------------------------------------------------------------------ 1 product review
 def abc_xyz(item_class: pd.DataFrame) -> pd.DataFrame:
     """Items and revenue in each of the nine ABC–XYZ cells."""

@@ -433,13 +433,129 @@ class AdjustmentGrid(_Form):
         labels = views.period_labels(edits["period"])
         return [
             {"what": " · ".join(str(row[key]) for key in self._keys), "period": label, "old": _written(row["old_qty"]),
-             "new": _written(row["new_qty"]), "how": _HOW[row["kind"]]}
+             "new": _written(row["new_qty"]), "how": _how(row["kind"], row["value"])}
             for label, row in zip(labels, edits.to_dict("records"), strict=True)
         ]  # fmt: skip
 
 
+# ------------------------------------------------------------------ demand: corrections of history accepted or rejected
+_PICKER_ROWS = 12
+
+
+def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
+    """Proposed corrections of history with evidence and a before/after chart, to accept or reject; a table where nobody is there.
+
+    Parameters
+    ----------
+    cycle : Cycle
+        A cycle whose data were gathered.
+    """
+    if is_live():
+        picker = CorrectionPicker(cycle)
+        return ipywidgets.VBox([picker, picker.chart])
+    decided = demand.decide_corrections(cycle.read("history_correction"), cycle.records("history_decision"))
+    return charts.table(views.correction_list(decided, cycle.read("item")), limit=15)
+
+
+class CorrectionPicker(_Form):
+    """Proposed corrections, largest change first: look at one in the chart, tick some, accept or reject them with a reason.
+
+    The newest decision of a cell counts, so that a decision can be taken back by the opposite one.
+    """
+
+    _esm = _HERE / "widgets_picker.js"
+
+    def __init__(self, cycle: Cycle) -> None:
+        super().__init__(look=self.look, see=self.see, tick=self.tick, decide=self.decide)
+        self._cycle, self._page, self._ticked = cycle, 0, set[int]()
+        self._chosen = {"kind": "", "status": "proposed"}
+        self._item, self._history = cycle.read("item"), cycle.read("sales_history")
+        self._names = self._item.set_index("item_id")["item_name"]
+        self._proposed = _by_size(cycle.read("history_correction"))
+        self._load()
+        self._seen = next(iter(self._kept().index), -1)
+        self.chart = LiveChart(alt.Chart(pd.DataFrame({"period": []})).mark_point(), "no correction chosen")
+        self._draw()
+        self.refresh()
+
+    def look(self, page: int = 0, **chosen: str) -> None:
+        """Show other proposals: a kind, a status, a page."""
+        self._chosen |= {name: chosen[name] for name in self._chosen if name in chosen}
+        self._page = page
+
+    def see(self, number: int) -> None:
+        """Show one proposal in the chart."""
+        self._seen = number
+        self._draw()
+
+    def tick(self, numbers: Sequence[int], is_on: bool) -> None:
+        """Tick or untick proposals."""
+        self._ticked = self._ticked | set(numbers) if is_on else self._ticked - set(numbers)
+
+    def decide(self, decision: Literal["accepted", "rejected"], by: str, why: str) -> None:
+        """Record the decision on the ticked proposals."""
+        for given, remedy in ((by, "say who decides (Who)"), (why, "say why (Reason)")):
+            if not given.strip():
+                raise SopError(f"{remedy}: a decision without it cannot be recorded")
+        if self._cycle.is_locked:
+            raise SopError(_locked_words(self._cycle))
+        rows = self._proposed.loc[sorted(self._ticked), demand.CELL].assign(decision=decision)
+        self._cycle.append("history_decision", rows, by=by.strip(), why=why.strip())
+        self._ticked = set()
+        self._load()
+        self._draw()
+        self._tell("done", f"{_counted(len(rows), 'correction')} {decision} by {by.strip()}. The history follows at the next sop run.")
+
+    def _load(self) -> None:
+        decided = demand.decide_corrections(self._proposed, self._cycle.records("history_decision"))
+        self._proposed = decided.set_index(self._proposed.index)
+
+    def _kept(self) -> pd.DataFrame:
+        rows = self._proposed
+        for name, value in self._chosen.items():
+            rows = rows[rows[name] == value] if value else rows
+        return rows
+
+    def _draw(self) -> None:
+        if self._seen in self._proposed.index:
+            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._proposed.loc[self._seen], self._item))
+            if not isinstance(shown, charts.Html):
+                self.chart.show(shown)
+
+    def _shown(self) -> dict[str, Any]:
+        kept = self._kept()
+        pages = max(-(-len(kept) // _PICKER_ROWS), 1)
+        self._page = min(max(self._page, 0), pages - 1)
+        seen = kept.iloc[self._page * _PICKER_ROWS : (self._page + 1) * _PICKER_ROWS]
+        labels = views.period_labels(seen["period"])
+        return {
+            "locked": _locked_words(self._cycle) if self._cycle.is_locked else "",
+            "kinds": sorted(self._proposed["kind"].unique()), **self._chosen,
+            "page": self._page, "pages": pages, "row_count": len(kept), "ticked": len(self._ticked),
+            "rows": [self._row(int(number), row, label) for (number, row), label in zip(seen.iterrows(), labels, strict=True)],
+        }  # fmt: skip
+
+    def _row(self, number: int, row: pd.Series, label: str) -> dict[str, Any]:
+        return {
+            "number": number, "item": row["item_id"], "name": str(self._names.get(row["item_id"], "")), "market": row["market_id"],
+            "period": label, "kind": row["kind"], "booked": _written(row["raw_qty"]), "suggested": _written(row["suggested_qty"]),
+            "status": row["status"], "evidence": row["evidence"], "is_ticked": number in self._ticked, "is_seen": number == self._seen,
+        }  # fmt: skip
+
+
+def _by_size(history_correction: pd.DataFrame) -> pd.DataFrame:
+    size = (history_correction["suggested_qty"] - history_correction["raw_qty"]).abs()
+    ordered = history_correction.assign(size=size).sort_values(["size", *demand.CELL], ascending=[False, True, True, True])
+    return ordered.drop(columns="size").reset_index(drop=True)
+
+
+# ------------------------------------------------------------------ words of the grids
 _Cell = tuple[Any, ...]  # the keys of a row and a period
-_HOW = {"replace": "set to", "add": "added", "multiply": "per cent"}
+
+
+def _how(kind: str, value: float) -> str:
+    """How an adjustment is meant, as it will be recorded."""
+    return {"replace": "set to", "add": f"{value:+,.6g}", "multiply": f"{(value - 1) * 100:+,.6g} %"}[kind]
 
 
 def _as_index(frame: pd.DataFrame, names: list[str]) -> list[Any]:

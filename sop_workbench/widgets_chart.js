@@ -12,9 +12,9 @@ export default {
 
     const draw = inTurn(async () => {
       drawing?.finalize();
-      el.setAttribute("role", "img");
-      el.setAttribute("aria-label", model.get("label") || "chart");
       drawing = await embed(el, model.get("spec"), { actions: false, renderer: "svg" });
+      el.setAttribute("role", "img"); // Vega calls every chart the same
+      el.setAttribute("aria-label", model.get("label") || "chart");
       for (const name of model.get("signals")) {
         drawing.view.addSignalListener(name, (_, value) => {
           model.set("picked", { ...model.get("picked"), [name]: JSON.parse(JSON.stringify(value)) });

@@ -518,7 +518,7 @@ class CorrectionPicker(_Form):
 
     def _draw(self) -> None:
         if self._seen in self._proposed.index:
-            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._proposed.loc[self._seen], self._item))
+            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._item, self._seen))
             if not isinstance(shown, charts.Html):
                 self.chart.show(shown)
 

@@ -10,10 +10,15 @@ import pandas as pd
 from frames import PERIODS, SETTINGS
 from IPython.core.formatters import DisplayFormatter
 
-from sop_workbench import charts, views
+from sop_workbench import charts, views, widgets
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 CYCLE = SimpleNamespace(settings=SETTINGS, calendar=SETTINGS.calendar, as_of=pd.Timestamp("2026-09-30"), period=PERIODS[0])
+
+
+def cycle_of(tables: dict[str, pd.DataFrame]) -> SimpleNamespace:
+    """The cycle with tables to read, for widgets that show themselves as a table."""
+    return SimpleNamespace(**vars(CYCLE), read=tables.__getitem__, records=tables.__getitem__)
 
 
 def display_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
@@ -28,7 +33,7 @@ def execute(name: str, folder: Path, tables: dict[str, pd.DataFrame]) -> Path:
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     formatter = DisplayFormatter()
     for cell in display_cells(notebook):
-        value = eval(cell.source, {"tables": tables, "cycle": CYCLE, "charts": charts, "views": views})
+        value = eval(cell.source, {"tables": tables, "cycle": cycle_of(tables), "charts": charts, "views": views, "widgets": widgets})
         data, metadata = formatter.format(value)
         cell.outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1, metadata=metadata)]
     nbformat.write(notebook, folder / f"{name}.ipynb")

@@ -325,10 +325,10 @@ def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: 
     return alt.Color(f"{field}:Q", scale=scale, legend=None)
 
 
-def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str | None = None) -> alt.Color:
+def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str | None = None, legend: Any = alt.Undefined) -> alt.Color:
     """Colours by name, only for the names that occur."""
     kept = {name: colour for name, colour in colours.items() if name in set(present)}
-    return alt.Color(f"{field}:N", title=title, scale=alt.Scale(domain=list(kept), range=list(kept.values())))
+    return alt.Color(f"{field}:N", title=title, scale=alt.Scale(domain=list(kept), range=list(kept.values())), legend=legend)
 
 
 # ------------------------------------------------------------------ tables, cards, words
@@ -571,11 +571,9 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
         x=alt.X("demand_qty:Q", axis=_amount_axis("Volume of the last twelve months, units"), scale=alt.Scale(nice=True, padding=30)),
         y=alt.Y("margin_ratio:Q", axis=alt.Axis(title="Gross margin, %", format=".0%"), scale=alt.Scale(zero=False, padding=30)),
     )
-    stage = _fixed("lifecycle", colours, view["lifecycle"], "Stage of life")
-    stage.legend = alt.Legend(labelExpr="replace(datum.label, '_', '-')")
     bubbles = base.mark_circle(opacity=0.65, stroke="white").encode(
         size=alt.Size("revenue_amt:Q", scale=alt.Scale(range=[60, 2200]), legend=None),
-        color=stage,
+        color=_fixed("lifecycle", colours, view["lifecycle"], "Stage of life", alt.Legend(labelExpr="replace(datum.label, '_', '-')")),
         tooltip=_tooltips(view),
     )
     zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
@@ -591,12 +589,15 @@ def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
     base = alt.Chart(view).encode(x=x, tooltip=_tooltips(view))
     width = max(1.5, min(14.0, 0.7 * WIDTH / len(view)))
     revenue = base.mark_line(color=GREY, strokeWidth=1.5).encode(
-        y=alt.Y("cumulative_revenue_ratio:Q", axis=alt.Axis(title="Revenue, cumulative", format=".0%", tickCount=4), scale=alt.Scale(domain=[0, 1]))
+        y=alt.Y(
+            "cumulative_revenue_ratio:Q",
+            axis=alt.Axis(title="Revenue, cumulative", format=".0%", tickCount=4),
+            scale=alt.Scale(domain=[0, 1]),
+        )
     ) + base.mark_circle(size=28, opacity=1).encode(y="cumulative_revenue_ratio:Q", color=colour)
     stock = base.mark_bar(width=width).encode(y=alt.Y("stock_amt:Q", axis=_amount_axis(_money("Stock"))), color=colour)
-    return alt.vconcat(revenue.properties(width=WIDTH - 40, height=170), stock.properties(width=WIDTH - 40, height=90), spacing=8).resolve_scale(
-        x="shared"
-    )
+    sized = revenue.properties(width=WIDTH - 40, height=170), stock.properties(width=WIDTH - 40, height=90)
+    return alt.vconcat(*sized, spacing=8).resolve_scale(x="shared")
 
 
 @_drawn
@@ -635,15 +636,16 @@ def demand_story(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, _style.brand_colour]))
     base = alt.Chart(shown).encode(x=alt.X("period:T", axis=_time_axis(3 if is_single else 6)))
     y = alt.Y("demand_qty:Q", axis=_amount_axis("Units"))
-    band = base.transform_filter("datum.kind == 'forecast'").mark_area(opacity=0.22, color=_style.brand_colour).encode(y="low_qty:Q", y2="high_qty:Q")
+    ahead = base.transform_filter("datum.kind == 'forecast'")
+    band = ahead.mark_area(opacity=0.22, color=_style.brand_colour).encode(y="low_qty:Q", y2="high_qty:Q")
     line = base.mark_line().encode(y=y, color=colour, tooltip=_tooltips(view))
     names = base.mark_text(dy=-9, fontWeight=600).encode(y="top_qty:Q", text="label:N", color=colour)
     corrected = base.transform_filter("datum.correction != ''")
     shift = corrected.mark_rule(color=ORANGE, opacity=0.7).encode(y="demand_qty:Q", y2="corrected_qty:Q")
     circles = corrected.mark_point(filled=True, size=38, opacity=1, stroke=ORANGE).encode(
         y="corrected_qty:Q", tooltip=_tooltips(view),
-        fill=alt.Fill("correction:N", title="History corrected", scale=alt.Scale(domain=["accepted", "proposed"], range=[ORANGE, "#ffffff"]),
-                      legend=alt.Legend(symbolStrokeColor=ORANGE, symbolType="circle")),
+        fill=alt.Fill("correction:N", title="History corrected", legend=alt.Legend(symbolStrokeColor=ORANGE, symbolType="circle"),
+                      scale=alt.Scale(domain=["accepted", "proposed"], range=[ORANGE, "#ffffff"])),
     )  # fmt: skip
     happened = base.transform_filter("datum.events != ''")
     triangles = happened.mark_point(shape="triangle-up", filled=True, size=60, opacity=1, yOffset=-5).encode(
@@ -658,7 +660,8 @@ def decomposition(view: pd.DataFrame) -> alt.TopLevelMixin:
     whole = view.drop_duplicates("period")
     x = alt.X("period:T", axis=_time_axis(3))
     distinct = next(colour for colour in _series(len(_SERIES))[1:] if colour != GREY)
-    name = alt.Color("line:N", legend=None, scale=alt.Scale(domain=["demand", "forecast", "trend"], range=[GREY, _style.brand_colour, distinct]))
+    scale = alt.Scale(domain=["demand", "forecast", "trend"], range=[GREY, _style.brand_colour, distinct])
+    name = alt.Color("line:N", legend=None, scale=scale)
     lines = alt.Chart(_component_lines(view, whole)).encode(x=x)
     ends = alt.Chart(_line_ends(_component_lines(view, whole).query("line != 'demand'"), "line", "period", "quantity"))
     top = lines.mark_line().encode(y=alt.Y("quantity:Q", axis=_amount_axis("Units")), color=name) + ends.mark_text(
@@ -687,8 +690,9 @@ _SEEN = 0.005  # of the largest demand: what is less does not show on the scale 
 def _component_bars(rows: pd.DataFrame, part: str, domain: list[float], is_last: bool) -> alt.Chart:
     """What one part adds and takes; all such panels share their scale, the last one names the months."""
     x = alt.X("period:T", axis=_time_axis(3) if is_last else alt.Axis(title=None, labels=False, ticks=False))
-    y = alt.Y("part_qty:Q", axis=alt.Axis(title=textwrap.wrap(part, 12), labelExpr=_AMOUNT_LABEL, tickCount=3, titleAngle=0, titleAlign="right",
-                                          titleAnchor="middle", titleFontWeight=600), scale=alt.Scale(domain=domain))
+    named: Any = {"titleAngle": 0, "titleAlign": "right", "titleAnchor": "middle", "titleFontWeight": 600}
+    axis = alt.Axis(title=textwrap.wrap(part, 12), labelExpr=_AMOUNT_LABEL, tickCount=3, **named)
+    y = alt.Y("part_qty:Q", axis=axis, scale=alt.Scale(domain=domain))
     colour = alt.condition("datum.part_qty < 0", alt.value(ORANGE), alt.value(BLUE))
     opacity = alt.condition("datum.is_forecast", alt.value(0.55), alt.value(1.0))
     bars = alt.Chart(rows).mark_bar(width=8).encode(x=x, y=y, color=colour, opacity=opacity, tooltip=_tooltips(rows))

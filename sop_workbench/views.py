@@ -700,8 +700,8 @@ def event_list(event: pd.DataFrame, item: pd.DataFrame, as_of: pd.Timestamp, mon
     return _view(
         rows[["event_id", "kind", "what", "where", "from_period", "to_period", "uplift_ratio", "pull_forward_ratio", "cost_amt", "status"]],
         f"{_plural(ahead, 'event')} ahead, {len(rows) - ahead:,} in the last {months_back} months",
-        "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the event. "
-        "Ideas and cancelled events move nothing.",
+        "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the "
+        "event. Ideas and cancelled events move nothing.",
         "No event is on file.",
     )
 

@@ -234,6 +234,7 @@ class AdjustmentGrid(_Form):
         self._entries: dict[_Cell, str] = {}
         self._past: list[dict[_Cell, str]] = []
         self._checked: pd.DataFrame | None = None
+        self._added = pd.DataFrame()
         self._signed = {"by": "", "why": "", "assumption": ""}
         self._item, self._market = cycle.read("item"), cycle.read("market")
         self._load()
@@ -333,21 +334,23 @@ class AdjustmentGrid(_Form):
         wide = self._cells.pivot(index=names, columns="period", values=["demand_qty", "price_amt"])
         self._quantity = wide["demand_qty"].reindex(columns=self._periods)
         self._price = wide["price_amt"].reindex(columns=self._periods)
-        if not hasattr(self, "_added") or list(self._added.columns) != names:
+        if list(self._added.columns) != names:
             self._added = pd.DataFrame(columns=names)
         fresh = [key for key in _as_index(self._added, names) if key not in self._quantity.index]
         self._quantity, self._price = (frame.reindex([*frame.index, *fresh]) for frame in (self._quantity, self._price))
-        self._rows = self._described(pd.DataFrame([key if isinstance(key, tuple) else (key,) for key in self._quantity.index], columns=names))
+        keys = [key if isinstance(key, tuple) else (key,) for key in self._quantity.index]
+        self._rows = self._described(pd.DataFrame(keys, columns=names))
 
     def _described(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Keys with the family and region they are filtered and added up by, and a name people know."""
         item, market = self._item.set_index("item_id"), self._market.set_index("market_id")
         if "item_id" in rows:
-            rows = rows.assign(family=rows["item_id"].map(item["family"]).fillna(override.NO_FAMILY), name=rows["item_id"].map(item["item_name"]))
+            family = rows["item_id"].map(item["family"]).fillna(override.NO_FAMILY)
+            rows = rows.assign(family=family, name=rows["item_id"].map(item["item_name"]))
         if "market_id" in rows:
             rows = rows.assign(region=rows["market_id"].map(market["region"]))
         name = rows["name"].fillna("") if "name" in rows else ""
-        return rows.assign(name=name, region=rows["region"] if "region" in rows else "")
+        return rows.assign(name=name, region=rows.get("region", ""))
 
     def _old(self, cell: _Cell) -> float:
         key = cell[:-1] if len(cell) > 2 else cell[0]

@@ -484,8 +484,8 @@ def _demand_screens(frames: dict) -> dict[str, pd.DataFrame]:
     """What the product and demand reviews show beside the plan: events, parts of demand, the portfolio."""
     said = {"item_id": None, "market_id": None, "pull_forward_ratio": 0.1, "cost_amt": 9000.0}
     events = [
-        {**said, "event_id": "E1", "kind": "promotion", "family": "Helmets", "region": "North", "from_period": PAST[-6], "to_period": PAST[-5],
-         "uplift_ratio": 0.3, "status": "done"},
+        {**said, "event_id": "E1", "kind": "promotion", "family": "Helmets", "region": "North", "from_period": PAST[-6],
+         "to_period": PAST[-5], "uplift_ratio": 0.3, "status": "done"},
         {**said, "event_id": "E2", "kind": "holiday", "family": None, "region": None, "from_period": PERIODS[2], "to_period": PERIODS[2],
          "uplift_ratio": 0.1, "status": "planned"},
         {**said, "event_id": "E3", "kind": "promotion", "family": None, "region": None, "item_id": "I01", "from_period": PERIODS[4],

@@ -187,7 +187,8 @@ def test_a_saved_change_is_shown_first_and_becomes_a_record_with_who_when_why(gr
     records = cycle.records("demand_adjustment")
     assert records[["item_id", "market_id"]].drop_duplicates().values.tolist() == [key]
     assert records[["period", "kind", "value"]].values.tolist() == [[PERIODS[0], "replace", 90.0], [PERIODS[1], "multiply", 1.1]]
-    assert records[["family", "region", "by", "why", "assumption"]].drop_duplicates().values.tolist() == [["", "", "Ann", "tender won", "price stays"]]
+    said = records[["family", "region", "by", "why", "assumption"]].drop_duplicates()
+    assert said.values.tolist() == [["", "", "Ann", "tender won", "price stays"]]
     assert records["at"].notna().all()
     assert grid.message["kind"] == "done"
     assert (first_row(grid)["cells"][0]["was"], grid.state["change_count"]) == ("90", 0)
@@ -229,7 +230,9 @@ def test_what_cannot_be_read_or_lies_below_zero_is_marked_and_refused_all_at_onc
     save(grid)
     assert cycle.records("demand_adjustment").empty
     grid.act("check", by="Ann", why="tender won")
-    assert {rule for line in grid.message["lines"] for rule in ("not_a_number", "below_minimum") if rule in line} == {"not_a_number", "below_minimum"}
+    told = " ".join(grid.message["lines"])
+    assert "not_a_number" in told
+    assert "below_minimum" in told
 
 
 def test_nothing_typed_is_told(grid: widgets.AdjustmentGrid) -> None:
@@ -376,8 +379,8 @@ def test_nothing_proposed_is_an_empty_list(cycle: Cycle) -> None:
 def notebook(cycle: Cycle) -> Path:
     """A notebook that shows both forms of the cycle."""
     cells = [
-        f"from sop_workbench import charts, store, widgets\ncycle = store.open_workspace({str(cycle.workspace.folder)!r}).cycle('2027-01')\n"
-        "charts.use(cycle.settings)",
+        "from sop_workbench import charts, store, widgets\n"
+        f"cycle = store.open_workspace({str(cycle.workspace.folder)!r}).cycle('2027-01')\ncharts.use(cycle.settings)",
         "widgets.adjustment_grid(cycle)",
         "widgets.correction_picker(cycle)",
     ]

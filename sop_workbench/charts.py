@@ -577,7 +577,8 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
         tooltip=_tooltips(view),
     )
     zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
-    names = base.mark_text(dy=-14, fontSize=11).encode(text="label:N")
+    above = alt.expr("-sqrt(scale('size', datum.revenue_amt)) / 2 - 8")
+    names = base.mark_text(dy=above, fontSize=11).encode(text="label:N")
     return alt.layer(*[layer for layer in (zero, bubbles, names) if layer is not None]).properties(width=WIDTH, height=340)
 
 

@@ -609,6 +609,40 @@ def _fan_title(fan: pd.DataFrame) -> str:
     return f"Next {count} periods: {short(ahead.head(count).sum())} units, {signed(percent(change))} on the last {count}"
 
 
+def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Proposed corrections added up over markets: a stock-out empties all of an item's markets at once.
+
+    Parameters
+    ----------
+    history_correction : DataFrame
+        With people's decisions as its status.
+    item : DataFrame
+        Input table.
+    """
+    _needs(history_correction, "history_correction")
+    change = history_correction["suggested_qty"] - history_correction["raw_qty"]
+    said = history_correction["status"].str.get_dummies().reindex(columns=["accepted", "rejected"], fill_value=0)
+    rows = history_correction.assign(change_qty=change, **said).groupby(["item_id", "period", "kind"], as_index=False)
+    rows = rows.agg(
+        market_count=("market_id", "nunique"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"),
+        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"),
+    )  # fmt: skip
+    rows["status"] = [
+        "proposed" if not (yes or no) else f"{yes} accepted, {no} rejected, {count - yes - no} open"
+        for yes, no, count in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)
+    ]
+    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item)), size=rows["change_qty"].abs())
+    rows = rows.sort_values(["size", "item_id", "period"], ascending=[False, True, True])
+    open_count = int((history_correction["status"] == "proposed").sum())
+    title = f"{_plural(open_count, 'correction waits', 'corrections wait')} for a decision" if open_count else "Every correction is decided"
+    return _view(
+        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status"]],
+        title,
+        "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other periods say.",
+        "No correction is proposed.",
+    )
+
+
 _STORY_MEMBERS = 8  # and the others: three rows of three
 
 
@@ -991,8 +1025,8 @@ def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, peri
     view = _view(
         rows,
         f"Agreed on: {short(whole['demand_qty'].sum())} units worth {short(whole['revenue_amt'].sum(), MONEY)}",
-        f"Horizon: all {known['period'].nunique()} periods. Open this notebook in JupyterLab and run it to change cells; "
-        "or edit them in Excel: sop adjust export.",
+        f"Horizon: all {known['period'].nunique()} periods. To change cells, open this notebook in JupyterLab and run its first "
+        "cells and this one; or edit them in Excel: sop adjust export.",
         "No demand was agreed on.",
     )
     view.attrs["bold"] = ["All families"]

@@ -308,8 +308,8 @@ class AdjustmentGrid(_Form):
         self._entries, self._past, self._checked = {}, [], None
         self._signed |= {"why": "", "assumption": ""}
         self._load()
-        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The plan follows when the demand review "
-                   "runs again: run this notebook from the top, or sop run.")
+        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The grid shows them; the plan "
+                   "follows when the demand review runs again: sop run, or this notebook from the top.")
 
     def back(self) -> None:
         """Go on editing instead of recording."""
@@ -443,6 +443,7 @@ class AdjustmentGrid(_Form):
 
 # ------------------------------------------------------------------ demand: corrections of history accepted or rejected
 _PICKER_ROWS = 12
+_CORRECTIONS_LISTED = 60
 
 
 def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
@@ -457,7 +458,7 @@ def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
         picker = CorrectionPicker(cycle)
         return ipywidgets.VBox([picker, picker.chart])
     decided = demand.decide_corrections(cycle.read("history_correction"), cycle.records("history_decision"))
-    return charts.table(views.correction_list(decided, cycle.read("item")), limit=15)
+    return charts.table(views.corrections_by_item(decided, cycle.read("item")), limit=_CORRECTIONS_LISTED)
 
 
 class CorrectionPicker(_Form):

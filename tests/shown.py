@@ -22,9 +22,10 @@ def cycle_of(tables: dict[str, pd.DataFrame]) -> SimpleNamespace:
 
 
 def display_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The cells that show something: all code but parameters and set-up."""
+    """The cells that show something: all code but parameters, set-up and the review."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [cell for cell in code if "parameters" not in cell.metadata.get("tags", ()) and "import" not in cell.source]
+    shown = [cell for cell in code if "parameters" not in cell.metadata.get("tags", ())]
+    return [cell for cell in shown if "import" not in cell.source and not cell.source.startswith("tables = reviews.")]
 
 
 def execute(name: str, folder: Path, tables: dict[str, pd.DataFrame]) -> Path:

@@ -312,7 +312,7 @@ def test_a_notebook_that_nobody_looks_at_holds_the_static_table(cycle: Cycle, mo
     shown = widgets.adjustment_grid(cycle)
     assert isinstance(shown, charts.Html)
     assert "All families" in shown
-    assert "no stock for 9 days" in widgets.correction_picker(cycle)
+    assert "2 corrections wait for a decision" in widgets.correction_picker(cycle)
     monkeypatch.setattr(widgets, "is_live", lambda: True)
     assert isinstance(widgets.adjustment_grid(cycle), widgets.AdjustmentGrid)
     assert isinstance(widgets.correction_picker(cycle), ipywidgets.VBox)

@@ -74,8 +74,8 @@ def read_entry(text: str) -> tuple[str, float]:
     (('replace', 1250.0), ('add', 50.0), ('multiply', 0.9), ('replace', 1250.5))
     """
     plain = _SPACES.sub("", text).replace("−", "-")
-    sign, body, is_percent = plain[:1] in ("+", "-"), plain.lstrip("+-"), plain.endswith("%")
-    number = _number(body.rstrip("%"))
+    sign, is_percent = plain[:1] in ("+", "-"), plain.endswith("%")
+    number = _number(plain[sign:].removesuffix("%"))
     if number is None or (is_percent and not sign):
         raise SopError(f"cannot read {text.strip()!r}; write a quantity (120), a change (+50, -50) or a percentage with its sign (+10 %)")
     value = -number if plain.startswith("-") else number

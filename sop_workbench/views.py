@@ -638,7 +638,8 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     return _view(
         rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status"]],
         title,
-        "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other periods say.",
+        "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other "
+        "periods say.",
         "No correction is proposed.",
     )
 

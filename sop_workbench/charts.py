@@ -520,16 +520,19 @@ def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
     return alt.layer(before, after, booked, suggested).properties(width=WIDTH, height=190)
 
 
+_GAP = 70  # between small charts: room for the numbers and the title of an axis
+
+
 def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, height: int) -> alt.TopLevelMixin:
     """One chart, or small ones side by side, each on its own scale."""
     members = view["member"].drop_duplicates()
     if len(members) == 1:
         return layers.properties(width=WIDTH, height=HEIGHT)
     columns = min(3, len(members))
-    sized = layers.properties(width=(WIDTH - 55 * (columns - 1)) // columns, height=height)
+    sized = layers.properties(width=(WIDTH - _GAP * (columns - 1)) // columns, height=height)
     return (
         sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns)
-        .properties(bounds="flush", spacing={"row": 75, "column": 55})
+        .properties(bounds="flush", spacing={"row": 75, "column": _GAP})
         .resolve_scale(y="independent")
     )
 

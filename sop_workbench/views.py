@@ -561,7 +561,7 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
 
 
 def forecast_fan(
-    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 9
+    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 8
 ) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
@@ -576,7 +576,7 @@ def forecast_fan(
     periods : int
         Past periods shown.
     top : int
-        Members shown; the smaller ones are added up as `Others`.
+        Members shown; the smaller ones are added up as `Others`: three rows of three small charts.
     """
     quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
@@ -644,9 +644,6 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     )
 
 
-_STORY_MEMBERS = 8  # and the others: three rows of three
-
-
 def demand_story(
     sales_history: pd.DataFrame,
     history_correction: pd.DataFrame,
@@ -674,7 +671,7 @@ def demand_story(
         touch the member (events).
     """
     _needs(history_correction, "history_correction")
-    fan = forecast_fan(sales_history, consensus_demand, item, level, periods, _STORY_MEMBERS)
+    fan = forecast_fan(sales_history, consensus_demand, item, level, periods)
     if fan.empty:
         return fan
     member = _members(item, level, fan)
@@ -730,13 +727,15 @@ def event_list(event: pd.DataFrame, item: pd.DataFrame, as_of: pd.Timestamp, mon
     what = near["item_id"].map(_item_names(item)).fillna(near["item_id"]).fillna("")
     what = what.where(what != "", near["family"]).fillna("").replace("", "everything")
     where = near["market_id"].fillna("").where(near["market_id"].fillna("") != "", near["region"]).fillna("").replace("", "everywhere")
-    rows = near.assign(what=what, where=where).sort_values(["from_period", "event_id"], ascending=[False, True])
+    is_stated = (near["uplift_ratio"] != 0) | (near["pull_forward_ratio"] != 0)
+    stated = {name: near[name].where(is_stated) for name in ("uplift_ratio", "pull_forward_ratio")}
+    rows = near.assign(what=what, where=where, **stated).sort_values(["from_period", "event_id"], ascending=[False, True])
     ahead = int((rows["from_period"] > as_of).sum())
     return _view(
         rows[["event_id", "kind", "what", "where", "from_period", "to_period", "uplift_ratio", "pull_forward_ratio", "cost_amt", "status"]],
         f"{_plural(ahead, 'event')} ahead, {len(rows) - ahead:,} in the last {months_back} months",
         "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the "
-        "event. Ideas and cancelled events move nothing.",
+        "event; –: none stated, what it moves is learnt from the past. Ideas and cancelled events move nothing.",
         "No event is on file.",
     )
 

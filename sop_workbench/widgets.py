@@ -426,7 +426,7 @@ class AdjustmentGrid(_Form):
         families = kept["family"].to_numpy()
         parts = [(family, families == family) for family in sorted(set(families))]
         if len(parts) > 1:
-            parts.append(("All shown", np.ones(len(families), dtype=bool)))
+            parts.insert(0, ("All shown", np.ones(len(families), dtype=bool)))
         return [_total(name, *(frame.to_numpy()[rows] for frame in (old, now, filled))) for name, rows in parts]
 
     def _diff(self) -> list[dict[str, str]] | None:

@@ -164,6 +164,26 @@ def alike(one: pd.Series, other: pd.Series) -> pd.Series:
     return (one - other).abs() <= _SAME * one.abs().clip(lower=1)
 
 
+def is_recorded(edits: pd.DataFrame, demand_adjustment: pd.DataFrame) -> pd.Series:
+    """Which edits of cells only say again what the newest record of their cell says, so that a file read twice counts once.
+
+    Parameters
+    ----------
+    edits : DataFrame
+        item_id, market_id, period, new_qty.
+    demand_adjustment : DataFrame
+        People's records, oldest first.
+    """
+    cell = ["item_id", "market_id", "period"]
+    dated = demand_adjustment.assign(number=np.arange(len(demand_adjustment)))
+    newest = dated.drop_duplicates(cell, keep="last")[[*cell, "kind", "value", "number"]]
+    said = edits[[*cell, "new_qty"]].merge(newest, on=cell, how="left", validate="one_to_one").set_index(edits.index)
+    # A later change of a whole item, family or region moves the cell again.
+    wider = dated[(dated["item_id"] == "") | (dated["market_id"] == "")].groupby("period")["number"].max()
+    is_last = ~(said["period"].map(wider) > said["number"])
+    return (said["kind"] == "replace") & alike(said["new_qty"], said["value"].astype(float)) & is_last
+
+
 def records(edits: pd.DataFrame, level: str = "item × market", assumption: str = "") -> pd.DataFrame:
     """Edits as rows of `demand_adjustment`, ready to be appended with who and why.
 

@@ -95,8 +95,8 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
 
 def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str) -> pd.DataFrame:
     """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again."""
-    replaced = edits.assign(kind="replace", value=edits["new_qty"])
-    return cycle.append(_TABLE, override.records(replaced), by=by, why=why)
+    rows = edits.rename(columns={"new_qty": "value"})[[*_CELL, "value"]].assign(family="", region="", kind="replace")
+    return cycle.append(_TABLE, rows, by=by, why=why)
 
 
 def _grid(consensus: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:

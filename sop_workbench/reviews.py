@@ -28,7 +28,8 @@ from sop_workbench import (
     tables,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import demand_components, statistical_forecast
+from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -93,13 +94,13 @@ def demand_review(cycle: Cycle) -> Tables:
     written = {
         "statistical_forecast": forecast,
         "forecast_error": error,
-        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
         "demand_stream": streams,
+        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
         "stream_weight": weights,
         "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
-        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
 

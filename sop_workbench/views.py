@@ -561,7 +561,7 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
 
 
 def forecast_fan(
-    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 8
+    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 9
 ) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
@@ -576,7 +576,7 @@ def forecast_fan(
     periods : int
         Past periods shown.
     top : int
-        Members shown; the smaller ones are added up as `Others`: three rows of three small charts.
+        Members shown; the smaller ones are added up as `Others`.
     """
     quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
@@ -671,7 +671,7 @@ def demand_story(
         touch the member (events).
     """
     _needs(history_correction, "history_correction")
-    fan = forecast_fan(sales_history, consensus_demand, item, level, periods)
+    fan = forecast_fan(sales_history, consensus_demand, item, level, periods, top=8)  # and the others: three rows of three
     if fan.empty:
         return fan
     member = _members(item, level, fan)

@@ -24,7 +24,7 @@ WEEKS_AHEAD = 8
 ORIGINS = 7
 START = pd.Timestamp("1989-09-14")
 NAMES = DriverNames(
-    elastic=("price_amt", "rival_price_amt"), uplift=("feature", "rival_feature"), joint=(("feature", "price_amt"),)
+    elastic=("price_amt", "rival_price_amt"), uplift=("feature", "rival_feature", "one_price"), joint=(("feature", "price_amt"),)
 )
 
 
@@ -46,12 +46,23 @@ def orange_juice() -> pd.DataFrame:
     featured = raw.pivot(index=["store", "week"], columns="brand", values="feat")
     # A brand that a store did not sell in a week was in no leaflet there.
     rival = featured.fillna(0.0).reindex(pd.MultiIndex.from_frame(raw[["store", "week"]])).to_numpy()
-    return pd.DataFrame({
+    return with_one_price(pd.DataFrame({
         "item_id": raw["brand_name"].astype(object), "market_id": raw["store"].map("{:03d}".format).astype(object),
         "period": START + pd.to_timedelta(7 * raw["week"].astype(int), unit="D"), "ordered_qty": raw["units"].astype(float),
         "price_amt": raw["price"].astype(float), "rival_price_amt": np.exp((prices * weight).sum(axis=1)),
         "deal": raw["deal"].astype(float), "feature": raw["feat"].astype(float), "rival_feature": (rival * weight).sum(axis=1),
-    })  # fmt: skip
+    }))  # fmt: skip
+
+
+def with_one_price(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds the share of stores that sell a brand at its most frequent price of the week.
+
+    Stores price by zone; a price that is the same in all of them is that of a special for the whole chain, and planned with it.
+    """
+    cents = table["price_amt"].round(4)
+    stores = table.groupby(["item_id", "period", cents])["market_id"].transform("size")
+    place = [table["item_id"], table["period"]]
+    return table.assign(one_price=stores.groupby(place).transform("max") / stores.groupby(place).transform("size"))
 
 
 def without_drivers(past: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:

@@ -21,14 +21,16 @@ from sop_workbench import (
     inventory,
     kpi,
     materials,
+    outlook,
     product,
     scenario,
+    shaping,
     sources,
     supply,
     tables,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast import forecast_tables
 from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
@@ -73,6 +75,7 @@ def product_review(cycle: Cycle) -> Tables:
     written = {
         "item_class": item_class,
         "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
+        "launch_curve": product.launch_curves(read["item"], history, cycle.periods, calendar),
         "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
         "excess_stock": product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar),
         "portfolio": product.portfolio(read["item"], item_class, read["stock_on_hand"]),
@@ -86,23 +89,58 @@ def demand_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["history_correction", "launch_forecast"])
     settings, calendar, periods = cycle.settings, cycle.calendar, cycle.periods
     history = demand.apply_corrections(inputs["sales_history"], read["history_correction"])
-    forecast, error = statistical_forecast(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"])
-    streams = demand.demand_streams(forecast, read["launch_forecast"], inputs, periods, calendar)
+    pins, locks = cycle.records("model_pin"), cycle.records("demand_lock")
+    made = forecast_tables(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"], pins)
+    forecast = made["statistical_forecast"]
+    said, told = _known_inputs(cycle, inputs)
+    streams = demand.demand_streams(forecast, read["launch_forecast"], said, periods, calendar)
     archive = past_plans(cycle, inputs["plan_archive"])
     weights = demand.stream_weights(archive, inputs["sales_history"], streams, calendar)
     adjustments = cycle.records("demand_adjustment")
+    agreed = demand.consensus(streams, weights, said["demand_adjustment"], forecast, read["launch_forecast"], inputs, locks)
     written = {
-        "statistical_forecast": forecast,
-        "forecast_error": error,
+        **made,
         "demand_stream": streams,
         "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
         "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
         "stream_weight": weights,
-        "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
+        "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
+        **_demand_outlook(cycle, inputs, said, history, agreed, told),
     }
-    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
+    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}
+    return _write(cycle, {**inputs, **read, **records}, written, "demand review")
+
+
+def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
+    """The inputs with what people said about items and markets on file, and a finding for everything else."""
+    said, told = dict(inputs), []
+    for name, rows in (("demand_input", inputs["demand_input"]), ("opportunity", inputs["opportunity"]),
+                       ("demand_adjustment", cycle.records("demand_adjustment"))):
+        said[name], found = demand.known_scope(rows, name, inputs)
+        told += found
+    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"))
+
+
+def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict]) -> Tables:
+    """What drives the demand agreed on, what promotions and prices would bring, risks and opportunities, the gap to budget."""
+    item, market, last = inputs["item"], inputs["market"], cycle.calendar.add(cycle.period, -1)
+    effects = _join("driver_effect", [
+        shaping.learn_event_effects(history, inputs["event"], item, market, last, cycle.calendar),
+        shaping.learn_price_effects(history, inputs["price"], item, last, cycle.calendar)])
+    cases = shaping.promotion_cases(agreed, inputs["event"], effects, item, market)
+    deals = outlook.pipeline_lines(said["opportunity"], agreed, inputs["sales_history"], inputs, cycle.periods, cycle.calendar)
+    told = told + shaping.event_findings(agreed, inputs["event"], item, market)
+    return {
+        "driver_effect": effects,
+        "promotion_case": cases,
+        "price_case": shaping.price_cases(agreed, effects, item),
+        "pipeline_line": deals,
+        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio),
+        "demand_gap": outlook.demand_gap(agreed, inputs["budget"], item, market),
+        "demand_issue": tables.issue_frame(told),
+    }
 
 
 def supply_review(cycle: Cycle) -> Tables:
@@ -180,7 +218,7 @@ def execution_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
-        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),
+        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")

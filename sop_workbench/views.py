@@ -561,7 +561,13 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
 
 
 def forecast_fan(
-    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 9
+    sales_history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    item: pd.DataFrame,
+    level: str = "total",
+    periods: int = 36,
+    top: int = 9,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
@@ -577,6 +583,8 @@ def forecast_fan(
         Past periods shown.
     top : int
         Members shown; the smaller ones are added up as `Others`.
+    forecast_range : DataFrame, optional
+        `forecast_range`: the band of a total or family is then the one calibrated on its own errors.
     """
     quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
@@ -590,12 +598,52 @@ def forecast_fan(
         )
         item[level] = item[level].fillna(item[f"{level}_own"]) if not len(weights) else item[level].fillna(OTHER)
     fan = _fan(sales_history, forecast, item, level, periods)
+    band = "Band: range of the forecast at the interval of the settings; items are taken as independent of each other."
+    if forecast_range is not None and len(forecast_range):
+        fan = _with_own_range(fan, forecast_range, level)
+        band = f"Band: range that holds {percent(forecast_range['coverage_ratio'].min(), 0)}, from the sum's own back-test errors."
     return _view(
         fan,
         _fan_title(fan),
-        "Line: history, then forecast. Band: range of the forecast at the interval of the settings; "
-        "items are taken as independent of each other.",
+        f"Line: history, then forecast. {band}",
         "No forecast was made: there is no sales history.",
+    )
+
+
+def _with_own_range(fan: pd.DataFrame, forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Bounds in the proportions of the range of the member itself, where it has one."""
+    ratio = _range_ratios(forecast_range, level)
+    ratio["member"] = ratio["member"].replace({"all": "Total"}) if level == "total" else ratio["member"]
+    ranged = fan.merge(ratio, on=["member", "period"], how="left", validate="many_to_one")
+    for bound, share in (("low_qty", "low_ratio"), ("high_qty", "high_ratio")):
+        own = ranged["demand_qty"] * ranged[share]
+        ranged[bound] = ranged[bound].where(own.isna() | (ranged["kind"] == "history"), own)
+    return ranged[fan.columns]
+
+
+def _range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Bounds over forecast of every member of a level and period, at the narrowest coverage; none where nothing is expected."""
+    narrow = forecast_range["coverage_ratio"] == forecast_range["coverage_ratio"].min()
+    rows = forecast_range[narrow & (forecast_range["level"] == level) & (forecast_range["forecast_qty"] > 0)]
+    share = {f"{bound}_ratio": rows[f"{bound}_qty"] / rows["forecast_qty"] for bound in ("low", "high")}
+    return rows[["member", "period"]].assign(**share)
+
+
+def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
+    """How much of the back-test the ranges held, by level: a range that says 80 % should hold about 80 %."""
+    _needs(forecast_coverage, "forecast_coverage")
+    rows = forecast_coverage.assign(gap_ratio=forecast_coverage["covered_ratio"] - forecast_coverage["nominal_ratio"])
+    title = ""
+    if len(rows):
+        leaf = rows[rows["level"] == rows["level"].iloc[0]]
+        pairs = zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True)
+        held = ", ".join(f"{percent(nominal, 0)} range held {percent(covered)}" for nominal, covered in pairs)
+        title = f"In the back-test, at {leaf['level'].iloc[0]}, the {held}"
+    return _view(
+        rows,
+        title,
+        "Held = share of held-out quantities inside the range; each back-test origin is judged by a range made without its errors.",
+        "No back-test with two origins was possible: history is too short.",
     )
 
 
@@ -652,6 +700,7 @@ def demand_story(
     item: pd.DataFrame,
     level: str = "total",
     periods: int = 36,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """History as booked, what corrections make of it, the events, and the demand agreed on with its range.
 
@@ -663,6 +712,8 @@ def demand_story(
         `total` or `family`.
     periods : int
         Past periods shown.
+    forecast_range : DataFrame, optional
+        As for `forecast_fan`.
 
     Returns
     -------
@@ -671,7 +722,7 @@ def demand_story(
         touch the member (events).
     """
     _needs(history_correction, "history_correction")
-    fan = forecast_fan(sales_history, consensus_demand, item, level, periods, top=8)  # and the others: three rows of three
+    fan = forecast_fan(sales_history, consensus_demand, item, level, periods, 8, forecast_range)  # 8 and the others: rows of three
     if fan.empty:
         return fan
     member = _members(item, level, fan)
@@ -930,11 +981,14 @@ def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows.assign(author=author, who=who)
 
 
-def demand_range(consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
+def demand_range(
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Unconstrained demand in money by family: agreed on, low, high, budget, and the gap in each case.
 
-    The range of a family takes an item's errors as moving together over markets and periods and as independent
-    between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
+    With `forecast_range`, the range of a family and of the total is the one calibrated on its own errors, which are taken as
+    moving together over periods. Without it a family takes an item's errors as moving together over markets and periods and as
+    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
     """
     _needs(consensus_demand, "consensus_demand")
     _needs(budget, "budget")
@@ -950,7 +1004,25 @@ def demand_range(consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.
     rows = families.join(plan.rename("budget_amt"), how="outer")
     total = rows.sum(min_count=1).rename("All families")
     rows = pd.concat([rows.sort_values("revenue_amt", ascending=False), total.to_frame().T]) if len(rows) else rows
+    if forecast_range is not None and len(forecast_range):
+        rows = _own_widths(rows, shared, item, forecast_range)
     return _range_view(rows, shared["period"].nunique())
+
+
+def _own_widths(rows: pd.DataFrame, shared: pd.DataFrame, item: pd.DataFrame, forecast_range: pd.DataFrame) -> pd.DataFrame:
+    """Squared half-widths of families and the total in the proportions of their own ranges, where they have one."""
+    money = _with_item(shared, item, "family").groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
+    whole = money.groupby("period", as_index=False)["revenue_amt"].sum().assign(family="All families")
+    ratios = pd.concat([_range_ratios(forecast_range, "family"), _range_ratios(forecast_range, "total").assign(member="All families")])
+    valued = pd.concat([money, whole]).merge(
+        ratios.rename(columns={"member": "family"}), on=["family", "period"], how="inner", validate="one_to_one"
+    )
+    valued["below"] = valued["revenue_amt"] * (1 - valued["low_ratio"])
+    valued["above"] = valued["revenue_amt"] * (valued["high_ratio"] - 1)
+    own = valued.groupby("family")[["below", "above"]].sum() ** 2
+    changed = rows.copy()
+    changed.update(own)
+    return changed
 
 
 def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -1559,10 +1631,10 @@ def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag:
     )
 
 
-def error_by_lag(plan_error_by_lag: pd.DataFrame) -> pd.DataFrame:
-    """Forecast error of every stream by how far ahead it was planned."""
+def error_by_lag(plan_error_by_lag: pd.DataFrame, level: str = "item_id × market_id") -> pd.DataFrame:
+    """Forecast error of every stream by how far ahead it was planned, at a level (down to item × market, up to the total)."""
     _needs(plan_error_by_lag, "plan_error_by_lag")
-    rows = plan_error_by_lag.dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
+    rows = plan_error_by_lag[plan_error_by_lag["level"] == level].dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
     nearest = rows[rows["lag"] == rows["lag"].min()].sort_values("wape_ratio")
     title = "".join(
         f"{r.stream.capitalize()} was closest {_plural(r.lag, 'period')} ahead: WAPE {percent(r.wape_ratio)}"

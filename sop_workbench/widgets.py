@@ -329,8 +329,9 @@ class AdjustmentGrid(_Form):
         names = ("demand_stream", "stream_weight", "statistical_forecast", "launch_forecast", "price")
         read = {name: self._cycle.read(name) for name in names}
         inputs = {"item": self._item, "market": self._market, "price": read["price"]}
-        self._consensus = demand.consensus(read["demand_stream"], read["stream_weight"], self._cycle.records("demand_adjustment"),
-                                           read["statistical_forecast"], read["launch_forecast"], inputs)
+        adjustments, _ = demand.known_scope(self._cycle.records("demand_adjustment"), "demand_adjustment", inputs)
+        self._consensus = demand.consensus(read["demand_stream"], read["stream_weight"], adjustments, read["statistical_forecast"],
+                                           read["launch_forecast"], inputs, self._cycle.records("demand_lock"))
         self._periods = list(self._cycle.periods)
         self._place()
 

@@ -427,7 +427,7 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         .assign(plan_cycle_id="actual", lag=np.nan)
     )
     actual["plan_qty"] *= 9
-    lags = deviation.groupby(["stream", "lag"], as_index=False)["actual_qty"].sum().assign(wape_ratio=0.2, bias_ratio=0.03)
+    lags = deviation.groupby(["stream", "lag"], as_index=False)["actual_qty"].sum().assign(wape_ratio=0.2, bias_ratio=0.03, level="item_id × market_id")
     lags["wape_ratio"] += 0.02 * lags["lag"]
     causes = [
         {"measure": "revenue_amt", "level": "family", "member": f, "deviation_amt": a, "share_ratio": a / -90_000}

@@ -32,6 +32,7 @@ from sop_workbench import (
 )
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -106,6 +107,8 @@ def demand_review(cycle: Cycle) -> Tables:
     written = {
         **made,
         "demand_stream": streams,
+        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
         "stream_weight": weights,
         "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
@@ -224,14 +227,13 @@ def executive_review(cycle: Cycle) -> Tables:
 
 
 def execution_review(cycle: Cycle) -> Tables:
-    """Step 7: locked plans against what happened: waterfall, family grid, adherence."""
+    """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
-        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
 

@@ -257,19 +257,56 @@ def promotion_demand(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
     >>> promotion_demand(base, january).round(6).tolist()
     [3000.0, 2400.0, 2560.0, 3800.0, 2200.0, 2200.0]
     """
-    inside = (demand.index >= event["from_period"]) & (demand.index <= event["to_period"])
+    inside, last, after = _event_places(demand, event)
+    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
+    pulled = demand.iloc[after] * event["pull_forward_ratio"]
+    result.iloc[after] -= pulled
+    result.iloc[last] += pulled.sum()
+    return result
+
+
+def without_promotion(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
+    """Base demand of a plan that holds a promotion already: what `promotion_demand` would turn into it.
+
+    Parameters
+    ----------
+    demand : Series
+        Demand with the promotion, by period, without a gap.
+    event : mapping
+        from_period, to_period, uplift_ratio above −1, pull_forward_ratio below 1: a row of `event`.
+
+    Raises
+    ------
+    SopError
+        When the event lies outside the periods of the demand, or takes all of it away, so that there is no way back.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2026-01-01", periods=6, freq="MS")
+    >>> january = {"from_period": months[0], "to_period": months[0], "uplift_ratio": 0.1, "pull_forward_ratio": 0.2}
+    >>> without_promotion(pd.Series([3000.0, 2400, 2560, 3800, 2200, 2200], index=months), january).round(6).tolist()
+    [1600.0, 3000.0, 3200.0, 3800.0, 2200.0, 2200.0]
+    """
+    uplift, share = float(event["uplift_ratio"]), float(event["pull_forward_ratio"])
+    if uplift <= -1 or share >= 1:
+        raise SopError(f"an uplift of {uplift:g} with a pull-forward of {share:g} leaves no demand to work back from; state less")
+    inside, last, after = _event_places(demand, event)
+    base = demand.astype(float)
+    base.iloc[after] = base.iloc[after] / (1 - share)
+    base.iloc[last] -= base.iloc[after].sum() * share
+    return base.where(~inside, base / (1 + uplift)).clip(lower=0.0)
+
+
+def _event_places(demand: pd.Series, event: Mapping[str, Any]) -> tuple[np.ndarray, int, slice]:
+    """Which periods a promotion runs in, the last of them, and those it pulls from."""
+    inside = np.asarray((demand.index >= event["from_period"]) & (demand.index <= event["to_period"]))
     if not inside.any():
         raise SopError(
             f"the event from {event['from_period']:%Y-%m-%d} to {event['to_period']:%Y-%m-%d} lies outside the periods planned "
             f"({demand.index[0]:%Y-%m-%d} to {demand.index[-1]:%Y-%m-%d}); move it or plan further ahead"
         )
     last = int(np.flatnonzero(inside)[-1])
-    after = slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
-    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
-    pulled = demand.iloc[after] * event["pull_forward_ratio"]
-    result.iloc[after] -= pulled
-    result.iloc[last] += pulled.sum()
-    return result
+    return inside, last, slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
 
 
 def promotion_case(
@@ -433,7 +470,44 @@ def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFram
     kept = statistical_forecast[~statistical_forecast["item_id"].isin(young)]
     joined = pd.concat([part[[*CELL, "forecast_qty"]] for part in (kept, launch_forecast) if len(part)], ignore_index=True)
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
-    return moved.rename(columns={"forecast_qty": "base_qty"})
+    return take_from_family(moved, item, young, "forecast_qty").rename(columns={"forecast_qty": "base_qty"})
+
+
+def take_from_family(demand: pd.DataFrame, item: pd.DataFrame, young: np.ndarray, quantity: str = "demand_qty") -> pd.DataFrame:
+    """Lower what other items of a family sell by what its young items are said to take from them.
+
+    taken(family, market, period) = Σ_young cannibalisation_ratio · demand, at most what the others have; they give it in proportion to
+    their demand. The family's total is what it was with the launch, less what was taken: no unit is counted as old and as new.
+
+    Parameters
+    ----------
+    demand : DataFrame
+        item_id, market_id, period and `quantity`.
+    item : DataFrame
+        `item`, with family and cannibalisation_ratio (without that column nothing is taken).
+    young : array of str
+        Items being launched.
+
+    Examples
+    --------
+    >>> item = pd.DataFrame({"item_id": ["OLD", "NEW"], "family": "F", "cannibalisation_ratio": [0.0, 0.5]})
+    >>> october = pd.Timestamp("2026-10-01")
+    >>> rows = pd.DataFrame({"item_id": ["NEW", "OLD"], "market_id": "N", "period": october, "demand_qty": [40.0, 100.0]})
+    >>> take_from_family(rows, item, ["NEW"])["demand_qty"].tolist()
+    [40.0, 80.0]
+    """
+    if "cannibalisation_ratio" not in item or not len(young):
+        return demand
+    known = item.set_index("item_id")
+    family = demand["item_id"].map(known["family"])
+    is_young = demand["item_id"].isin(young) & family.notna()
+    asked = (demand[quantity] * demand["item_id"].map(known["cannibalisation_ratio"])).where(is_young, 0.0)
+    others = demand[quantity].where(~is_young & family.notna(), 0.0)
+    place = [family, demand["market_id"], demand["period"]]
+    # Items without a family lose nothing and take nothing.
+    taken, there = (values.groupby(place).transform("sum").fillna(0.0) for values in (asked, others))
+    share = (taken / there.where(there > 0)).clip(upper=1.0).fillna(0.0)
+    return demand.assign(**{quantity: demand[quantity] - others * share})
 
 
 def move_to_successor(demand: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, quantity: str = "demand_qty") -> pd.DataFrame:
@@ -582,6 +656,66 @@ def _pipeline(opportunity: pd.DataFrame, grid: _Grid, periods: pd.DatetimeIndex)
     counted = counted.rename(columns={"close_period": "period"})
     parts = [_spread_source(counted[counted["opportunity_id"] == name], grid, "opportunity") for name in counted["opportunity_id"]]
     return pd.concat(parts, ignore_index=True).groupby(CELL, as_index=False)["demand_qty"].sum()
+
+
+def run_rate_by_place(sales_history: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, window: int = 6) -> pd.DataFrame:
+    """What every item sold in every market lately: mean of the last `window` periods (item_id, family, market_id, rate_qty)."""
+    last = sales_history["period"].max()
+    recent = sales_history[sales_history["period"] > calendar.add(last, -window)] if len(sales_history) else sales_history
+    rate = (recent.groupby(KEYS)["ordered_qty"].sum() / window).rename("rate_qty").reset_index()
+    return rate.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+
+
+def known_scope(rows: pd.DataFrame, table: str, inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[dict]]:
+    """Rows whose item or family and market or region are on file, and one finding for each that are not.
+
+    One wrong name must not stop what everybody else said: the review leaves the rows out and tells of them.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        demand_input, opportunity or demand_adjustment.
+    table : str
+        Its name, for the finding.
+    inputs : mapping of DataFrame
+        item, market.
+    """
+    finished = inputs["item"][inputs["item"]["item_type"] == "finished"]
+    known = {
+        "item_id": set(finished["item_id"]), "family": set(finished["family"].dropna()),
+        "market_id": set(inputs["market"]["market_id"]), "region": set(inputs["market"]["region"]),
+    }  # fmt: skip
+    unknown = [next((f"{c}={v}" for c, v in _scope(row) if v not in known[c]), "") for row in rows.to_dict("records")]
+    wrong = pd.Series(unknown, index=rows.index, dtype=object)
+    remedy = "name a finished item, family, market or region that is on file; until then the rows are left out"
+    found = [
+        tables.finding("unknown_member", "warns", table, _row_keys(part, table), len(part), name, remedy)
+        for name, part in rows[wrong != ""].groupby(wrong[wrong != ""], sort=True)
+    ]
+    return rows[wrong == ""], found
+
+
+def _row_keys(rows: pd.DataFrame, table: str) -> str:
+    named = ("source", "author", "opportunity_id", "record_id")
+    return tables.key_text(rows, [column for column in tables.table(table).key if column in named])
+
+
+def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame) -> list[dict]:
+    """Adjustments that change nothing, as their period is not planned, and such as lean on an assumption that is not on file."""
+    outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
+    named = demand_adjustment["assumption_id"].fillna("")
+    loose = demand_adjustment[(named != "") & ~named.isin(assumption["record_id"])]
+    span = f"{periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
+    found = []
+    for rule, rows, column, remedy in (
+        ("adjustment_outside_horizon", outside, "period", f"adjust a period within {span}; this one changes nothing"),
+        ("unknown_assumption", loose, "assumption_id", "record the assumption first and name its record_id"),
+    ):
+        if len(rows):
+            values = ", ".join(sorted({f"{v:%Y-%m-%d}" if column == "period" else str(v) for v in rows[column]})[:5])
+            keys = _row_keys(rows, "demand_adjustment")
+            found.append(tables.finding(rule, "warns", "demand_adjustment", keys, len(rows), values, remedy))
+    return found
 
 
 # ------------------------------------------------------------------ weights, consensus

@@ -179,43 +179,49 @@ def forecast_nodes(
     pins : dict, optional
         Model by leaf, for leaves whose model a planner pinned.
     """
-    routes = ROUTES[settings.forecast.effort]
-    names = sorted({model.name for models in routes.values() for model in models})
-    dates = past.append(ahead)
+    backtest, final = model_forecasts(nodes, past, ahead, settings, calendar, pins or {})
+    return mixed_forecast(nodes, backtest, final, settings, calendar, pins)
 
+
+def model_forecasts(
+    nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex, settings: Settings, calendar: Calendar, pins: dict[int, str]
+) -> tuple[Backtest, dict[str, np.ndarray]]:
+    """Every model's forecast of every node: from the origins of the back-test, and of the horizon (nodes × ahead by name)."""
+    routes, dates = ROUTES[settings.forecast.effort], past.append(ahead)
     # Origins come oldest first: what is learned from all series there serves the later ones.
     learned_first: dict[str, Any] = {}
 
     def models_at(
         known: int, test: int, always: tuple[Model, ...] = _COMPARED, learned: dict[str, Any] = learned_first
     ) -> dict[str, np.ndarray]:
-        made = forecast_models(
-            nodes.demand[:, :known],
-            dates[:known],
-            nodes.effects[:, : known + test],
-            dates[known : known + test],
-            nodes.groups,
-            nodes.level <= ITEM,
-            calendar.buckets_per_year,
-            routes,
-            always,
-            learned,
-        )
-        ahead_of = dates[known : known + test]
-        return with_pinned(made, nodes.demand[:, :known], dates[:known], ahead_of, pins or {}, calendar.buckets_per_year)
+        demand, before, after = nodes.demand[:, :known], dates[:known], dates[known : known + test]
+        effects, year = nodes.effects[:, : known + test], calendar.buckets_per_year
+        made = forecast_models(demand, before, effects, after, nodes.groups, nodes.level <= ITEM, year, routes, always, learned)
+        return with_pinned(made, demand, before, after, pins, year)
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
+    return backtest, models_at(len(past), len(ahead), (), {})
+
+
+def mixed_forecast(
+    nodes: Nodes,
+    backtest: Backtest,
+    final: dict[str, np.ndarray],
+    settings: Settings,
+    calendar: Calendar,
+    pins: dict[int, str] | None = None,
+) -> NodeForecast:
+    """Models weighed by their back-test, the mix added up over the hierarchy, a range around it."""
+    names = sorted({model.name for models in ROUTES[settings.forecast.effort].values() for model in models})
     level = _mean_level(nodes.demand)
-    final = models_at(len(past), len(ahead), (), {})
-    weights = _weights(_without_ended(nodes, backtest), final, names, level)
-    names, weights = _pinned(names, weights, final, pins)
-    kinds = np.where(nodes.ended_at(len(past)), ENDED, route(nodes.demand))
+    names, weights = _pinned(names, _weights(_without_ended(nodes, backtest), final, names, level), final, pins)
+    kinds = np.where(nodes.ended_at(nodes.demand.shape[1]), ENDED, route(nodes.demand))
     mixed = _mixed(nodes, combine(final, names, weights), nodes.demand, kinds == ENDED, _held(nodes, pins))
     shared = np.full(nodes.leaves, nodes.row_of(_SHARED_LEVEL) is not None) & (kinds != ENDED)[: nodes.leaves]
     backtest, errors = _past_errors(nodes, backtest, names, level, pins, calendar)
     hardness = difficulty(nodes.demand, calendar.buckets_per_year)
     group = _error_group(nodes, nodes.demand, kinds)
-    scale = np.exp(hardness @ calibrate(errors, settings.forecast.interval_ratio, len(ahead)).coefficients)
+    scale = np.exp(hardness @ calibrate(errors, settings.forecast.interval_ratio, mixed.shape[1]).coefficients)
     # What a planner pinned stays as its model says, as far as the sums allow.
     scale = np.where(_held(nodes, pins), _HELD_SHARE * scale, scale)
     made = NodeForecast(coherent(nodes, mixed, scale), mixed, mixed, names, weights, kinds, backtest, errors, hardness, group, shared)

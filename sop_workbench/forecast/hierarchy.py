@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 from sop_workbench.errors import SopError
 
@@ -15,6 +16,8 @@ _REFINEMENTS = 4
 _CLOSE = 1e-9
 _EXACT = 1e-13
 _NAMED = 8
+# More held values than these are cheaper locked and factorised anew.
+_MOST_HELD = 100
 _ZERO_SHARE = 0.01
 
 
@@ -189,46 +192,111 @@ def reconcile(
     rules, variance = sparse.csr_matrix(constraints, dtype=float), np.asarray(variance, dtype=float)
     _refuse_negative_locks(forecast, variance, names)
     try:
-        result = _project(np.asarray(forecast, dtype=float), rules, target, variance)
+        normal = _Normal.of(rules, variance)
+        result = _project(np.asarray(forecast, dtype=float), normal, target)
         for column in np.flatnonzero((result < -_CLOSE).any(axis=0)):
-            result[:, column] = _non_negative(result[:, column], rules, target[:, column], variance)
+            result[:, column] = _non_negative(result[:, column], normal, target[:, column])
     except _ContradictionError as found:
         raise SopError(_contradiction(found, np.asarray(forecast, dtype=float), rules, variance, names)) from None
     return np.where(np.abs(result) < _CLOSE, np.maximum(result, 0), result)
 
 
-def _project(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    spread_by = rules.multiply(variance).tocsr()
-    normal = (spread_by @ rules.T).tocsc()
-    free = normal.diagonal() > 0
-    gap = target - rules @ forecast
-    _refuse_contradiction(np.where(free[:, None], 0.0, gap), forecast)
-    if not free.any():
-        return forecast.copy()
-    keep = np.flatnonzero(free)
-    # A trace of ridge keeps the factorisation stable when one rule follows from others; refinements remove its effect.
-    core = normal[keep][:, keep]
-    solver = splu((core + sparse.diags(core.diagonal() * 1e-12)).tocsc())
-    moved, back = forecast.copy(), spread_by[keep].T.tocsr()
+@dataclass(frozen=True)
+class _Normal:
+    """C W Cᵀ over the rules that something may still move in, factorised once.
+
+    Attributes
+    ----------
+    keep : ndarray of int
+        Those rules.
+    spread_by, back : sparse matrix
+        C W of them, and its transpose.
+    solver
+        Solves C W Cᵀ x = b; None where all is locked.
+    """
+
+    rules: sparse.csr_matrix
+    variance: np.ndarray
+    keep: np.ndarray
+    spread_by: sparse.csc_matrix
+    back: sparse.csr_matrix
+    solver: SuperLU | None
+
+    @classmethod
+    def of(cls, rules: sparse.csr_matrix, variance: np.ndarray) -> _Normal:
+        spread_by = rules.multiply(variance).tocsr()
+        normal = (spread_by @ rules.T).tocsc()
+        keep = np.flatnonzero(normal.diagonal() > 0)
+        kept = spread_by[keep]
+        if not len(keep):
+            return cls(rules, variance, keep, kept.tocsc(), kept.T.tocsr(), None)
+        # A trace of ridge keeps the factorisation stable when one rule follows from others; refinements remove its effect.
+        core = normal[keep][:, keep]
+        solver = splu((core + sparse.diags(core.diagonal() * 1e-12)).tocsc())
+        return cls(rules, variance, keep, kept.tocsc(), kept.T.tocsr(), solver)
+
+    def gap(self, values: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """What each rule misses its target by."""
+        return target - self.rules @ values
+
+
+def _project(forecast: np.ndarray, normal: _Normal, target: np.ndarray) -> np.ndarray:
+    gap = normal.gap(forecast, target)
+    fixed = np.ones(len(gap), dtype=bool)
+    fixed[normal.keep] = False
+    _refuse_contradiction(np.where(fixed[:, None], gap, 0.0), forecast)
+    moved = forecast.copy()
+    if normal.solver is None:
+        return moved
     for _ in range(_REFINEMENTS):
-        moved += back @ solver.solve(np.ascontiguousarray(gap[keep]))
-        gap = target - rules @ moved
-        if np.abs(gap[keep]).max() <= _EXACT * max(1.0, float(np.abs(forecast).max())):
+        moved += normal.back @ normal.solver.solve(np.ascontiguousarray(gap[normal.keep]))
+        gap = normal.gap(moved, target)
+        if np.abs(gap[normal.keep]).max() <= _EXACT * max(1.0, float(np.abs(forecast).max())):
             break
     _refuse_contradiction(gap, forecast)
     return moved
 
 
-def _non_negative(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    allowed = variance.astype(float).copy()
-    current = forecast.copy()
+def _non_negative(projected: np.ndarray, normal: _Normal, target: np.ndarray) -> np.ndarray:
+    """One period's values, which add up but are partly below zero, with those held at zero; again where that pushes others below."""
+    held, current = np.zeros(len(projected), dtype=bool), projected
     for _ in range(_PASSES):
         below = current < -_CLOSE
         if not below.any():
             return current
-        allowed[below] = 0
-        current = _project(np.where(below, 0, current)[:, None], rules, target[:, None], allowed)[:, 0]
+        held |= below
+        made = _held_at_zero(projected, normal, target, np.flatnonzero(held))
+        if made is None:
+            locked = _Normal.of(normal.rules, np.where(held, 0.0, normal.variance))
+            made = _project(np.where(held, 0.0, current)[:, None], locked, target[:, None])[:, 0]
+        current = made
     raise SopError("forecasts cannot be made non-negative under the locked values; release a lock")
+
+
+def _held_at_zero(projected: np.ndarray, normal: _Normal, target: np.ndarray, held: np.ndarray) -> np.ndarray | None:
+    """The projection with some values held at zero as well, from the factorisation of the one without.
+
+    With E the rows of the identity for the held values, the move is P Eᵀ S⁻¹ e, P = W − W Cᵀ (C W Cᵀ)⁻¹ C W, S = E P Eᵀ
+    (Schur complement), e what is left to zero. None where many are held, or the rules then leave no freedom to tell.
+    """
+    if normal.solver is None or len(held) > _MOST_HELD:
+        return None
+    across = normal.spread_by[:, held].toarray()
+    inverse = normal.solver.solve(across)
+    schur = np.diag(normal.variance[held]) - across.T @ inverse
+    close = _EXACT * max(1.0, float(np.abs(projected).max()))
+    moved = projected.copy()
+    try:
+        for _ in range(_REFINEMENTS):
+            step = normal.back @ normal.solver.solve(normal.gap(moved, target)[normal.keep])
+            hold = np.linalg.solve(schur, -moved[held] - step[held])
+            moved += step - normal.back @ (inverse @ hold)
+            moved[held] = 0.0
+            if np.abs(normal.gap(moved, target)).max() <= close:
+                return moved
+    except np.linalg.LinAlgError:
+        pass
+    return None
 
 
 def held_sums(values: np.ndarray, members: sparse.spmatrix | np.ndarray, locked: np.ndarray, names: Sequence[str]) -> np.ndarray:

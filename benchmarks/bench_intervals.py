@@ -1,8 +1,9 @@
 """How much of the held-out months the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
 
-`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks]`: N series of M3 taken evenly (357), or
-all 1,428. The company is planned with what was known up to a year before its newest cycle, and half a year before that, its later
-twelve months held out; AdventureWorks as of 2013-12-27 and two earlier days, five later months. M3 and AdventureWorks need SOP_DATA.
+`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks]`: N series of M3 taken evenly (357), or all
+1,428, as of the competition's last known month and 9 and 18 months before. The company is planned as of five days a quarter apart, its
+later twelve months held out; AdventureWorks as of six days, five later months. Rows `all` pool the days, with the standard error of
+their mean; months held out overlap, so the error is rather larger than that. M3 and AdventureWorks need SOP_DATA.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from sop_workbench.sources import load_inputs
 ROOT = Path(__file__).parents[1] / "data"
 EXTRACT = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 COVERAGES = (0.8, WIDE_COVERAGE)
-COMPANIES = {"demo": (("2025-04", "2025-10"), "2026-10", 12), "adventureworks": (("2013-10", "2013-11", "2014-01"), "2014-06", 5)}
+COMPANIES = {
+    "demo": (("2024-10", "2025-01", "2025-04", "2025-07", "2025-10"), "2026-10", 12),
+    "adventureworks": (("2013-08", "2013-09", "2013-10", "2013-11", "2013-12", "2014-01"), "2014-06", 5),
+}
+MONTHS_BACK, LEAST_KNOWN = (0, 9, 18), 48
 LEVELS = ("item_id × market_id", "item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total")
 
 
@@ -40,42 +45,59 @@ def held_out(panel: Panel, nodes: Nodes, later: pd.DataFrame, periods: pd.Dateti
     return np.vstack([leaf, nodes.summing @ leaf])
 
 
-def print_rows(name: str, made: NodeForecast, actual: np.ndarray, rows_of: dict[str, np.ndarray]) -> None:
+Held = dict[str, list[tuple[int, list[float]]]]
+
+
+def print_rows(name: str, made: NodeForecast, actual: np.ndarray, rows_of: dict[str, np.ndarray], held: Held) -> None:
     """One line per level: the share of held-out months inside each range, over series that are not known to have ended."""
-    inside = []
+    inside, months = [], actual.shape[1]
     for coverage in COVERAGES:
         low, high = made.bounds(coverage)
-        months = actual.shape[1]
         inside.append((actual >= low[:, :months]) & (actual <= high[:, :months]))
     for level, rows in rows_of.items():
         live = rows[made.group[rows] >= 0]
-        shares = " | ".join(f"{part[live].mean():.1%}" for part in inside)
-        print(f"| {name} | {level} | {len(live):,} | {len(live) * actual.shape[1]:,} | {shares} |", flush=True)
+        shares = [float(part[live].mean()) for part in inside]
+        held.setdefault(level, []).append((len(live) * months, shares))
+        print(f"| {name} | {level} | {len(live) * months:,} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
+
+
+def print_pooled(name: str, held: Held) -> None:
+    """One line per level over all days: months held out, mean share and its standard error over the days."""
+    for level, figures in held.items():
+        shares = np.array([share for _, share in figures])
+        error = shares.std(axis=0, ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.full(len(COVERAGES), np.nan)
+        words = " | ".join(f"{mean:.1%} ± {100 * wide:.1f}" for mean, wide in zip(shares.mean(axis=0), error, strict=True))
+        print(f"| {name}, all {len(shares)} | {level} | {sum(count for count, _ in figures):,} | {words} |", flush=True)
 
 
 def competition(count: int | None) -> None:
     """Ranges on M3: series that have nothing to do with each other."""
     if not DATA.exists():
-        print(f"| M3 | {DATA} is absent: set SOP_DATA | | | | |")
+        print(f"| M3 | {DATA} is absent: set SOP_DATA | | | |")
         return
-    known, actual = read_series(count)
-    length = max(map(len, known))
-    demand = np.vstack([np.r_[np.full(length - len(series), np.nan), series] for series in known])
-    dates = pd.date_range("2000-01-01", periods=length + AHEAD, freq="MS")
-    nodes = plain_nodes(demand, np.zeros((len(known), length + AHEAD, 2)))
-    made = forecast_nodes(nodes, dates[:length], dates[length:], Settings(company="M3"), Calendar("month"))
-    print_rows("M3", made, actual, {"series": np.arange(len(known))})
+    held: Held = {}
+    for back in MONTHS_BACK:
+        whole = [np.r_[known, later] for known, later in zip(*read_series(count), strict=True)]
+        whole = [series[: len(series) - back] for series in whole if len(series) - back - AHEAD >= LEAST_KNOWN]
+        length = max(map(len, whole)) - AHEAD
+        demand = np.vstack([np.r_[np.full(length + AHEAD - len(series), np.nan), series] for series in whole])
+        dates = pd.date_range("2000-01-01", periods=length + AHEAD, freq="MS")
+        nodes = plain_nodes(demand[:, :length], np.zeros((len(whole), length + AHEAD, 2)))
+        made = forecast_nodes(nodes, dates[:length], dates[length:], Settings(company="M3"), Calendar("month"))
+        print_rows(f"M3, {back} months before", made, demand[:, length:], {"series": np.arange(len(whole))}, held)
+    print_pooled("M3", held)
 
 
 def company(name: str, chosen: list[str] | None = None) -> None:
     """Ranges of a company at every level and as-of date."""
     cycles, newest, months = COMPANIES[name]
     if name == "adventureworks" and not (EXTRACT / name).is_dir():
-        print(f"| {name} | no extract in {EXTRACT}: set SOP_DATA | | | | |")
+        print(f"| {name} | no extract in {EXTRACT}: set SOP_DATA | | | |")
         return
     os.environ["SOP_DATA"] = str(EXTRACT)
     settings = load_settings(ROOT / name)
     later = load_inputs(settings, ROOT / name, settings.calendar.as_of(newest))[0]["sales_history"]
+    held: Held = {}
     for cycle in [cycle for cycle in cycles if not chosen or cycle in chosen]:
         inputs, _ = load_inputs(settings, ROOT / name, settings.calendar.as_of(cycle))
         periods = settings.calendar.horizon(cycle, settings.horizon)
@@ -84,7 +106,8 @@ def company(name: str, chosen: list[str] | None = None) -> None:
         nodes = hierarchy_nodes(panel, effects, inputs["item"], inputs["market"])
         made = forecast_nodes(nodes, panel.periods, periods, settings, settings.calendar)
         rows_of = {level: np.unique(nodes.members[level]["node"].to_numpy()) for level in LEVELS}
-        print_rows(f"{name}, {cycle}", made, held_out(panel, nodes, later, periods[:months]), rows_of)
+        print_rows(f"{name}, {cycle}", made, held_out(panel, nodes, later, periods[:months]), rows_of, held)
+    print_pooled(name, held)
 
 
 def main() -> None:
@@ -95,7 +118,7 @@ def main() -> None:
     parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
     parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES], choices=["m3", *COMPANIES])
     options = parser.parse_args()
-    print("| data | level | series | months held out | 80 % range held | 95 % range held |\n|---|---|---|---|---|---|")
+    print("| data | level | months held out | 80 % range held | 95 % range held |\n|---|---|---|---|---|")
     if "m3" in options.only:
         competition(None if options.all else options.sample)
     for name in COMPANIES:

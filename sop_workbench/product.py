@@ -318,11 +318,15 @@ class _Launches:
         curve, words, like = self._curve(row, len(periods))
         if curve is None:
             return None
-        own = self.demand.get(row["item_id"], np.zeros(0))
+        own = self.demand.get(row["item_id"], self._unsold(row, periods))
         scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
         words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
         estimator = "like-item profile" if like else "mean launch profile"
         return _LaunchEstimate(estimator, self._ahead(row, periods, scale * curve), words, like, None)
+
+    def _unsold(self, row: dict, periods: pd.DatetimeIndex) -> np.ndarray:
+        """No sales in the whole periods since the launch date: what was launched and does not sell is no launch to come."""
+        return np.zeros(max(self.calendar.distance(self.calendar.period_of(row["launch_date"]), periods[0]) - 1, 0))
 
     def _by_bass(self, row: dict, periods: pd.DatetimeIndex) -> _LaunchEstimate | None:
         """Bass diffusion held near what earlier launches were like, by own sales so far."""

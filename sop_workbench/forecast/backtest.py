@@ -133,16 +133,17 @@ def _shared_record(own: np.ndarray, suits: np.ndarray) -> np.ndarray:
     The level of the series (median over its models) times the model's record (median over series: one wild series must not
     decide for the others) relative to that of the other models of the series; one without a record is taken to be usual.
     """
-    shared = np.array([_median(column, np.nan) for column in own.T])
-    relative = np.where(suits, shared, np.nan)
-    usual = np.array([_median(row, 1.0) for row in relative])
-    level = np.array([_median(row, 1.0) for row in own])
+    relative = np.where(suits, _medians(own.T, np.nan), np.nan)
+    usual, level = _medians(relative, 1.0), _medians(own, 1.0)
     return np.where(np.isnan(relative), 1.0, relative / np.maximum(usual, 1e-12)[:, None]) * level[:, None]
 
 
-def _median(values: np.ndarray, otherwise: float) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else otherwise
+def _medians(values: np.ndarray, otherwise: float) -> np.ndarray:
+    """Median of what is known in each row."""
+    count = (~np.isnan(values)).sum(axis=1)
+    ordered, row = np.sort(values, axis=1), np.arange(len(values))
+    middle = (ordered[row, np.maximum(count - 1, 0) // 2] + ordered[row, np.minimum(count // 2, values.shape[1] - 1)]) / 2
+    return np.where(count > 0, middle, otherwise)
 
 
 def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndarray) -> np.ndarray:

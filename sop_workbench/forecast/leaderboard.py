@@ -33,14 +33,11 @@ def leaderboard(panel: Panel, backtest: Backtest, item: pd.DataFrame | None, set
     if not backtest.origins:
         return tables.table("forecast_error").empty()
     levels = _levels(panel, item)
-    # What had not started, is not known or lies beyond history counts for nobody.
-    known = ~np.isnan(backtest.forecasts["naive"]) & ~np.isnan(backtest.actual)
     trees = _trees_alone(panel, levels, backtest, calendar)
     rows: list[dict] = []
     for level, members in levels.items():
         names, group = np.unique(members, return_inverse=True)
-        actual = _added_up(backtest.actual, known, group)
-        added_up = {name: _added_up(values, known, group) for name, values in backtest.forecasts.items() if _is_complete(values, known)}
+        added_up, actual = _models_added_up(backtest, group)
         if level == SERIES:
             rows += _level_rows(level, names, dict.fromkeys(added_up, "each series"), added_up, actual, WHOLE)
             continue
@@ -49,15 +46,29 @@ def leaderboard(panel: Panel, backtest: Backtest, item: pd.DataFrame | None, set
         alone = _alone(demand[chosen], panel.periods, backtest, calendar)
         if level in trees:
             alone[TREES] = trees[level][chosen]
-        is_all = len(chosen) == len(names)
-        rows += _level_rows(level, names, dict.fromkeys(added_up, ADDED_UP), added_up, actual, WHOLE, set(alone) if is_all else set())
-        words = f"{len(chosen)} of {len(names)} {_WORDS[level]}" + ("" if is_all else ", taken evenly by volume")
-        measured = alone if is_all else {name: values[chosen] for name, values in added_up.items()} | alone
-        basis = {name: f"{words}, by themselves" if name in alone else f"{words}, {ADDED_UP}" for name in measured}
-        sample = WHOLE if is_all else f"sample of {len(chosen)}"
-        rows += _level_rows(level, names[chosen], basis, measured, actual[chosen], sample, with_members=is_all)
+        rows += _beside_each_other(level, names, added_up, alone, actual, chosen)
     frame = pd.DataFrame(rows, columns=list(tables.table("forecast_error").columns))
     return tables.validate("forecast_error", frame.sort_values(["level", "member", "wape_ratio", "model"]).reset_index(drop=True))
+
+
+def _models_added_up(backtest: Backtest, group: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Forecasts of item × market and what happened, added up by group; what had not started or is not known counts for nobody."""
+    known = ~np.isnan(backtest.forecasts["naive"]) & ~np.isnan(backtest.actual)
+    made = {name: _added_up(values, known, group) for name, values in backtest.forecasts.items() if _is_complete(values, known)}
+    return made, _added_up(backtest.actual, known, group)
+
+
+def _beside_each_other(
+    level: str, names: np.ndarray, added_up: dict[str, np.ndarray], alone: dict[str, np.ndarray], actual: np.ndarray, chosen: np.ndarray
+) -> list[dict]:
+    """Rows of models added up over all members, and of all models on the members that those forecasting a level by itself were run on."""
+    is_all = len(chosen) == len(names)
+    rows = _level_rows(level, names, dict.fromkeys(added_up, ADDED_UP), added_up, actual, WHOLE, set(alone) if is_all else set())
+    words = f"{len(chosen)} of {len(names)} {_WORDS[level]}" + ("" if is_all else ", taken evenly by volume")
+    measured = alone if is_all else {name: values[chosen] for name, values in added_up.items()} | alone
+    basis = {name: f"{words}, by themselves" if name in alone else f"{words}, {ADDED_UP}" for name in measured}
+    sample = WHOLE if is_all else f"sample of {len(chosen)}"
+    return rows + _level_rows(level, names[chosen], basis, measured, actual[chosen], sample, with_members=is_all)
 
 
 def _levels(panel: Panel, item: pd.DataFrame | None) -> dict[str, np.ndarray]:

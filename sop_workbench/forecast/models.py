@@ -26,7 +26,7 @@ from sop_workbench.forecast.structure import (
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
-_SEASONS = 2
+_SEASONS, _SEASONS_BY_ITSELF = 2, 3
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 _QUARTER_PRIOR = 0.3
@@ -148,9 +148,13 @@ def forecast_models(
         By model name; NaN where a model does not suit the series.
     """
     with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, shapes, season_length)
+    # A series of less than three years cannot show its season by itself: it has that of its groups taken out for every model.
+    young = ((~np.isnan(demand)).sum(axis=1) < _SEASONS_BY_ITSELF * season_length)[:, None] & bool(groups)
+    events_only, future_events = np.where(young, with_season, events_only), np.where(young, future_season, future_events)
+    one, own = np.ones(len(demand), dtype=int), np.where(young[:, 0], 1, season_length)
     views = {
-        True: _View(_bridged(demand / with_season), future_season, 1, season_length, dates, ahead),
-        False: _View(_bridged(demand / events_only), future_events, season_length, season_length, dates, ahead),
+        True: _View(_bridged(demand / with_season), future_season, one, season_length, dates, ahead),
+        False: _View(_bridged(demand / events_only), future_events, own, season_length, dates, ahead),
     }
     kinds, learned = route(demand), {} if learned is None else learned
     jobs = [(model, np.flatnonzero(kinds == kind)) for kind, models in routes.items() for model in models]
@@ -165,11 +169,11 @@ def forecast_models(
 
 @dataclass(frozen=True)
 class _View:
-    """Demand as a model sees it, what its answer is multiplied by, the season left to the model, and periods in a year."""
+    """Demand as a model sees it, what its answer is multiplied by, the season left to it by series (1: none), and periods in a year."""
 
     base: np.ndarray
     future: np.ndarray
-    season_length: int
+    season_length: np.ndarray
     year: int
     dates: pd.DatetimeIndex
     ahead: pd.DatetimeIndex
@@ -177,19 +181,22 @@ class _View:
 
 def _run(model: Model, view: _View, rows: np.ndarray, learned: dict[str, Any]) -> np.ndarray:
     """Forecast of one model for some series."""
-    base, factor, steps = view.base[rows], view.future[rows], view.future.shape[1]
+    base, factor, steps, season = view.base[rows], view.future[rows], view.future.shape[1], view.season_length[rows]
     if model.learn is not None:
         if learned.get(model.name) is None:
             learned[model.name] = model.learn(base, steps, view.year)
         return model.forecast(base, steps, learned[model.name]) * factor
+    made = np.empty(factor.shape)
     if model.reads == "all":
-        return model.forecast(base, steps, view.season_length) * factor
-    known = ~np.isnan(base)
-    if model.reads == "dates":
-        made = [model.forecast(series[seen], view.dates[seen], view.ahead) for series, seen in zip(base, known, strict=True)]
-    else:
-        made = [model.forecast(series[seen], steps, view.season_length) for series, seen in zip(base, known, strict=True)]
-    return np.stack(made) * factor
+        for length in np.unique(season).tolist():
+            made[season == length] = model.forecast(base[season == length], steps, length)
+        return made * factor
+    for row, (series, known, length) in enumerate(zip(base, ~np.isnan(base), season.tolist(), strict=True)):
+        if model.reads == "dates":
+            made[row] = model.forecast(series[known], view.dates[known], view.ahead)
+        else:
+            made[row] = model.forecast(series[known], steps, length)
+    return made * factor
 
 
 def _factors(

@@ -90,7 +90,8 @@ MODELS: dict[str, Model] = {
     )
 }  # fmt: skip
 
-_FEW_SALES = {INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()}
+# A series of less than a year is its last three periods: a longer mean holds the months in which it was launched.
+_FEW_SALES = {INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT,), ENDED: ()}
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
     "standard": {REGULAR: (STRUCTURE_ETS, THETA, TREES), **_FEW_SALES},

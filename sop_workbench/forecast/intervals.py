@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 
 from sop_workbench import tables
 from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
@@ -19,6 +20,7 @@ from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
 _RECENT_PERIODS = 24
 _LEAST_ERRORS = 20
 _LEAST_YEAR = 6
+_LEAST_STEPS = 3
 # Before any error is known: as hard as its usual change from period to period and from year to year say, in equal parts.
 _PRIOR_COEFFICIENTS = np.array([0.0, 0.0, 0.5, 0.5])
 _PRIOR_ORIGINS = 20
@@ -108,8 +110,8 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
 
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
-    smoothed by a · h^b. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), with
-    the finite-sample correction ⌈(n + 1) · coverage⌉ / n; so a bound that cannot fall below zero does not make a range of small
+    smoothed by a + b · h, a and b 0 or more. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), with
+    the finite-sample correction ⌈(n + 1) · coverage⌉ / n for its n forecasts; so a bound that cannot fall below zero does not make a range of small
     counts too wide.
 
     Parameters
@@ -134,7 +136,9 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
         own = own[~np.isnan(own)]
         trust = len(own) / (len(own) + _SHARED_ERRORS)
         if len(own) >= _LEAST_ERRORS:
-            factor[number] = whole ** (1 - trust) * _conformal_quantile(own, coverage) ** trust
+            # Errors of one forecast hang together: a group is as large as its forecasts are many.
+            forecasts = int((~np.isnan(score) & (past.group == number)[:, :, None]).any(axis=2).sum())
+            factor[number] = whole ** (1 - trust) * _conformal_quantile(own, coverage, forecasts) ** trust
     return Calibration(coefficients, below, above, factor, whole)
 
 
@@ -243,15 +247,16 @@ def _growing_quantile(error: np.ndarray, coverage: float, ahead: int) -> np.ndar
     if not steps:
         # Too few errors for a quantile: twice the scale at the first step, growing with the root of time.
         return 2.0 * np.sqrt(horizon)
-    slope, start = np.polyfit(np.log(steps), np.log(values), 1) if len(steps) > 2 else (0.0, float(np.log(np.mean(values))))
-    # Outside 0 … ½ the slope is chance; the line still runs through the middle of what was measured.
-    slope = float(np.clip(slope, 0.0, 0.5)) if len(steps) > 2 else 0.0
-    start = float(np.mean(np.log(values)) - slope * np.mean(np.log(steps)))
-    return np.exp(start) * horizon**slope
+    if len(steps) < _LEAST_STEPS:
+        return np.full(len(horizon), np.mean(values))
+    # An error of the level stays, one of the trend adds up. Neither shrinks with the horizon; what falls is chance.
+    level, growth = nnls(np.column_stack([np.ones(len(steps)), steps]) / np.array(values)[:, None], np.ones(len(steps)))[0]
+    return level + growth * horizon
 
 
-def _conformal_quantile(values: np.ndarray, coverage: float) -> float:
-    """Quantile with the finite-sample correction of conformal prediction; 1 where there is nothing to go by."""
+def _conformal_quantile(values: np.ndarray, coverage: float, count: int | None = None) -> float:
+    """Quantile with the correction of conformal prediction for `count` cases (all values); 1 where there is nothing to go by."""
     if len(values) < _LEAST_ERRORS:
         return 1.0
-    return max(float(np.quantile(values, min(1.0, np.ceil((len(values) + 1) * coverage) / len(values)))), 1e-3)
+    cases = len(values) if count is None else count
+    return max(float(np.quantile(values, min(1.0, np.ceil((cases + 1) * coverage) / cases))), 1e-3)

@@ -146,6 +146,19 @@ def test_no_candidate_ever_fails(model: candidates.Candidate, series: list[float
     assert (made >= 0).all()
 
 
+def test_a_series_of_less_than_three_years_leaves_its_season_to_its_group() -> None:
+    """Two old series show the season of the group; one of two years and a jump is continued with it by every model."""
+    season = 1 + 0.4 * np.sin(2 * np.pi * np.arange(72) / 12)
+    jump = np.where(np.arange(72) < 42, np.nan, np.where(np.arange(72) < 54, 20.0, 60.0))
+    demand = np.vstack([100 * season, 150 * season, jump * season])
+    dates, one = pd.date_range("2020-01-01", periods=72, freq="MS"), np.zeros(3, dtype=int)
+    effects = np.zeros((3, 72, len(EFFECT_MEAN)))
+    made = forecast_models(
+        demand[:, :60], dates[:60], effects, dates[60:], [one, one, one], np.ones(3, dtype=bool), 12, {REGULAR: (MODELS["theta"],)}
+    )
+    np.testing.assert_allclose(made["theta"][2] / demand[2, 60:], 1, atol=0.15)
+
+
 def test_forecast_follows_season_and_beats_naive() -> None:
     rng = np.random.default_rng(3)
     series = {(f"I{i}", f"M{m}"): seasonal(50 + 20 * i, 0.002) * rng.lognormal(0, 0.1, 60) for i in range(4) for m in range(2)}
@@ -360,6 +373,28 @@ def test_reconciliation_stands_variances_of_very_different_size() -> None:
     made = reconcile(forecast, rules, np.zeros((21, 1)), rng.lognormal(0, 6, leaves + 21))
     assert np.abs(rules @ made).max() < 1e-6 * forecast.max()
     assert (made >= 0).all()
+
+
+@pytest.mark.parametrize("most_held", [0, 100])
+def test_values_held_at_zero_are_the_optimum_with_and_without_a_new_factorisation(monkeypatch, most_held: int) -> None:
+    """Least squares with two locks and signs: optimality conditions, by the Schur complement (100) and by locking anew (0)."""
+    monkeypatch.setattr("sop_workbench.forecast.hierarchy._MOST_HELD", most_held)
+    rng = np.random.default_rng(4)
+    summing = np.vstack([np.kron(np.eye(6), np.ones(5)), np.ones(30)])
+    leaf = rng.lognormal(1, 1, (30, 4))
+    forecast = np.vstack([leaf, (summing @ leaf) * 0.45])
+    variance = np.r_[rng.uniform(0.5, 20, 30), np.ones(6), 0]
+    variance[30] = 0
+    rules = sum_rules(summing)
+    made = reconcile(forecast, rules, np.zeros((7, 4)), variance)
+    assert made.min() == 0
+    assert np.abs(rules @ made).max() < 1e-9
+    np.testing.assert_array_equal(made[[30, 36]], forecast[[30, 36]])
+    # (y − ŷ) / W is a combination of the rules wherever nothing is held at zero.
+    for move, value in zip((made - forecast).T, made.T, strict=True):
+        free = (variance > 0) & (value > 0)
+        gradient, inside = move[free] / variance[free], rules.toarray()[:, free].T
+        np.testing.assert_allclose(inside @ np.linalg.lstsq(inside, gradient, rcond=None)[0], gradient, atol=1e-8)
 
 
 def test_contradicting_locks_are_named() -> None:

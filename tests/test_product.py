@@ -150,6 +150,15 @@ def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_
     np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.02)
 
 
+@pytest.mark.parametrize(("launched", "unsold"), [("2026-10-05", 0), ("2026-09-05", 0), ("2026-08-05", 1), ("2026-06-05", 3)])
+def test_whole_periods_without_a_sale_since_the_launch_date_count_as_sales_of_none(launched: str, unsold: int) -> None:
+    frame = items({"item_id": "OLD"}, {"item_id": "NEW", "like_item_id": "OLD", "launch_date": launched})
+    made = product.launch_forecast(frame, sales({("OLD", "M"): np.full(36, 50.0)}), AHEAD, CALENDAR)
+    # One period for the like item, in logs; sales below 5 % of the curve say no more than that.
+    expected = 50 * (0.05 / 1.05) ** (unsold / (unsold + 1))
+    np.testing.assert_allclose(made["forecast_qty"], expected, rtol=0.01)
+
+
 def test_every_estimator_of_a_launch_stands_beside_the_one_used() -> None:
     grown = product.bass_curve(0.02, 0.3, 4000, 24)
     frame = items({"item_id": "OLD"}, {"item_id": "A"}, {"item_id": "B"}, {"item_id": "NEW", "like_item_id": "A"})

@@ -110,9 +110,9 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
 
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
-    smoothed by a + b · h, a and b 0 or more. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), with
-    the finite-sample correction ⌈(n + 1) · coverage⌉ / n for its n forecasts; so a bound that cannot fall below zero does not make a range of small
-    counts too wide.
+    smoothed by a + b · h, a and b 0 or more. Factor of a group: the quantile `coverage` of
+    max(error / width above, −error / width below), with the finite-sample correction ⌈(n + 1) · coverage⌉ / n for its n
+    forecasts; so a bound that cannot fall below zero does not make a range of small counts too wide.
 
     Parameters
     ----------

@@ -57,12 +57,11 @@ def past_of(level: np.ndarray, spread: np.ndarray, seed: int = 1, origins: int =
     return PastErrors(forecast.copy(), actual, hardness, np.full((len(level), origins), 3))
 
 
-def test_width_grows_as_level_and_trend_errors_do_beyond_the_test() -> None:
+def test_width_grows_by_noise_and_wandering_level_beyond_the_test() -> None:
     past = past_of(np.full(400, 1000.0), np.full(400, 10.0))
-    step = np.arange(1, 7)
-    grown = PastErrors(past.forecast, past.forecast + (past.actual - past.forecast) * (2 + step), past.difficulty, past.group)
-    above = calibrate(grown, 0.8, 12).above
-    np.testing.assert_allclose(above / above[0], (2 + np.arange(1, 13)) / 3, rtol=0.1)
+    grown = past.forecast + (past.actual - past.forecast) * np.sqrt(4 + np.arange(1, 7))
+    above = calibrate(PastErrors(past.forecast, grown, past.difficulty, past.group), 0.8, 12).above
+    np.testing.assert_allclose(above / above[0], np.sqrt((4 + np.arange(1, 13)) / 5), rtol=0.12)
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.95])

@@ -110,7 +110,7 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
 
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
-    smoothed by √(a + b · h + c · h²), none below 0. Factor of a group: the quantile `coverage` of
+    smoothed by √(a + b · h), a and b 0 or more. Factor of a group: the quantile `coverage` of
     max(error / width above, −error / width below), with the finite-sample correction ⌈(n + 1) · coverage⌉ / n for its n
     forecasts; so a bound that cannot fall below zero does not make a range of small counts too wide.
 
@@ -249,10 +249,11 @@ def _growing_quantile(error: np.ndarray, coverage: float, ahead: int) -> np.ndar
         return 2.0 * np.sqrt(horizon)
     if len(steps) < _LEAST_STEPS:
         return np.full(len(horizon), np.mean(values))
-    # Noise stays, a wandering level adds variance by period, an unsure trend by its square. None of them shrinks: what falls is chance.
-    terms = np.column_stack([np.ones(len(steps)), steps, np.square(steps)])
-    noise, level, trend = nnls(terms / np.square(values)[:, None], np.ones(len(steps)))[0]
-    return np.sqrt(noise + level * horizon + trend * horizon**2)
+    # Noise stays, a wandering level adds variance period by period. Neither shrinks with the horizon: what falls is chance; a
+    # term for an unsure trend besides would be told by chance too often, and be largest where nothing was tested.
+    terms = np.column_stack([np.ones(len(steps)), steps]) / np.square(values)[:, None]
+    noise, level = nnls(terms, np.ones(len(steps)))[0]
+    return np.sqrt(noise + level * horizon)
 
 
 def _conformal_quantile(values: np.ndarray, coverage: float, count: int | None = None) -> float:

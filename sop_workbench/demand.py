@@ -12,7 +12,7 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.errors import DataError, SopError
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, PULL_FORWARD_PERIODS, event_effects
-from sop_workbench.forecast.hierarchy import spread
+from sop_workbench.forecast.hierarchy import held_sums, spread
 from sop_workbench.forecast.models import INTERMITTENT_INTERVAL, SHORT_PERIODS
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel, pooled
 from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
@@ -466,10 +466,9 @@ def demand_streams(
 
 def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, item: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Statistical forecast with launch curves for young items and demand of ended ones at their successors (base_qty)."""
-    young = launch_forecast["item_id"].unique()
-    kept = statistical_forecast[~statistical_forecast["item_id"].isin(young)]
-    joined = pd.concat([part[[*CELL, "forecast_qty"]] for part in (kept, launch_forecast) if len(part)], ignore_index=True)
+    joined = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty"])
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
+    young = launch_forecast["item_id"].unique()
     return take_from_family(moved, item, young, "forecast_qty").rename(columns={"forecast_qty": "base_qty"})
 
 
@@ -508,6 +507,20 @@ def take_from_family(demand: pd.DataFrame, item: pd.DataFrame, young: np.ndarray
     taken, there = (values.groupby(place).transform("sum").fillna(0.0) for values in (asked, others))
     share = (taken / there.where(there > 0)).clip(upper=1.0).fillna(0.0)
     return demand.assign(**{quantity: demand[quantity] - others * share})
+
+
+def _handed_over(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Statistical forecast and launch curves in one, each young item by the weight of its curve."""
+    if launch_forecast.empty:
+        return statistical_forecast[[*CELL, *columns]]
+    curve = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+    parts = []
+    for frame, weight in ((statistical_forecast, 1 - statistical_forecast["item_id"].map(curve).fillna(0.0)),
+                          (launch_forecast, launch_forecast["weight_ratio"])):
+        # A market that only one of the two expects demand in gets its part of it.
+        parts.append(frame[[*CELL, *columns]].assign(**{column: frame[column] * weight for column in columns}))
+    joined = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return joined.groupby(CELL, as_index=False)[columns].sum()
 
 
 def move_to_successor(demand: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, quantity: str = "demand_qty") -> pd.DataFrame:
@@ -800,12 +813,13 @@ def consensus(
     statistical_forecast: pd.DataFrame,
     launch_forecast: pd.DataFrame,
     inputs: Mapping[str, pd.DataFrame],
+    demand_lock: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Unconstrained demand agreed on: streams without their bias, weighed, then people's adjustments in their order.
+    """Unconstrained demand agreed on: streams without their bias, weighed, then people's adjustments in their order, then locks.
 
     demand = Σ w·plan/(1 + bias) / Σ w over the streams that speak for a cell, plus the pipeline; then each adjustment adds,
-    multiplies or replaces the total of its scope and period, spread by share. The range keeps the proportions of the
-    statistical (or launch) range.
+    multiplies or replaces the total of its scope and period, spread by share. Last, locked quantities are held exactly at their
+    level, the rest moving in proportion. The range keeps the proportions of the statistical (or launch) range.
 
     Parameters
     ----------
@@ -815,6 +829,8 @@ def consensus(
         People's records, oldest first.
     inputs : mapping of DataFrame
         item, market, price.
+    demand_lock : DataFrame, optional
+        People's records, oldest first.
 
     Returns
     -------
@@ -824,11 +840,13 @@ def consensus(
     Raises
     ------
     DataError
-        When an adjustment names what is not on file, or an item has no price in any market.
+        When an adjustment or lock names what is not on file, locks contradict each other, or an item has no price in any market.
     """
     mixed = _weighed(demand_stream, stream_weight)
     periods = pd.DatetimeIndex(np.sort(mixed["period"].unique()))
     adjusted = _adjusted(mixed, demand_adjustment, inputs, periods)
+    if demand_lock is not None and len(demand_lock):
+        adjusted = held_to_locks(adjusted, demand_lock, inputs, periods)
     ranged = _with_range(adjusted, statistical_forecast, launch_forecast)
     priced = _with_price(ranged, inputs["price"], periods)
     priced["revenue_amt"] = priced["demand_qty"] * priced["price_amt"]
@@ -897,11 +915,114 @@ def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.Da
     return pd.concat([kept, fresh], ignore_index=True)
 
 
+_LOCK_SCOPE = ["item_id", "family", "market_id", "region", "channel"]
+
+
+def held_to_locks(
+    demand_plan: pd.DataFrame, demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex
+) -> pd.DataFrame:
+    """Demand in which every locked quantity comes out exactly, at whatever level it was locked; the rest moves in proportion.
+
+    Parameters
+    ----------
+    demand_plan : DataFrame
+        item_id, market_id, period, demand_qty.
+    demand_lock : DataFrame
+        People's records, oldest first; the newest of a scope and period counts, one without a quantity releases it.
+    inputs : mapping of DataFrame
+        item, market.
+    periods : DatetimeIndex
+        The horizon.
+
+    Returns
+    -------
+    DataFrame
+        Like `demand_plan`, with rows added for locked items and markets that had none.
+
+    Raises
+    ------
+    DataError
+        With every finding: a lock on what is not on file or outside the horizon, on places that sell nothing and are not to be
+        sold, or locks that contradict each other, by name.
+    """
+    _refuse_unknown_locks(demand_lock, inputs, periods)
+    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
+    parts, findings = [demand_plan[~demand_plan["period"].isin(newest["period"])]], []
+    for period, locks in newest.groupby("period", sort=True):
+        cells = _with_places(demand_plan[demand_plan["period"] == period], locks, inputs)
+        members = np.array([_inside_lock(cells, row) for row in locks.to_dict("records")], dtype=float)
+        names = [_lock_name(row) for row in locks.to_dict("records")]
+        try:
+            held = held_sums(cells["demand_qty"].to_numpy(), members, locks["locked_qty"].to_numpy(), names)
+        except SopError as fault:
+            findings.append(_lock_finding("conflicting_locks", locks, str(fault), "change or release one of the locks named"))
+            continue
+        parts.append(cells[CELL].assign(demand_qty=held))
+    if findings:
+        raise DataError(tables.issue_frame(findings))
+    return pd.concat([part for part in parts if len(part)], ignore_index=True).sort_values(CELL).reset_index(drop=True)
+
+
+def _with_places(cells: pd.DataFrame, locks: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Cells of one period with family, region and channel; places of a lock that has none yet are added with no demand."""
+    item, market = inputs["item"], inputs["market"]
+    finished = item.loc[item["item_type"] == "finished", ["item_id", "family"]]
+    everywhere = finished.merge(market[["market_id", "region", "channel"]], how="cross")
+    placed = cells.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    placed = placed.merge(market[["market_id", "region", "channel"]], on="market_id", how="left", validate="many_to_one")
+    fresh = [everywhere[_inside_lock(everywhere, row)] for row in locks.to_dict("records") if not _inside_lock(placed, row).any()]
+    if not fresh:
+        return placed
+    added = pd.concat(fresh, ignore_index=True).drop_duplicates(KEYS).assign(period=locks["period"].iloc[0], demand_qty=0.0)
+    return pd.concat([placed, added], ignore_index=True)
+
+
+def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
+    inside = np.ones(len(places), dtype=bool)
+    for column in _LOCK_SCOPE:
+        if row[column]:
+            inside &= (places[column] == row[column]).to_numpy()
+    return inside
+
+
+def _lock_name(row: Mapping[str, Any]) -> str:
+    """Such as `family=Gas Grills region=North period=2026-11-01 locked at 120`."""
+    scope = " ".join(f"{column}={row[column]}" for column in _LOCK_SCOPE if row[column]) or "the total"
+    return f"{scope} period={row['period']:%Y-%m-%d} locked at {row['locked_qty']:,.6g}"
+
+
+def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> None:
+    item, market = inputs["item"], inputs["market"]
+    finished = item[item["item_type"] == "finished"]
+    on_file = {"item_id": finished["item_id"], "family": finished["family"], **{c: market[c] for c in ("market_id", "region", "channel")}}
+    wrong = {column: demand_lock[(demand_lock[column] != "") & ~demand_lock[column].isin(known)] for column, known in on_file.items()}
+    findings = [
+        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name a {column} that is on file")
+        for column, rows in wrong.items()
+        if len(rows)
+    ]
+    outside = demand_lock[~demand_lock["period"].isin(periods)]
+    if len(outside):
+        remedy = f"lock a period from {periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
+        days = ", ".join(f"{period:%Y-%m-%d}" for period in outside["period"].unique()[:5])
+        findings.append(_lock_finding("outside_horizon", outside, days, remedy))
+    nobody = demand_lock[(demand_lock["item_id"] != "") & (demand_lock["family"] != "")]
+    families = nobody["item_id"].map(finished.set_index("item_id")["family"].to_dict())
+    nobody = nobody[families.notna() & (families != nobody["family"])]
+    if len(nobody):
+        remedy = "leave the family empty where an item is named, or name the item's own family"
+        findings.append(_lock_finding("item_of_another_family", nobody, ", ".join(nobody["family"].unique()[:5]), remedy))
+    if findings:
+        raise DataError(tables.issue_frame(findings))
+
+
+def _lock_finding(rule: str, rows: pd.DataFrame, value: str, remedy: str) -> dict:
+    return tables.finding(rule, "blocks", "demand_lock", tables.key_text(rows, [*_LOCK_SCOPE, "period"]), len(rows), value, remedy)
+
+
 def _with_range(adjusted: pd.DataFrame, statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame) -> pd.DataFrame:
     """Bounds in the proportions of the statistical or launch range; where it has none, the mean proportions."""
-    young = launch_forecast["item_id"].unique()
-    parts = [statistical_forecast[~statistical_forecast["item_id"].isin(young)], launch_forecast]
-    source = pd.concat([part[[*CELL, "forecast_qty", "low_qty", "high_qty"]] for part in parts if len(part)], ignore_index=True)
+    source = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty", "low_qty", "high_qty"])
     positive = source[source["forecast_qty"] > 0]
     totals = positive[["forecast_qty", "low_qty", "high_qty"]].sum()
     ratio = positive.assign(low=positive["low_qty"] / positive["forecast_qty"], high=positive["high_qty"] / positive["forecast_qty"])

@@ -171,10 +171,11 @@ def launch_forecast(
     """Forecast items too young for a model by the launch curve of the item they are like.
 
     forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
-    and its last half year beyond; scale = (own sales so far + 3 average periods) / (curve so far + 3 average
-    periods). Without a like item the curve is the mean of all launches of the family, else of the company.
+    and its last half year beyond; scale = (mean own sales / mean of the curve so far)^(n / (n + k)) after n periods, k = 1
+    with a like item and ¼ without. Without a like item the curve is the mean of all launches of the family, else of the company.
     Markets share by own sales so far and by the sales of the item copied. Where nothing like it was ever launched, Bass diffusion
-    takes over once three periods are sold. `estimator` names what was used; `launch_curves` shows the others beside it.
+    takes over once three periods are sold. `estimator` names what was used; `launch_curves` shows the others beside it. In the
+    plan the curve hands over to the statistical forecast: it weighs 1 − n / 3 after n periods of sales (`weight_ratio`).
 
     Parameters
     ----------
@@ -201,7 +202,12 @@ def launch_forecast(
     return tables.validate("launch_forecast", pd.concat(parts, ignore_index=True).sort_values([*KEYS, "period"]).reset_index(drop=True))
 
 
+# How many periods of own sales the level of the curve is worth: a like item is named by somebody who knows, a family's mean
+# launch says little about one item. Sales below 5 % of the curve say no more than that.
+_LIKE_PERIODS, _FAMILY_PERIODS = 1.0, 0.25
+_LEAST_SHARE = 0.05
 _PRIOR_PERIODS = 3
+_HAND_OVER_PERIODS = 3
 _LEAST_LAUNCHES = 5
 _WIDE_RANGE = (0.5, 1.6)
 _MOST_LAUNCHES = 20
@@ -273,10 +279,13 @@ class _Launches:
         group = pd.factorize(family.where(family.notna(), ""), sort=True)[0]
         with_season = season_factors(like_for_like(total, group), panel.periods, calendar)
         demand, started, is_seen = {}, {}, {}
+        launched = item.dropna(subset=["launch_date"]).set_index("item_id")["launch_date"].to_dict()
         for row, name in enumerate(names):
             first = int((~np.isnan(total[row])).argmax())
             factor = with_season[group[row]][[_season_slot(p, calendar) for p in panel.periods[first:]]]
-            demand[name], started[name], is_seen[name] = total[row, first:] / factor, panel.periods[first], first > 0
+            demand[name], started[name] = total[row, first:] / factor, panel.periods[first]
+            # An old item that is ordered now and then may sell late for the first time: its date says that it is no launch.
+            is_seen[name] = first > 0 and not launched.get(name, panel.periods[first]) < panel.periods[0]
         season = {label: with_season[group[row]] for row, label in enumerate(family.where(family.notna(), ""))}
         year = known[known["period"] > calendar.add(last, -calendar.buckets_per_year)]
         share = year.groupby(KEYS, as_index=False)["ordered_qty"].sum()
@@ -296,6 +305,8 @@ class _Launches:
         frame["forecast_qty"] = frame["total"] * frame["share"]
         frame["low_qty"], frame["high_qty"] = frame["forecast_qty"] * low, frame["forecast_qty"] * high
         frame["method"], frame["estimator"] = chosen.words, chosen.estimator
+        # After three periods the statistical forecast, which knows season and market, is the better one.
+        frame["weight_ratio"] = max(1 - len(self.demand.get(name, ())) / _HAND_OVER_PERIODS, 0.0)
         return frame.assign(item_id=name, like_item_id=like)[list(tables.table("launch_forecast").columns)]
 
     def estimates(self, row: dict, periods: pd.DatetimeIndex) -> list[_LaunchEstimate]:
@@ -308,8 +319,7 @@ class _Launches:
         if curve is None:
             return None
         own = self.demand.get(row["item_id"], np.zeros(0))
-        typical = curve.mean() * _PRIOR_PERIODS
-        scale = (own.sum() + typical) / (curve[: len(own)].sum() + typical) if typical > 0 else 1.0
+        scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
         words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
         estimator = "like-item profile" if like else "mean launch profile"
         return _LaunchEstimate(estimator, self._ahead(row, periods, scale * curve), words, like, None)
@@ -443,6 +453,20 @@ def season_factors(demand: np.ndarray, periods: pd.DatetimeIndex, calendar: Cale
 
 def _season_slot(period: pd.Timestamp, calendar: Calendar) -> int:
     return period.month - 1 if calendar.bucket == "month" else min(period.isocalendar().week, 53) - 1
+
+
+def _own_scale(own: np.ndarray, curve: np.ndarray, prior_periods: float) -> float:
+    """Level of a launch over its curve: own sales so far, and 1 as if it were `prior_periods` of further sales, in logs.
+
+    Levels of launches differ by factors, not by units: a mean in units would hold an item that sells five times its curve
+    near the curve for half a year.
+    """
+    known = len(own)
+    least = _LEAST_SHARE * curve.mean()
+    if not known or least <= 0:
+        return 1.0
+    ratio = (own.mean() + least) / (curve[:known].mean() + least)
+    return float(ratio ** (known / (known + prior_periods)))
 
 
 def _extended(curve: np.ndarray, length: int) -> np.ndarray:

@@ -31,7 +31,8 @@ from sop_workbench import (
     tables,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -94,24 +95,28 @@ def demand_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["history_correction", "launch_forecast"])
     settings, calendar, periods = cycle.settings, cycle.calendar, cycle.periods
     history = demand.apply_corrections(inputs["sales_history"], read["history_correction"])
-    forecast, error = statistical_forecast(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"])
+    pins, locks = cycle.records("model_pin"), cycle.records("demand_lock")
+    made = forecast_tables(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"], pins)
+    forecast = made["statistical_forecast"]
     said, told = _known_inputs(cycle, inputs)
     streams = demand.demand_streams(forecast, read["launch_forecast"], said, periods, calendar)
     archive = past_plans(cycle, inputs["plan_archive"])
     weights = demand.stream_weights(archive, inputs["sales_history"], streams, calendar)
     adjustments = cycle.records("demand_adjustment")
-    agreed = demand.consensus(streams, weights, said["demand_adjustment"], forecast, read["launch_forecast"], inputs)
+    agreed = demand.consensus(streams, weights, said["demand_adjustment"], forecast, read["launch_forecast"], inputs, locks)
     written = {
-        "statistical_forecast": forecast,
-        "forecast_error": error,
+        **made,
         "demand_stream": streams,
+        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
         "stream_weight": weights,
         "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
         **_demand_outlook(cycle, inputs, said, history, agreed, told),
     }
-    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
+    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}
+    return _write(cycle, {**inputs, **read, **records}, written, "demand review")
 
 
 def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
@@ -222,14 +227,13 @@ def executive_review(cycle: Cycle) -> Tables:
 
 
 def execution_review(cycle: Cycle) -> Tables:
-    """Step 7: locked plans against what happened: waterfall, family grid, adherence."""
+    """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
-        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
 

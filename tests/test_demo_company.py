@@ -311,6 +311,43 @@ def test_what_promotions_did_is_learned_with_a_range_that_holds_what_was_planted
         assert row["low_ratio"] > 0
 
 
+@cache
+def corrections() -> pd.DataFrame:
+    frames = inputs()
+    as_of = SETTINGS.calendar.as_of(NEWEST)
+    masters = frames["item"], frames["market"]
+    return demand.history_corrections(frames["sales_history"], frames["event"], SETTINGS, SETTINGS.calendar, as_of, *masters)
+
+
+@pytest.mark.parametrize(("item", "market", "period"), PLANTED["history"]["outliers"])
+def test_the_demand_review_proposes_to_correct_every_outlier(item, market, period):
+    found = corrections().query("item_id == @item and market_id == @market and period == @period")
+    assert found["kind"].tolist() == ["outlier"]
+    assert found["suggested_qty"].item() < 0.5 * found["raw_qty"].item()
+
+
+@pytest.mark.parametrize(("item", "market", "period"), PLANTED["history"]["lost_rows"])
+def test_the_demand_review_proposes_to_fill_every_lost_row(item, market, period):
+    found = corrections().query("item_id == @item and market_id == @market and period == @period")
+    assert found["kind"].tolist() == ["missing"]
+    assert found["suggested_qty"].item() > 0
+
+
+@pytest.mark.parametrize(("item", "period"), PLANTED["history"]["flagged_stockouts"] + PLANTED["history"]["unflagged_stockouts"])
+def test_the_demand_review_proposes_to_correct_every_stockout(item, period):
+    found = corrections().query("item_id == @item and period == @period")
+    assert "stockout" in set(found["kind"])
+    stockouts = found[found["kind"] == "stockout"]
+    assert (stockouts["suggested_qty"] > stockouts["raw_qty"]).all()
+
+
+@pytest.mark.parametrize("event_id", PLANTED["history"]["promotions"])
+def test_a_planted_promotion_passes_for_no_outlier(event_id):
+    family, _, period, _ = PLANTED["history"]["promotions"][event_id]
+    found = corrections().query("period == @period and kind == 'outlier'")
+    assert not found["item_id"].map(finished()["family"]).eq(family).any()
+
+
 def test_the_stages_of_life_are_there():
     item, history = finished(), inputs()["sales_history"]
     first = history.groupby("item_id")["period"].min()

@@ -117,13 +117,25 @@ def test_launch_is_scaled_by_its_own_first_sales() -> None:
     frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE"})
     history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): curve, ("NEW", "M"): 2 * curve[:4]})
     made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
-    scale = (260 + 3 * made_typical(curve)) / (130 + 3 * made_typical(curve))
-    assert made["forecast_qty"].iloc[0] == pytest.approx(80 * scale, rel=0.02)
-    assert 1 < scale < 2
+    # It sells twice its curve; four periods of own sales against one for the like item, in logs.
+    assert made["forecast_qty"].iloc[0] == pytest.approx(80 * 2 ** (4 / 5), rel=0.05)
 
 
-def made_typical(curve: np.ndarray) -> float:
-    return float(np.r_[curve, np.full(6, 80.0)].mean())
+@pytest.mark.parametrize(("periods", "weight"), [(1, 2 / 3), (2, 1 / 3), (3, 0.0), (5, 0.0)])
+def test_the_launch_curve_hands_over_within_three_periods(periods: int, weight: float) -> None:
+    curve = np.r_[10.0, 20, 40, 60, np.full(8, 80.0)]
+    frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): curve, ("NEW", "M"): curve[:periods]})
+    assert product.launch_forecast(frame, history, AHEAD, CALENDAR)["weight_ratio"].unique().tolist() == pytest.approx([weight])
+
+
+def test_an_old_item_that_sells_late_for_the_first_time_is_no_launch() -> None:
+    """Ordered now and then since 2019, first in the third month of the history: its level is copied, not its gaps."""
+    rare = np.tile([0.0, 0, 30], 11)
+    young = {"item_id": "NEW", "like_item_id": "OLD", "launch_date": "2026-10-05"}
+    frame = items({"item_id": "OLD"}, {"item_id": "RARE", "family": "OTHER", "launch_date": "2019-01-01"}, young)
+    made = product.launch_forecast(frame, sales({("OLD", "M"): np.full(36, 50.0), ("RARE", "M"): rare}), AHEAD, CALENDAR)
+    np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.01)
 
 
 def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_the_family() -> None:

@@ -218,9 +218,10 @@ def test_demand_alone_fills_centre_50_and_60_is_next(as_mapped: supply.SupplyRes
     assert peak["50"] == pytest.approx(1.0)
     assert peak["60"] > 0.8 > peak.iloc[2]
     assert april_price(as_mapped)["50"] > 1
-    limits = as_mapped.binding_limit.query("limit == 'capacity' and member == '50' and period == '2014-04-01'").iloc[0]
-    assert limits["range_low_qty"] < limits["limit_qty"] < limits["range_high_qty"]
-    assert limits["sentence"].startswith("Subassembly in April 2014: one more hour is worth ")
+    limits = as_mapped.binding_limit[as_mapped.binding_limit["limit"] == "capacity"]
+    april = limits[(limits["member"] == "50") & (limits["period"] == "2014-04-01")].iloc[0]
+    assert april["range_low_qty"] < april["limit_qty"] < april["range_high_qty"]
+    assert april["sentence"].startswith("Subassembly in April 2014: one more hour is worth ")
 
 
 @pytest.mark.parametrize("orders_of", [SPRING, AUTUMN], ids=["orders as they came", "orders of autumn, known in January"])
@@ -236,8 +237,7 @@ def test_centres_50_and_60_are_the_priced_bottlenecks_of_spring(spring: Spring, 
     assert set(limits["member"]) == {"50", "60"}
     sentence = limits[(limits["member"] == "60") & (limits["period"] == "2014-04-01")].iloc[0]["sentence"]
     assert sentence.startswith("Final Assembly in April 2014: one more hour is worth ")
-    ranked = supply.bottleneck_ranking(plan.source.instance, plan.resource_plan, plan.unmet_demand)
-    assert set(ranked["resource_id"]) == {"50", "60"}
+    assert set(plan.explanation["bottleneck_ranking"]["resource_id"]) == {"50", "60"}
 
 
 @pytest.mark.parametrize("centre", ["50", "60"])

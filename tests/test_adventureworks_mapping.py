@@ -94,9 +94,15 @@ def inputs():
 
 
 @pytest.fixture(scope="module")
-def issues(inputs):
-    documents, unread = sources.load_documents(adventureworks(EXTRACT), WORKSPACE, AS_OF)
+def documents():
+    """The whole extract, whatever the as-of date."""
+    loaded, unread = sources.load_documents(adventureworks(EXTRACT), WORKSPACE, AS_OF)
     assert not (unread["severity"] == "blocks").any(), unread.to_string()
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def issues(inputs, documents):
     return checks.run_checks(inputs, documents, adventureworks(EXTRACT), AS_OF)
 
 
@@ -155,13 +161,9 @@ def test_load_of_the_bottlenecks_with_the_mean_of_three_months(inputs):
 
 
 @needs_extract
-def test_the_known_peaks_are_booked_months_over_21_working_days():
+def test_the_known_peaks_are_booked_months_over_21_working_days(inputs, documents):
     """Known peaks .94 at centre 50 and 1.04 at 60: hours booked in a calendar month / (26 technicians × 8 hours × 21 days)."""
-    settings = adventureworks(EXTRACT)
-    end = pd.Timestamp("2014-06-30")
-    documents, _ = sources.load_documents(settings, WORKSPACE, end)
-    loaded, _ = sources.load_inputs(settings, WORKSPACE, end)
-    hours = loaded["capacity"]
+    hours = inputs["capacity"]
     booked = capacity.booked_load(documents, hours, Calendar("month")).query("resource_id in ['50', '60']")
     most = booked.loc[booked.groupby("resource_id")["booked_hours"].idxmax()].set_index("resource_id")
     april = hours[hours["period"] == "2014-04-01"].set_index("resource_id")["regular_hours"]
@@ -181,12 +183,11 @@ def test_hours_per_unit_of_the_year_are_told_to_lag_behind_small_orders(issues):
 
 @needs_extract
 @pytest.mark.parametrize("as_of", ["2012-12-27", "2013-05-27", "2013-12-27"])
-def test_the_hours_of_the_year_fall_short_at_final_assembly_every_time(as_of):
+def test_the_hours_of_the_year_fall_short_at_final_assembly_every_time(documents, as_of):
     """Hours booked in the next five months against the routing's: 16 to 24 % short, for orders become smaller."""
     settings = adventureworks(EXTRACT)
     day = pd.Timestamp(as_of)
     known, _ = sources.load_inputs(settings, WORKSPACE, day)
-    documents, _ = sources.load_documents(settings, WORKSPACE, day)
     next_months = pd.date_range(settings.calendar.period_of(day + pd.Timedelta(days=1)), periods=5, freq="MS")
     operations = documents["work_order_operation"].query("work_centre_id == '60'")
     begun = operations[settings.calendar.periods_of(operations["actual_start_date"]).isin(next_months)]

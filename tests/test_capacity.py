@@ -344,12 +344,11 @@ def test_smaller_orders_take_more_hours_a_unit_and_what_was_not_made_keeps_its_o
 
 @given(st.lists(st.tuples(st.floats(0.5, 100), st.floats(0.5, 10)), min_size=1, max_size=8))
 def test_the_routing_as_booked_gives_back_the_hours_booked(orders):
-    day = pd.Timestamp("2026-01-05")
+    made = {"item_id": "F", "work_centre_id": "R1", "operation_id": "10", "actual_start_date": pd.Timestamp("2026-01-05")}
+    numbered = [(str(n), units, hours) for n, (units, hours) in enumerate(orders)]
     documents = {
-        "work_order_operation": frame("work_order_operation", [
-            {"order_id": str(n), "operation_id": "10", "item_id": "F", "work_centre_id": "R1", "booked_hours": hours, "actual_start_date": day}
-            for n, (_, hours) in enumerate(orders)]),
-        "work_order": frame("work_order", [{"order_id": str(n), "item_id": "F", "ordered_qty": units} for n, (units, _) in enumerate(orders)]),
+        "work_order_operation": frame("work_order_operation", [{"order_id": n, "booked_hours": hours, **made} for n, _, hours in numbered]),
+        "work_order": frame("work_order", [{"order_id": n, "item_id": "F", "ordered_qty": units} for n, units, _ in numbered]),
     }
     rate = capacity.routing_as_booked(company()["routing"], documents, CALENDAR, MONTHS)["hours_per_unit"].iloc[0]
     assert rate * sum(units for units, _ in orders) == pytest.approx(sum(hours for _, hours in orders))

@@ -381,6 +381,8 @@ class _Loaded:
         differing = (matrix - self._matrix).tocoo()
         row, column = differing.coords
         self._matrix = matrix
+        if not len(row):
+            return False
         if len(row) > _MOST_COEFFICIENTS:
             basis = self._solver.getBasis()
             self._solver = open_solver(_with_numbers(arrays, numbers), self.settings)
@@ -520,44 +522,49 @@ def _lane_limit(loaded: LoadedPlan) -> list[Effect] | None:
     return _limit("lane", "lane_limit", [*_WAY, "item_id"])(loaded)
 
 
-def _demand_rows(loaded: LoadedPlan) -> np.ndarray | None:
-    """The row of `consensus_demand` behind each row of the instance's demand; None when one has no row of its own."""
+def _demand_rows(loaded: LoadedPlan) -> np.ndarray:
+    """The row of `consensus_demand` behind each row of the instance's demand; −1 for a period that only waits for late orders."""
     rows = _spread(loaded, "consensus_demand")
     names = pd.MultiIndex.from_frame(rows[[*SALE, "t"]])
     found = names.get_indexer(pd.MultiIndex.from_frame(loaded.instance.demand[[*SALE, "t"]]))
-    return rows["source"].to_numpy()[found] if (found >= 0).all() else None
+    return np.where(found >= 0, rows["source"].to_numpy()[found], -1)
 
 
 def _asked(loaded: LoadedPlan) -> list[Effect] | None:
     """Demand stands in the market balance and, by its ratio, in contract floors."""
-    source, demand, arrays = _demand_rows(loaded), loaded.instance.demand, loaded.arrays
-    if source is None:
-        return None
-    key = [*SALE, "t"]
-    place = _at(arrays.rows["market_balance"], demand, key)
+    demand, arrays, key = loaded.instance.demand, loaded.arrays, [*SALE, "t"]
+    source = _demand_rows(loaded)
     short = "lost_qty" if len(arrays.columns["lost_qty"].positions) else "backlog_qty"
-    sign = np.asarray(arrays.matrix[place, _at(arrays.columns[short], demand, key)]).ravel() if len(demand) else np.array([])
+    row, column = _at(arrays.rows["market_balance"], demand, key), _at(arrays.columns[short], demand, key)
+    if (row < 0).any() or (column < 0).any() or demand.empty:
+        return None
+    sign = np.asarray(arrays.matrix[row, column]).ravel()
     waiting = sign * demand["opening_backlog_qty"].to_numpy(dtype=float)
-    effects = [Effect(number, source, place, sign, waiting) for number in ("row_lower", "row_upper")]
-    effects.append(Effect("demand_qty", source, np.arange(len(demand)), np.ones(len(demand))))
+    stated = np.flatnonzero(source >= 0)
+    effects = [Effect(number, source[stated], row[stated], sign[stated], waiting[stated]) for number in ("row_lower", "row_upper")]
+    effects.append(Effect("demand_qty", source[stated], stated, np.ones(len(stated))))
     floor = _at(arrays.rows["contract_floor"], demand, key)
-    held = floor >= 0
+    held = np.flatnonzero((floor >= 0) & (source >= 0))
     effects.append(Effect("row_lower", source[held], floor[held], demand["floor_ratio"].to_numpy(dtype=float)[held]))
     return effects
 
 
 def _asked_price(loaded: LoadedPlan) -> list[Effect] | None:
-    """A price is lost with every unit lost, and sets what losing or falling below a floor is punished with."""
-    source, demand, columns = _demand_rows(loaded), loaded.instance.demand, loaded.arrays.columns
-    rule = loaded.settings.supply
-    if source is None or len(columns["backlog_qty"].positions):
-        return None  # a late unit brings the price of another period
+    """A price is lost with every unit lost or late at the end, and sets what losing or falling below a floor is punished with."""
+    demand, columns, rule, key = loaded.instance.demand, loaded.arrays.columns, loaded.settings.supply, [*SALE, "t"]
+    source = _demand_rows(loaded)
+    if (source < 0).any():
+        return None  # a period that only waits takes the price of another
     effects = [Effect("price_amt", source, np.arange(len(demand)), np.ones(len(demand)))]
     goodwill = 1 + rule.lost_sales_penalty_ratio / demand["priority"].to_numpy(dtype=float)
-    for variable, rate in (("lost_qty", goodwill), ("floor_shortfall_qty", np.full(len(demand), rule.contract_floor_penalty_ratio))):
-        place = _at(columns[variable], demand, [*SALE, "t"])
-        found = place >= 0
-        effects.append(Effect("cost", source[found], place[found], -rate[found]))
+    late = demand["backlog_cost_amt"].to_numpy(dtype=float)
+    floor = np.full(len(demand), rule.contract_floor_penalty_ratio)
+    is_last = demand["t"].to_numpy() == len(loaded.periods) - 1
+    for variable, rate, rest, is_meant in (("lost_qty", goodwill, 0.0 * late, True), ("backlog_qty", goodwill, late, is_last),
+                                           ("floor_shortfall_qty", floor, 0.0 * late, True)):
+        place = _at(columns[variable], demand, key)
+        found = np.flatnonzero((place >= 0) & is_meant)
+        effects.append(Effect("cost", source[found], place[found], -rate[found], -rest[found]))
     return effects
 
 

@@ -991,3 +991,42 @@ def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+# ------------------------------------------------------------------ what if
+def what_if_measures(view: pd.DataFrame) -> Html:
+    """Measures down; this plan, base and the difference across, with icon and word."""
+    head = "".join(_heading_cell(name, "", name != "Measure") for name in ("Measure", "What if", "Base", "Difference"))
+    cells = [
+        [_text(views.heading(row["measure"])), f"<b>{_text(row['now_text'])}</b>", _text(row["base_text"]),
+         "–" if row["verdict"] == "same" else f"{_text(row['delta_text'])} {_chip(row['verdict'])}"]
+        for row in view.to_dict("records")
+    ]
+    rows = "".join(_row(row, [False, True, True, True], False) for row in cells)
+    return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
+
+
+@_drawn
+def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """This plan as a line in the company's colour over base in grey; demand dotted."""
+    colours = {"demand": "#b38f00", "base": GREY, "what if": _style.brand_colour}
+    dashes = {"demand": [2, 3], "base": [6, 3], "what if": [1, 0]}
+    present = [name for name in colours if name in set(view["line"])]
+    shown = view.assign(value_text=[views.in_unit(v, "units") for v in view["value"]])
+    line = alt.Chart(shown).encode(
+        x=alt.X("period:T", axis=_time_axis(2)),
+        y=alt.Y("value:Q", axis=_amount_axis(_money("Stock at standard cost") if view.attrs.get("unit") == views.MONEY else "Units")),
+        color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
+        strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
+                                  scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
+        tooltip=[alt.Tooltip("line:N", title="Line"), alt.Tooltip("period_label:N", title="Period"), alt.Tooltip("value_text:N", title="Quantity")],
+    )
+    return line.mark_line(strokeWidth=2.6, point=alt.OverlayMarkDef(size=18)).properties(width=WIDTH - 190, height=190)
+
+
+@_drawn
+def what_if_load(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load in per cent of regular hours, blue when free and orange when full; ▲ ▼ where it differs from base."""
+    marks = ["▲" if d >= 0.005 else "▼" if d <= -0.005 else "" for d in view["delta_ratio"].fillna(0.0)]
+    shown = view.assign(load_text=["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(view["load_ratio"], marks, strict=True)])
+    return _heat_map(shown, "resource", "period_label", _period_order(view), _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")

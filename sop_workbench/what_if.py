@@ -49,6 +49,8 @@ class Outcome:
         By resource and period: used_hours, overtime_used_hours, regular_hours, load_ratio, hour_price_amt, and each of base.
     limits : DataFrame
         The dearest binding limits: sentence, price_amt, base_price_amt, delta_amt and what they are.
+    objective_amt : float
+        Profit less penalties.
     way : str
         How the answer was found: unchanged, direct, restated or rebuilt.
     seconds : dict of str to float
@@ -62,6 +64,7 @@ class Outcome:
     volume: pd.DataFrame
     hours: pd.DataFrame
     limits: pd.DataFrame
+    objective_amt: float
     way: str
     seconds: dict[str, float]
     notes: tuple[str, ...]
@@ -83,6 +86,8 @@ class WhatIf:
     ----------
     tables : dict of DataFrame
         The tables without levers.
+    plan : LoadedPlan
+        The plan in the solver.
     base, now : Outcome
         The plan without levers, and the one shown.
 
@@ -96,12 +101,14 @@ class WhatIf:
                  periods: pd.DatetimeIndex, calendar: Calendar) -> None:
         self.settings, self.periods, self.calendar = settings, periods, calendar
         self.tables = {**inputs, "consensus_demand": consensus_demand, "inventory_target": inventory_target}
-        self._plan = LoadedPlan(inputs, consensus_demand, inventory_target, settings, periods, calendar)
-        self._readers = self._readers_of(self._plan.base, self.tables)
+        self.plan = LoadedPlan(inputs, consensus_demand, inventory_target, settings, periods, calendar)
+        self._readers = self._readers_of(self.plan.base, self.tables)
         self._picked: dict[str, np.ndarray | None] = {}
         self._earlier: list[tuple[Lever, ...]] = []
-        self._base_figures = self._readers[0].read(self._plan.base)
-        self.base = self.now = self._outcome((), self._plan.base, self._base_figures, self._readers[1], {})
+        self._base_figures = self._readers[0].read(self.plan.base)
+        self._base_measures: dict[str, tuple[str, float]] = {}
+        self.base = self.now = self._outcome((), self.plan.base, self._base_figures, self._readers[1], {})
+        self._base_measures = _measures(self._base_figures, self.plan.base, calendar)
 
     # -------------------------------------------------------------- pulling, undoing, keeping
     def pull(self, levers: Sequence[Lever]) -> Outcome:
@@ -186,16 +193,16 @@ class WhatIf:
             return replace(self.base, seconds={"levers": 0.0, "update": 0.0, "solve": 0.0, "read": 0.0}) if self.now is not self.base else self.base
         values = self._values(levers)
         pulled = time.perf_counter() - begun
-        answer = self._plan.with_values(values) if values is not None else None
+        answer = self.plan.with_values(values) if values is not None else None
         changed: Tables = self.tables
         if answer is None:
             inputs = dict(self.tables)
             demand, target = inputs.pop("consensus_demand"), inputs.pop("inventory_target")
             changed = scenario_tables(inputs, demand, target, levers, self.calendar, self.periods)
             pulled = time.perf_counter() - begun
-            answer = self._plan.with_tables(changed)
+            answer = self.plan.with_tables(changed)
         begun = time.perf_counter()
-        is_loaded = answer.arrays is self._plan.arrays
+        is_loaded = answer.arrays is self.plan.arrays
         figures, limits = self._readers if is_loaded else self._readers_of(answer, changed)
         outcome = self._outcome(levers, answer, figures.read(answer), limits, {"levers": pulled})
         outcome.seconds["read"] += time.perf_counter() - begun
@@ -231,7 +238,7 @@ class WhatIf:
         key = lever.table, lever.column
         if key == ("price", "price_amt"):
             return self._price_place(lever)
-        if self._plan.effects(*key) is None:
+        if self.plan.effects(*key) is None:
             return None
         picked = self._rows(lever)
         return None if picked is None else (key, picked)
@@ -241,7 +248,7 @@ class WhatIf:
         key = "consensus_demand", "price_amt"
         price, demand = self.tables["price"], self.tables["consensus_demand"]
         if (lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or self.calendar.shift_days
-                or self._plan.effects(*key) is None):
+                or self.plan.effects(*key) is None):
             return None
         listed = price[(price["valid_from"] <= self.periods[0]) & (price["price_amt"] > 0)]
         names = ["item_id", "market_id"]
@@ -267,18 +274,18 @@ class WhatIf:
         base = self._base_figures
         volume = _beside(_dated(figures.volume, self.periods), _dated(base.volume, self.periods), ["family", "period"])
         hours = _beside(_loads(figures.hours, self.periods), _loads(base.hours, self.periods), ["resource_id", "period"])
-        has_base_rows = len(answer.row_price) == len(self._plan.base.row_price) and answer.way != "rebuilt"
-        found = limits.read(answer, self._plan.base.row_price if has_base_rows else None, self.settings.currency)
+        has_base_rows = len(answer.row_price) == len(self.plan.base.row_price) and answer.way != "rebuilt"
+        found = limits.read(answer, self.plan.base.row_price if has_base_rows else None, self.settings.currency)
         measures = _measures(figures, answer, self.calendar)
-        before = _measures(base, self._plan.base, self.calendar)
+        before = self._base_measures or measures
         rows = [{"measure": name, "unit": unit, "base": before[name][1], "value": value, "delta": value - before[name][1]}
                 for name, (unit, value) in measures.items()]
         return Outcome(levers, pd.DataFrame(rows), volume, hours, found.assign(period=self.periods[found["t"].to_numpy(dtype=int)]),
-                       answer.way, {**spent, **answer.seconds}, self._notes(answer))
+                       answer.objective_amt, answer.way, {**spent, **answer.seconds}, self._notes(answer))
 
     def _notes(self, answer: Answer) -> tuple[str, ...]:
         notes = []
-        if self._plan.is_relaxed:
+        if self.plan.is_relaxed:
             notes.append("Lots and crews are counted in fractions here; the scenario, when it is run, plans whole ones.")
         if answer.way == "rebuilt":
             notes.append("This change alters what the plan is made of, not only its numbers: the model was built anew.")

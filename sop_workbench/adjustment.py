@@ -16,7 +16,7 @@ import xlsxwriter
 from openpyxl.utils.exceptions import InvalidFileException
 from xlsxwriter.exceptions import FileCreateError
 
-from sop_workbench import tables
+from sop_workbench import override, tables
 from sop_workbench.errors import DataError, SourceError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _HOW_TO = (
     "A new row needs item_id and market_id; empty cells of a new row are left alone.",
     "Then: sop adjust import FILE.xlsx --by WHO --why WHY",
 )
-_SAME = 1e-6
 
 
 def export_consensus(cycle: Cycle, path: Path) -> Path:
@@ -82,21 +81,21 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     # A row given twice meets the same exported cell; it is told as a finding.
     edited = edited.merge(before, on=[*_KEYS, "header"], how="left", validate="many_to_one")
     edited = edited[edited["value"].notna() | edited["exported"].notna()]
-    findings = _findings(edited, cycle)
+    findings = override.cell_findings(edited, _KEYS, cycle.read("item"), cycle.read("market"), cycle.periods)
     if findings:
         raise DataError(tables.issue_frame(findings))
     numbers = edited.assign(period=pd.to_datetime(edited["header"]), new_qty=edited["value"].astype(float))
-    changed = numbers[~_alike(numbers["new_qty"], numbers["exported"].astype(float))]
+    changed = numbers[~override.alike(numbers["new_qty"], numbers["exported"].astype(float))]
     stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]].rename(columns={"demand_qty": "old_qty"})
     edits = changed.merge(stored, on=_CELL, how="left", validate="one_to_one")
-    edits = edits[~_alike(edits["new_qty"], edits["old_qty"])]
+    edits = edits[~override.alike(edits["new_qty"], edits["old_qty"])]
     return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
 
 
 def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str) -> pd.DataFrame:
     """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again."""
-    rows = edits.rename(columns={"new_qty": "value"})[[*_CELL, "value"]].assign(family="", region="", kind="replace")
-    return cycle.append(_TABLE, rows, by=by, why=why)
+    replaced = edits.assign(kind="replace", value=edits["new_qty"])
+    return cycle.append(_TABLE, override.records(replaced), by=by, why=why)
 
 
 def _grid(consensus: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
@@ -169,37 +168,3 @@ def _text(value: Any) -> str:
     if value is None or value != value:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
-def _alike(one: pd.Series, other: pd.Series) -> pd.Series:
-    return (one - other).abs() <= _SAME * one.abs().clip(lower=1)
-
-
-def _findings(cells: pd.DataFrame, cycle: Cycle) -> list[dict]:
-    """Everything that stops an import, one finding per rule."""
-    item = cycle.read("item")
-    finished = item.loc[item["item_type"] == "finished", "item_id"]
-    period = pd.to_datetime(cells["header"], errors="coerce")
-    number = pd.to_numeric(cells["value"].where(~cells["value"].map(lambda value: isinstance(value, bool | str))), errors="coerce")
-    rows = cells.drop_duplicates("row")
-    double = set(rows.loc[rows.duplicated(_KEYS), "row"])
-    rules = (
-        ("unknown_item", ~cells["item_id"].isin(finished), "item_id", "name a finished item that is on file"),
-        ("unknown_market", ~cells["market_id"].isin(cycle.read("market")["market_id"]), "market_id", "name a market that is on file"),
-        ("duplicate_row", cells["row"].isin(double), "row", "keep one row per item and market"),
-        ("unknown_column", period.isna(), "header", "remove the column; columns of quantities are headed by a period's first day"),
-        ("outside_horizon", period.notna() & ~period.isin(cycle.periods), "header",
-         f"keep to {cycle.periods[0]:%Y-%m-%d} to {cycle.periods[-1]:%Y-%m-%d}"),
-        ("empty_value", cells["value"].isna(), "header", "write 0 where nothing is expected"),
-        ("not_a_number", cells["value"].notna() & number.isna(), "value", "write a number"),
-        ("below_minimum", number < 0, "value", "enter 0 or more"),
-    )
-    return [_finding(rule, cells[is_wrong.to_numpy()], column, remedy) for rule, is_wrong, column, remedy in rules if is_wrong.any()]
-
-
-def _finding(rule: str, wrong: pd.DataFrame, column: str, remedy: str) -> dict:
-    dated = [f"{header:%Y-%m-%d}" if hasattr(header, "strftime") else str(header) for header in wrong["header"]]
-    named = wrong.assign(header=dated, period=dated)
-    shown = named.drop_duplicates(column) if column != "value" else named
-    values = ", ".join(str(value) for value in shown[column].head(5))
-    return tables.finding(rule, "blocks", _TABLE, tables.key_text(shown, [*_CELL]), len(wrong), values, remedy)

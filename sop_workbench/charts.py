@@ -33,7 +33,7 @@ PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#1414
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
-_VEGA_LITE_VERSION = "6.4"
+VEGA_LITE_VERSION = "6.4"
 _VEGA_LITE_5 = "https://vega.github.io/schema/vega-lite/v5.json"
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"  # equal widths, so that labels fit wherever the drawing is shown
 _CONTRAST_LUMINANCE = 0.18  # seen 4 : 1 and better against white and against near-black
@@ -121,14 +121,14 @@ def luminance(red: float, green: float, blue: float) -> float:
 
 def svg(spec: dict) -> str:
     """A chart's specification drawn as SVG."""
-    return vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE_VERSION)
+    return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE_VERSION)
 
 
 def _mime_bundle(spec: dict, **_: Any) -> tuple[dict, dict]:
     drawable = {**spec, "$schema": _VEGA_LITE_5}
     # The picture is for readers that cannot draw; without one JupyterLab would add its own and ask to save the notebook.
     opaque = {**spec, "config": {**spec.get("config", {}), "background": "white"}}
-    picture = vl_convert.vegalite_to_png(opaque, vl_version=_VEGA_LITE_VERSION)
+    picture = vl_convert.vegalite_to_png(opaque, vl_version=VEGA_LITE_VERSION)
     bundle = {VEGA_LITE_MIME: drawable, "image/png": base64.b64encode(picture).decode(), "text/plain": title_text(spec)}
     return bundle, {VEGA_LITE_MIME: {"embed_options": {"renderer": "svg", "actions": False}}}
 
@@ -505,6 +505,19 @@ def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     has_point = alt.FieldGTEPredicate(field="corrected_qty", gte=-1e30)
     return _multiples(alt.layer(line, shift.transform_filter(has_point), point.transform_filter(has_point)), view, 120)
+
+
+@_drawn
+def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One series before and after its corrections."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(6)))
+    before = base.mark_line(color=GREY, strokeWidth=1.8).encode(y=alt.Y("ordered_qty:Q", axis=_amount_axis("Units")))
+    after = base.mark_line(color=_style.brand_colour, strokeDash=[4, 3], strokeWidth=1.8).encode(y="corrected_qty:Q")
+    size = alt.Size("mark:N", legend=None, scale=alt.Scale(domain=["chosen", "proposed"], range=[170, 45]))
+    points = base.transform_filter("datum.mark != ''")
+    booked = points.mark_point(filled=True, opacity=1, color=GREY).encode(y="ordered_qty:Q", size=size, tooltip=_tooltips(view))
+    suggested = points.mark_point(filled=True, opacity=1, color=ORANGE).encode(y="corrected_qty:Q", size=size, tooltip=_tooltips(view))
+    return alt.layer(before, after, booked, suggested).properties(width=WIDTH, height=190)
 
 
 def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, height: int) -> alt.TopLevelMixin:

@@ -28,7 +28,7 @@ from sop_workbench import (
     tables,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import statistical_forecast
+from sop_workbench.forecast import demand_components, statistical_forecast
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -93,11 +93,13 @@ def demand_review(cycle: Cycle) -> Tables:
     written = {
         "statistical_forecast": forecast,
         "forecast_error": error,
+        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
         "demand_stream": streams,
         "stream_weight": weights,
         "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
 
@@ -172,14 +174,13 @@ def executive_review(cycle: Cycle) -> Tables:
 
 
 def execution_review(cycle: Cycle) -> Tables:
-    """Step 7: locked plans against what happened: waterfall, family grid, adherence."""
+    """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
-        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
 

@@ -333,6 +333,42 @@ def correction_list(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.
     return _view(rows[columns], "Proposed corrections, largest first", empty="No correction is proposed.")
 
 
+def correction_case(
+    sales_history: pd.DataFrame, history_correction: pd.DataFrame, chosen: pd.Series, item: pd.DataFrame, periods: int = 36
+) -> pd.DataFrame:
+    """History of one item and market before and after its corrections, with the one chosen marked.
+
+    Parameters
+    ----------
+    sales_history, history_correction, item : DataFrame
+        Tables.
+    chosen : Series
+        A row of `history_correction`.
+    periods : int
+        Past periods shown, at least as many as reach the chosen one.
+    """
+    _needs(history_correction, "history_correction")
+    key = ["item_id", "market_id"]
+    booked, moved = (frame[(frame[key] == chosen[key]).all(axis=1)] for frame in (sales_history, history_correction))
+    # A period without a row is one in which nobody ordered, as far as is booked.
+    rows = booked[["period", "ordered_qty"]].merge(
+        moved[["period", "kind", "raw_qty", "suggested_qty", "status"]], on="period", how="outer", validate="one_to_one"
+    )
+    rows["ordered_qty"] = rows["ordered_qty"].fillna(rows["raw_qty"])
+    rows["corrected_qty"] = rows["suggested_qty"].where(rows["status"] != "rejected").fillna(rows["ordered_qty"])
+    start = min(chosen["period"] - pd.DateOffset(months=6), rows["period"].max() - pd.DateOffset(months=periods - 1))
+    rows = rows[rows["period"] >= start].sort_values("period")
+    rows["mark"] = np.where(rows["period"] == chosen["period"], "chosen", np.where(rows["kind"].notna(), "proposed", ""))
+    name = _item_names(item).get(chosen["item_id"], chosen["item_id"])
+    period = period_labels(pd.Series([chosen["period"]])).iloc[0]
+    return _view(
+        rows[["period", "ordered_qty", "corrected_qty", "kind", "mark"]],
+        f"{name}, {chosen['market_id']}, {period}: {short(chosen['raw_qty'])} booked, {short(chosen['suggested_qty'])} suggested",
+        "Grey: as booked. Coloured and dashed: with the corrections that are not rejected. The large point is the one chosen.",
+        "This item and market have no history.",
+    )
+
+
 # ------------------------------------------------------------------ 1 product review
 def abc_xyz(item_class: pd.DataFrame) -> pd.DataFrame:
     """Items and revenue in each of the nine ABC–XYZ cells."""
@@ -759,6 +795,29 @@ def demand_vs_budget(consensus_demand: pd.DataFrame, budget: pd.DataFrame) -> pd
 def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
     side = "above" if gap >= 0 else "below"
     return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {count} periods"
+
+
+def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, periods: int = 6) -> pd.DataFrame:
+    """Demand agreed on, by family: units of the first periods, then units and money of the whole horizon."""
+    _needs(consensus_demand, "consensus_demand")
+    known = _with_item(consensus_demand, item, "family")
+    whole = known.groupby("family")[["demand_qty", "revenue_amt"]].sum()
+    near = _first_periods(known, periods)
+    wide = near.groupby(["family", "period"])["demand_qty"].sum().unstack()
+    wide.columns = [f"{label}_qty" for label in period_labels(pd.Series(wide.columns, dtype="datetime64[ns]"))]
+    rows = wide.join(whole.rename(columns={"demand_qty": "horizon_qty", "revenue_amt": "horizon_amt"}))
+    rows = rows.sort_values("horizon_amt", ascending=False).rename_axis("family").reset_index()
+    if len(rows):
+        rows = pd.concat([rows, rows.drop(columns="family").sum().to_frame().T.assign(family="All families")], ignore_index=True)
+    view = _view(
+        rows,
+        f"Agreed on: {short(whole['demand_qty'].sum())} units worth {short(whole['revenue_amt'].sum(), MONEY)}",
+        f"Horizon: all {known['period'].nunique()} periods. Open this notebook in JupyterLab and run it to change cells; "
+        "or edit them in Excel: sop adjust export.",
+        "No demand was agreed on.",
+    )
+    view.attrs["bold"] = ["All families"]
+    return view
 
 
 def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:

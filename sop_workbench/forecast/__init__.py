@@ -5,8 +5,9 @@ season and events, `candidates` are the models, `backtest` scores and weighs the
 the range, `hierarchy` spreads and reconciles, `static` is the method of the textbooks by hand.
 """
 
+from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.forecast.engine import statistical_forecast
 from sop_workbench.forecast.hierarchy import reconcile, spread
 from sop_workbench.forecast.static import StaticForecast, static_forecast
 
-__all__ = ["StaticForecast", "reconcile", "spread", "static_forecast", "statistical_forecast"]
+__all__ = ["StaticForecast", "demand_components", "reconcile", "spread", "static_forecast", "statistical_forecast"]

@@ -12,7 +12,15 @@ from sop_workbench.forecast.candidates import Candidate
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
 from sop_workbench.forecast.learned import boosted_trees
 from sop_workbench.forecast.panel import like_for_like
-from sop_workbench.forecast.structure import FOURIER_ORDER, LEAST_FACTOR, SEASON_PRIOR, fit_structure, repeats_yearly, yearly_terms
+from sop_workbench.forecast.structure import (
+    FOURIER_ORDER,
+    LEAST_FACTOR,
+    SEASON_PRIOR,
+    Structure,
+    fit_structure,
+    repeats_yearly,
+    yearly_terms,
+)
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
@@ -155,14 +163,29 @@ def _factors(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Season and event factors of history and horizon, with and without season."""
     past, coming = effects[:, : len(dates)], effects[:, len(dates) :]
+    fitted = fitted_structure(demand, dates, past, groups, shapes, season_length)
+    return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
+
+
+def fitted_structure(
+    demand: np.ndarray, dates: pd.DatetimeIndex, effects: np.ndarray, groups: list[np.ndarray], shapes: np.ndarray, season_length: int
+) -> Structure:
+    """Trend, season and events of every series, its season leaning on that of its groups.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+    effects : ndarray, series × periods × event columns
+    groups, shapes
+        As for `forecast_models`.
+    """
     mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
     shaping = np.where(shapes[:, None], demand, np.nan)
     for group in groups:
         mean = _group_season(shaping, dates, group, mean, season_length)
     quarter = _has_quarter_cycle(shaping, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
     own_sd = _own_season_sd(demand, season_length, quarter, bool(groups))
-    fitted = fit_structure(demand, dates, past, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
-    return fitted.factor(dates, past), fitted.event_factor(past), fitted.factor(ahead, coming), fitted.event_factor(coming)
+    return fit_structure(demand, dates, effects, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
 
 
 def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:

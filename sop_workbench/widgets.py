@@ -1,0 +1,603 @@
+"""What planners touch in JupyterLab and Voilà: charts that follow, grids that are edited, choices that are recorded.
+
+Every widget is one small front-end file beside this module (anywidget), loads nothing from elsewhere, and holds no planning
+maths: it shows views, asks the planning functions, and appends people's records to the cycle it was given. A notebook that
+the chain runs has nobody in front of it: there the same call gives the static table or chart (`is_live`).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import altair as alt
+import anywidget
+import ipywidgets
+import numpy as np
+import pandas as pd
+import traitlets
+import vl_convert
+
+from sop_workbench import charts, demand, override, tables, views
+from sop_workbench.errors import DataError, SopError
+from sop_workbench.settings import Settings
+
+_HERE = Path(__file__).parent
+
+
+# ------------------------------------------------------------------ shared: is somebody there, charts that can change
+def is_live() -> bool:
+    """Tell whether this kernel belongs to a person: a session of Jupyter's server, or a page of Voilà.
+
+    The chain, papermill and nbconvert start kernels without either.
+    """
+    return bool(os.environ.get("JPY_SESSION_NAME")) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
+class Cycle(Protocol):
+    """What a widget needs of the store's cycle: it is handed one and knows no store."""
+
+    @property
+    def id(self) -> str:
+        """Name of the cycle."""
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the workspace."""
+
+    @property
+    def periods(self) -> pd.DatetimeIndex:
+        """The planned periods."""
+
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether the cycle is closed for writing."""
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A table as last written."""
+
+    def records(self, table: str) -> pd.DataFrame:
+        """People's records of the cycle, oldest first."""
+
+    def append(self, record_table: str, rows: pd.DataFrame, *, by: str, why: str) -> pd.DataFrame:
+        """Add people's records."""
+
+
+class LiveChart(anywidget.AnyWidget):
+    """A chart that can be drawn anew from Python and that gives back what is clicked; works with the network closed.
+
+    The Vega library is sent once per kernel, each chart only its own specification.
+
+    Parameters
+    ----------
+    chart : Chart
+        As `charts` draws it.
+    label : str
+        What it shows, for those who cannot see it; the chart's title when left out.
+    signals : sequence of str
+        Names of selections whose value comes back in `picked`.
+
+    Attributes
+    ----------
+    rows : dict
+        Set it to `{dataset name: rows}` to change the data of named datasets in place.
+    picked : dict
+        The newest value of each signal.
+    """
+
+    _esm = _HERE / "widgets_chart.js"
+    spec = traitlets.Dict().tag(sync=True)
+    rows = traitlets.Dict().tag(sync=True)
+    label = traitlets.Unicode("").tag(sync=True)
+    signals = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    picked = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, chart: alt.TopLevelMixin, label: str = "", signals: tuple[str, ...] = (), **options: Any) -> None:
+        _drawing_library()
+        spec = chart.to_dict()
+        super().__init__(spec=spec, label=label or charts.title_text(spec), signals=list(signals), **options)
+
+    def show(self, chart: alt.TopLevelMixin) -> None:
+        """Draw another chart in its place."""
+        spec = chart.to_dict()
+        self.label = charts.title_text(spec)
+        self.spec = spec
+
+
+def live(shown: charts.Shown) -> ipywidgets.DOMWidget:
+    """What a function of `charts` gave, as a widget: a chart to change later, or its table or note."""
+    return ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown)
+
+
+class _DrawingLibrary(anywidget.AnyWidget):
+    """The Vega library, as a widget that is never shown: it reaches the page when the kernel opens it."""
+
+    _esm = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__(_esm=_library_text())
+
+
+_PROVIDE = """
+const shared = (globalThis.sopVega ??= {});
+shared.ready ??= new Promise((resolve) => { shared.provide = resolve; });
+export default { initialize() { shared.provide(vegaEmbed); } };
+"""
+
+
+@functools.cache
+def _drawing_library() -> _DrawingLibrary:
+    return _DrawingLibrary()
+
+
+def _library_text() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script; bundling takes two seconds, so it is kept in the user's cache."""
+    key = hashlib.sha256(f"{version('vl-convert-python')} {charts.VEGA_LITE_VERSION} {_PROVIDE}".encode()).hexdigest()[:16]
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sop-workbench" / f"vega-{key}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except OSError:
+        text = vl_convert.javascript_bundle(_PROVIDE, vl_version=charts.VEGA_LITE_VERSION)
+    _keep(kept, text)
+    return text
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a cache file whole or not at all; a folder that cannot be written costs only time."""
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+
+
+class _Form(anywidget.AnyWidget):
+    """A page that sends what a person did and shows the `state` that Python answers with.
+
+    Nothing is decided in the page: it sends acts, each a mapping with the act's name; an error that a planner can mend comes back as
+    the state's message.
+    """
+
+    _css = _HERE / "widgets.css"
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, **acts: Callable[..., None]) -> None:
+        super().__init__()
+        self._acts = acts
+        self._answers = 0
+        self.message: dict[str, Any] = {}
+        self.on_msg(lambda _, content, __: self.act(**content))
+
+    def act(self, name: str, **details: Any) -> None:
+        """Do what the page asked for, and show what came of it."""
+        self.message = {}
+        try:
+            self._acts[name](**details)
+        except SopError as fault:
+            self._tell("error", str(fault))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Send the page its state; the number tells it that an answer came even where nothing changed."""
+        self._answers += 1
+        self.state = {**self._shown(), "message": self.message, "answer": self._answers}
+
+    def _tell(self, kind: Literal["error", "done", "told"], text: str) -> None:
+        self.message = {"kind": kind, "lines": text.splitlines()}
+
+    def _shown(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+# ------------------------------------------------------------------ demand: the grid of adjustments
+GRID_ROWS = 25
+_EDITED_AT = "item × market"
+
+
+def adjustment_grid(cycle: Cycle) -> AdjustmentGrid | charts.Html:
+    """Edit the consensus in a grid and record the changes as adjustments; a static table where nobody is there.
+
+    Parameters
+    ----------
+    cycle : Cycle
+        A cycle whose demand review has run.
+    """
+    if is_live():
+        return AdjustmentGrid(cycle)
+    return charts.table(views.consensus_by_family(cycle.read("consensus_demand"), cycle.read("item")), limit=40)
+
+
+class AdjustmentGrid(_Form):
+    """The consensus as a grid to edit: by item and market, by item, by family and region, or by family.
+
+    A cell takes a quantity (120), a change (+50, -50) or a percentage (+10 %). Changes are marked, added up by family in units and
+    money, and can be undone; `check` shows them as old → new, `record` appends them to `demand_adjustment` with who, why and
+    assumption. They count in the consensus when the demand review runs again; the grid shows them at once.
+    """
+
+    _esm = _HERE / "widgets_grid.js"
+
+    def __init__(self, cycle: Cycle) -> None:
+        super().__init__(look=self.look, change_level=self.change_level, enter=self.enter, add_row=self.add_row, undo=self.undo,
+                         check=self.check, record=self.record, back=self.back)
+        self._cycle, self._level, self._page = cycle, _EDITED_AT, 0
+        self._chosen = {"family": "", "region": "", "search": ""}
+        self._entries: dict[_Cell, str] = {}
+        self._past: list[dict[_Cell, str]] = []
+        self._checked: pd.DataFrame | None = None
+        self._signed = {"by": "", "why": "", "assumption": ""}
+        self._item, self._market = cycle.read("item"), cycle.read("market")
+        self._load()
+        self.refresh()
+
+    # what a person can do
+    def look(self, page: int = 0, **chosen: str) -> None:
+        """Show other rows: a family, a region, a part of a name, a page."""
+        self._chosen |= {name: chosen[name] for name in self._chosen if name in chosen}
+        self._page = page
+
+    def change_level(self, level: str) -> None:
+        """Edit at another level; changes not recorded yet would mean something else there."""
+        if self._entries:
+            raise SopError(f"{_counted(len(self._entries), 'change')} not recorded yet: record or undo before you edit at another level")
+        self._level, self._page, self._past, self._checked = level, 0, [], None
+        self._chosen |= {"region": "", "search": ""}
+        self._place()
+
+    def enter(self, cells: Sequence[tuple[Sequence[str], int, str]], beyond: int = 0) -> None:
+        """Take what was typed or pasted: keys of the row, number of the period, text; empty text takes the cell's change back."""
+        entries = dict(self._entries)
+        for keys, number, text in cells:
+            cell = (*keys, self._periods[number])
+            old = self._old(cell)
+            if not text.strip() or text.strip() == _written(old) or (_replaces_by(text, old)):
+                entries.pop(cell, None)
+            else:
+                entries[cell] = text.strip()
+        self._remember(entries)
+        if beyond:
+            self._tell("told", f"{_counted(beyond, 'pasted cell')} lay outside the grid shown and were left out")
+
+    def add_row(self, keys: Sequence[str]) -> None:
+        """Give a pair that the consensus does not hold a row of its own."""
+        names = list(self._keys)
+        wanted = pd.DataFrame([[key.strip() for key in keys]], columns=names).assign(row=1, header=self._periods[0], value=0.0)
+        findings = override.cell_findings(wanted, names, self._item, self._market, self._cycle.periods)
+        if findings:
+            raise DataError(tables.issue_frame(findings))
+        self._added = pd.concat([self._added, wanted[names]], ignore_index=True).drop_duplicates()
+        self._place()
+        self._chosen |= {"family": "", "region": "", "search": str(wanted[names[0]].iloc[0])}
+
+    def undo(self) -> None:
+        """Take back the newest entry that is not recorded yet."""
+        if self._past:
+            self._entries = self._past.pop()
+            self._checked = None
+
+    def check(self, by: str, why: str, assumption: str = "") -> None:
+        """Show every change as old → new before it is recorded; refuses what cannot be recorded."""
+        self._signed = {"by": by.strip(), "why": why.strip(), "assumption": assumption.strip()}
+        self._checked = None
+        if not self._entries:
+            raise SopError("nothing was changed yet: type or paste into a cell first")
+        for word, remedy in (("by", "say who changes it (Who)"), ("why", "say why it changes (Reason)")):
+            if not self._signed[word]:
+                raise SopError(f"{remedy}: an adjustment without it cannot be recorded")
+        if self._cycle.is_locked:
+            raise SopError(_locked_words(self._cycle))
+        entries = pd.DataFrame([[*cell, text] for cell, text in self._entries.items()], columns=[*self._keys, "period", "text"])
+        self._checked = override.read_edits(entries, self._cells, self._level, self._item, self._market, self._cycle.periods)
+
+    def record(self) -> None:
+        """Append the changes that were shown."""
+        if self._checked is None:
+            raise SopError("look at the changes before you record them")
+        rows = override.records(self._checked, self._level, self._signed["assumption"])
+        self._cycle.append("demand_adjustment", rows, by=self._signed["by"], why=self._signed["why"])
+        self._entries, self._past, self._checked = {}, [], None
+        self._signed |= {"why": "", "assumption": ""}
+        self._load()
+        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The plan follows when the demand review "
+                   "runs again: run this notebook from the top, or sop run.")
+
+    def back(self) -> None:
+        """Go on editing instead of recording."""
+        self._checked = None
+
+    # what is shown
+    def _load(self) -> None:
+        """The consensus with every adjustment recorded so far, whether or not the demand review has run since."""
+        names = ("demand_stream", "stream_weight", "statistical_forecast", "launch_forecast", "price")
+        read = {name: self._cycle.read(name) for name in names}
+        inputs = {"item": self._item, "market": self._market, "price": read["price"]}
+        self._consensus = demand.consensus(read["demand_stream"], read["stream_weight"], self._cycle.records("demand_adjustment"),
+                                           read["statistical_forecast"], read["launch_forecast"], inputs)
+        self._periods = list(self._cycle.periods)
+        self._place()
+
+    def _place(self) -> None:
+        """Cells of the level as a matrix, rows by periods."""
+        self._keys = override.LEVELS[self._level]
+        names = list(self._keys)
+        self._cells = override.cells_at(self._consensus, self._item, self._market, self._level)
+        wide = self._cells.pivot(index=names, columns="period", values=["demand_qty", "price_amt"])
+        self._quantity = wide["demand_qty"].reindex(columns=self._periods)
+        self._price = wide["price_amt"].reindex(columns=self._periods)
+        if not hasattr(self, "_added") or list(self._added.columns) != names:
+            self._added = pd.DataFrame(columns=names)
+        fresh = [key for key in _as_index(self._added, names) if key not in self._quantity.index]
+        self._quantity, self._price = (frame.reindex([*frame.index, *fresh]) for frame in (self._quantity, self._price))
+        self._rows = self._described(pd.DataFrame([key if isinstance(key, tuple) else (key,) for key in self._quantity.index], columns=names))
+
+    def _described(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Keys with the family and region they are filtered and added up by, and a name people know."""
+        item, market = self._item.set_index("item_id"), self._market.set_index("market_id")
+        if "item_id" in rows:
+            rows = rows.assign(family=rows["item_id"].map(item["family"]).fillna(override.NO_FAMILY), name=rows["item_id"].map(item["item_name"]))
+        if "market_id" in rows:
+            rows = rows.assign(region=rows["market_id"].map(market["region"]))
+        name = rows["name"].fillna("") if "name" in rows else ""
+        return rows.assign(name=name, region=rows["region"] if "region" in rows else "")
+
+    def _old(self, cell: _Cell) -> float:
+        key = cell[:-1] if len(cell) > 2 else cell[0]
+        return float(self._quantity.at[key, cell[-1]])
+
+    def _remember(self, entries: dict[_Cell, str]) -> None:
+        if entries != self._entries:
+            self._past.append(self._entries)
+            self._entries, self._checked = entries, None
+
+    def _new(self) -> tuple[pd.DataFrame, dict[_Cell, str]]:
+        """Quantities with the entries applied, and why some entries cannot be read."""
+        new, faults = self._quantity.copy(), {}
+        for cell, text in self._entries.items():
+            key = cell[:-1] if len(cell) > 2 else cell[0]
+            try:
+                kind, value = override.read_entry(text)
+                quantity = override.applied(kind, value, np.nan_to_num(self._old(cell)))
+            except SopError as fault:
+                faults[cell] = str(fault)
+                continue
+            if quantity < 0:
+                faults[cell] = f"{quantity:,.0f} lies below zero"
+            else:
+                new.at[key, cell[-1]] = quantity
+        return new, faults
+
+    def _shown(self) -> dict[str, Any]:
+        new, faults = self._new()
+        kept = self._kept_rows()
+        pages = max(-(-len(kept) // GRID_ROWS), 1)
+        self._page = min(max(self._page, 0), pages - 1)
+        seen = kept.iloc[self._page * GRID_ROWS : (self._page + 1) * GRID_ROWS]
+        return {
+            "currency": self._cycle.settings.currency,
+            "locked": _locked_words(self._cycle) if self._cycle.is_locked else "",
+            "levels": list(override.LEVELS), "level": self._level, "keys": [views.heading(key) for key in self._keys],
+            "families": sorted(self._rows["family"].unique()), "regions": sorted(set(self._rows["region"]) - {""}), **self._chosen,
+            "page": self._page, "pages": pages, "row_count": len(kept),
+            "periods": views.period_labels(pd.Series(self._periods)).tolist(),
+            "rows": [self._row(place, row, new, faults) for place, row in seen.iterrows()],
+            "totals": self._totals(new, kept), "change_count": len(self._entries), "fault_count": len(faults),
+            "can_undo": bool(self._past), "signed": self._signed, "diff": self._diff(),
+        }  # fmt: skip
+
+    def _kept_rows(self) -> pd.DataFrame:
+        rows, chosen = self._rows, self._chosen
+        for name in ("family", "region"):
+            if chosen[name]:
+                rows = rows[rows[name] == chosen[name]]
+        words = rows[[*self._keys, "name"]].agg(" ".join, axis=1).str.lower()
+        return rows[words.str.contains(chosen["search"].strip().lower(), regex=False)]
+
+    def _row(self, place: Hashable, row: pd.Series, new: pd.DataFrame, faults: Mapping[_Cell, str]) -> dict[str, Any]:
+        keys = [str(row[key]) for key in self._keys]
+        at = self._rows.index.get_loc(place)
+        old_row, new_row = self._quantity.iloc[at], new.iloc[at]
+        cells = []
+        for number, period in enumerate(self._periods):
+            cell = (*keys, period)
+            text = self._entries.get(cell)
+            shown = text if cell in faults else _written(new_row.iloc[number])
+            cells.append({"shown": shown, "was": _written(old_row.iloc[number]), "entry": text or "", "fault": faults.get(cell, "")})
+        return {"keys": keys, "name": str(row["name"]), "cells": cells}
+
+    def _totals(self, new: pd.DataFrame, kept: pd.DataFrame) -> list[dict[str, Any]]:
+        """Units and money of the rows shown, by family and in total, before and after."""
+        place = self._rows.index.get_indexer(kept.index)
+        old, now, price = (frame.iloc[place] for frame in (self._quantity, new, self._price))
+        # A row that was added has no price yet: the mean of its family's, so that its money shows.
+        filled = price.T.fillna(price.mean(axis=1)).T
+        filled = filled.fillna(filled.groupby(kept["family"].to_numpy()).transform("mean")).fillna(0.0)
+        families = kept["family"].to_numpy()
+        parts = [(family, families == family) for family in sorted(set(families))]
+        if len(parts) > 1:
+            parts.append(("All shown", np.ones(len(families), dtype=bool)))
+        return [_total(name, *(frame.to_numpy()[rows] for frame in (old, now, filled))) for name, rows in parts]
+
+    def _diff(self) -> list[dict[str, str]] | None:
+        if self._checked is None:
+            return None
+        edits = self._checked
+        labels = views.period_labels(edits["period"])
+        return [
+            {"what": " · ".join(str(row[key]) for key in self._keys), "period": label, "old": _written(row["old_qty"]),
+             "new": _written(row["new_qty"]), "how": _how(row["kind"], row["value"])}
+            for label, row in zip(labels, edits.to_dict("records"), strict=True)
+        ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ demand: corrections of history accepted or rejected
+_PICKER_ROWS = 12
+
+
+def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
+    """Proposed corrections of history with evidence and a before/after chart, to accept or reject; a table where nobody is there.
+
+    Parameters
+    ----------
+    cycle : Cycle
+        A cycle whose data were gathered.
+    """
+    if is_live():
+        picker = CorrectionPicker(cycle)
+        return ipywidgets.VBox([picker, picker.chart])
+    decided = demand.decide_corrections(cycle.read("history_correction"), cycle.records("history_decision"))
+    return charts.table(views.correction_list(decided, cycle.read("item")), limit=15)
+
+
+class CorrectionPicker(_Form):
+    """Proposed corrections, largest change first: look at one in the chart, tick some, accept or reject them with a reason.
+
+    The newest decision of a cell counts, so that a decision can be taken back by the opposite one.
+    """
+
+    _esm = _HERE / "widgets_picker.js"
+
+    def __init__(self, cycle: Cycle) -> None:
+        super().__init__(look=self.look, see=self.see, tick=self.tick, decide=self.decide)
+        self._cycle, self._page, self._ticked = cycle, 0, set[int]()
+        self._chosen = {"kind": "", "status": "proposed"}
+        self._item, self._history = cycle.read("item"), cycle.read("sales_history")
+        self._names = self._item.set_index("item_id")["item_name"]
+        self._proposed = _by_size(cycle.read("history_correction"))
+        self._load()
+        self._seen = next(iter(self._kept().index), -1)
+        self.chart = LiveChart(alt.Chart(pd.DataFrame({"period": []})).mark_point(), "no correction chosen")
+        self._draw()
+        self.refresh()
+
+    def look(self, page: int = 0, **chosen: str) -> None:
+        """Show other proposals: a kind, a status, a page."""
+        self._chosen |= {name: chosen[name] for name in self._chosen if name in chosen}
+        self._page = page
+
+    def see(self, number: int) -> None:
+        """Show one proposal in the chart."""
+        self._seen = number
+        self._draw()
+
+    def tick(self, numbers: Sequence[int], is_on: bool) -> None:
+        """Tick or untick proposals."""
+        self._ticked = self._ticked | set(numbers) if is_on else self._ticked - set(numbers)
+
+    def decide(self, decision: Literal["accepted", "rejected"], by: str, why: str) -> None:
+        """Record the decision on the ticked proposals."""
+        for given, remedy in ((by, "say who decides (Who)"), (why, "say why (Reason)")):
+            if not given.strip():
+                raise SopError(f"{remedy}: a decision without it cannot be recorded")
+        if self._cycle.is_locked:
+            raise SopError(_locked_words(self._cycle))
+        rows = self._proposed.loc[sorted(self._ticked), demand.CELL].assign(decision=decision)
+        self._cycle.append("history_decision", rows, by=by.strip(), why=why.strip())
+        self._ticked = set()
+        self._load()
+        self._draw()
+        self._tell("done", f"{_counted(len(rows), 'correction')} {decision} by {by.strip()}. The history follows at the next sop run.")
+
+    def _load(self) -> None:
+        decided = demand.decide_corrections(self._proposed, self._cycle.records("history_decision"))
+        self._proposed = decided.set_index(self._proposed.index)
+
+    def _kept(self) -> pd.DataFrame:
+        rows = self._proposed
+        for name, value in self._chosen.items():
+            rows = rows[rows[name] == value] if value else rows
+        return rows
+
+    def _draw(self) -> None:
+        if self._seen in self._proposed.index:
+            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._proposed.loc[self._seen], self._item))
+            if not isinstance(shown, charts.Html):
+                self.chart.show(shown)
+
+    def _shown(self) -> dict[str, Any]:
+        kept = self._kept()
+        pages = max(-(-len(kept) // _PICKER_ROWS), 1)
+        self._page = min(max(self._page, 0), pages - 1)
+        seen = kept.iloc[self._page * _PICKER_ROWS : (self._page + 1) * _PICKER_ROWS]
+        labels = views.period_labels(seen["period"])
+        return {
+            "locked": _locked_words(self._cycle) if self._cycle.is_locked else "",
+            "kinds": sorted(self._proposed["kind"].unique()), **self._chosen,
+            "page": self._page, "pages": pages, "row_count": len(kept), "ticked": len(self._ticked),
+            "rows": [self._row(int(number), row, label) for (number, row), label in zip(seen.iterrows(), labels, strict=True)],
+        }  # fmt: skip
+
+    def _row(self, number: int, row: pd.Series, label: str) -> dict[str, Any]:
+        return {
+            "number": number, "item": row["item_id"], "name": str(self._names.get(row["item_id"], "")), "market": row["market_id"],
+            "period": label, "kind": row["kind"], "booked": _written(row["raw_qty"]), "suggested": _written(row["suggested_qty"]),
+            "status": row["status"], "evidence": row["evidence"], "is_ticked": number in self._ticked, "is_seen": number == self._seen,
+        }  # fmt: skip
+
+
+def _by_size(history_correction: pd.DataFrame) -> pd.DataFrame:
+    size = (history_correction["suggested_qty"] - history_correction["raw_qty"]).abs()
+    ordered = history_correction.assign(size=size).sort_values(["size", *demand.CELL], ascending=[False, True, True, True])
+    return ordered.drop(columns="size").reset_index(drop=True)
+
+
+# ------------------------------------------------------------------ words of the grids
+_Cell = tuple[Any, ...]  # the keys of a row and a period
+
+
+def _how(kind: str, value: float) -> str:
+    """How an adjustment is meant, as it will be recorded."""
+    return {"replace": "set to", "add": f"{value:+,.6g}", "multiply": f"{(value - 1) * 100:+,.6g} %"}[kind]
+
+
+def _as_index(frame: pd.DataFrame, names: list[str]) -> list[Any]:
+    return [row[0] if len(names) == 1 else tuple(row) for row in frame[names].itertuples(index=False)]
+
+
+def _replaces_by(text: str, old: float) -> bool:
+    """Whether a text only says again what the cell holds."""
+    try:
+        kind, value = override.read_entry(text)
+    except SopError:
+        return False
+    return kind == "replace" and abs(value - old) <= 1e-6 * max(abs(old), 1.0)
+
+
+def _total(name: str, old: np.ndarray, new: np.ndarray, price: np.ndarray) -> dict[str, Any]:
+    """Units by period and money of some rows, with the changes as text; a cell that does not exist holds nothing."""
+    before, after = np.nan_to_num(old), np.nan_to_num(new)
+    units, change = after.sum(axis=0), (after - before).sum(axis=0)
+    money, gained = (after * price).sum(), ((after - before) * price).sum()
+    return {
+        "name": name,
+        "cells": [{"value": _written(value), "change": _change(moved)} for value, moved in zip(units, change, strict=True)],
+        "units": {"value": views.short(units.sum()), "change": _change(change.sum())},
+        "money": {"value": views.short(money), "change": _change(gained)},
+    }
+
+
+def _change(moved: float) -> str:
+    return "" if abs(moved) < 1e-6 else views.signed(views.short(moved))
+
+
+def _written(quantity: float) -> str:
+    """A quantity as the grid shows it; nothing where there is no cell."""
+    if pd.isna(quantity):
+        return ""
+    return f"{quantity:,.0f}" if abs(quantity) >= 99.5 else f"{quantity:,.1f}".removesuffix(".0")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _locked_words(cycle: Cycle) -> str:
+    return f"cycle {cycle.id} is locked and never changes: plan in the next cycle, or unlock it with a reason"

@@ -110,7 +110,7 @@ def by_size(size: str) -> None:
     print(f"## Size {size}: {arrays.matrix.shape[0]:,} rows × {arrays.matrix.shape[1]:,} columns; loaded and solved cold in {load / 1000:,.1f} s\n")
     raw_load, solver = timed(lambda: raw_loaded(arrays))
     print(f"The same arrays in raw highspy, cold: {raw_load / 1000:,.1f} s\n")
-    basis = highspy.HighsBasis(solver.getBasis())
+    basis = solver.getBasis()
     print("| change | raw update · solve · read = total | ours levers · update · solve · read = total | beyond the solve | × raw | profit agrees |")
     print("|---|---|---|---|---|---|")
     for name, (pulled, change) in changes_at(arrays, instance).items():

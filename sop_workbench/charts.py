@@ -87,6 +87,11 @@ def use(settings: Settings) -> None:
     alt.data_transformers.disable_max_rows()
 
 
+def currency() -> str:
+    """The company's currency, as `use` set it."""
+    return _style.currency
+
+
 def readable(colour: str) -> str:
     """The colour made as light or dark as needed to be seen on white and on black alike.
 
@@ -1025,21 +1030,25 @@ def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
     colours = {"demand": "#b38f00", "base": GREY, "what if": _style.brand_colour}
     dashes = {"demand": [2, 3], "base": [6, 3], "what if": [1, 0]}
     present = [name for name in colours if name in set(view["line"])]
-    shown = view.assign(value_text=[views.in_unit(v, "units") for v in view["value"]])
-    line = alt.Chart(shown).encode(
-        x=alt.X("period:T", axis=_time_axis(2)),
-        y=alt.Y("value:Q", axis=_amount_axis(_money("Stock at standard cost") if view.attrs.get("unit") == views.MONEY else "Units")),
+    line = alt.Chart(view.drop(columns="period")).encode(
+        x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
+        y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
         color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
         strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
                                   scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
         tooltip=[alt.Tooltip("line:N", title="Line"), alt.Tooltip("period_label:N", title="Period"), alt.Tooltip("value_text:N", title="Quantity")],
     )
-    return line.mark_line(strokeWidth=2.6, point=alt.OverlayMarkDef(size=18)).properties(width=WIDTH - 190, height=190)
+    return line.mark_line(strokeWidth=2.6, point=alt.OverlayMarkDef(size=18)).properties(width=WIDTH - 120, height=170)
 
 
 @_drawn
 def what_if_load(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Load in per cent of regular hours, blue when free and orange when full; ▲ ▼ where it differs from base."""
-    marks = ["▲" if d >= 0.005 else "▼" if d <= -0.005 else "" for d in view["delta_ratio"].fillna(0.0)]
-    shown = view.assign(load_text=["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(view["load_ratio"], marks, strict=True)])
+    shown = view.drop(columns="period")
     return _heat_map(shown, "resource", "period_label", _period_order(view), _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
+
+
+def rows_of(view: pd.DataFrame) -> list[dict]:
+    """The rows a chart of this view is drawn from, to put in the place of those of an earlier view."""
+    shown = _worded(view).drop(columns="period", errors="ignore")
+    return shown.astype(object).where(shown.notna(), None).to_dict("records")

@@ -1475,10 +1475,10 @@ def what_if_volume(volume: pd.DataFrame, measure: str = "served_qty", family: st
     change = "as in base" if abs(whole) <= _UNSEEN * abs(totals[measure].sum()) + _ROUNDING else f"{signed(in_unit(whole, unit))} over the horizon"
     if unit == MONEY:
         change = "as in base" if change == "as in base" else f"{signed(in_unit(whole / max(len(totals), 1), unit))} on average"
-    view = _view(pd.concat(parts, ignore_index=True), f"{WHAT_IF_VOLUMES[measure]}, {family or 'all families'}: {change}",
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.assign(unit=unit, value_text=[in_unit(value, unit) for value in rows["value"]])
+    return _view(rows, f"{WHAT_IF_VOLUMES[measure]}, {family or 'all families'}: {change}",
                  empty="No demand is planned: there is nothing to show.")
-    view.attrs["unit"] = unit
-    return view
 
 
 def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> pd.DataFrame:
@@ -1488,9 +1488,12 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
     rows = hours[hours["resource_id"].isin(full.index)].assign(resource=hours["resource_id"].map(names).fillna(hours["resource_id"]))
     rows = rows.assign(peak_ratio=rows["resource_id"].map(full), delta_ratio=rows["load_ratio"] - rows["base_load_ratio"])
     rows = rows.sort_values(["peak_ratio", "resource_id", "period"], ascending=[False, True, True])
+    marks = ["▲" if d >= 0.005 else "▼" if d <= -0.005 else "" for d in rows["delta_ratio"].fillna(0.0)]
+    rows["load_text"] = ["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(rows["load_ratio"], marks, strict=True)]
     moved = rows[rows["delta_ratio"].abs() >= 0.005]
     title = f"Load changes at {_plural(moved['resource_id'].nunique(), 'resource')}" if len(moved) else "Load of every resource is as in base"
-    return _view(rows[["resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt"]],
+    return _view(rows[["resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt",
+                       "load_text"]],
                  title, "Hours used / regular hours, %; ▲ ▼ where the plan without levers used less or more.", "No routing uses a resource.")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -246,17 +247,19 @@ class WhatIf:
     def _price_place(self, lever: Lever) -> tuple[tuple[str, str], np.ndarray] | None:
         """A price list multiplied is demand at multiplied prices, where every demand has been listed from the start."""
         key = "consensus_demand", "price_amt"
-        price, demand = self.tables["price"], self.tables["consensus_demand"]
-        if (lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or self.calendar.shift_days
-                or self.plan.effects(*key) is None):
-            return None
-        listed = price[(price["valid_from"] <= self.periods[0]) & (price["price_amt"] > 0)]
-        names = ["item_id", "market_id"]
-        known = pd.MultiIndex.from_frame(listed[names].drop_duplicates())
-        if not pd.MultiIndex.from_frame(demand[names]).isin(known).all() or not (price["price_amt"] > 0).all():
+        if lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or not self._is_listed \
+                or self.plan.effects(*key) is None:
             return None
         picked = self._rows(lever.model_copy(update={"table": key[0]}))
         return None if picked is None else (key, picked)
+
+    @cached_property
+    def _is_listed(self) -> bool:
+        """Whether every demand has a price in the list from the first period on, and periods begin on their first day."""
+        price, demand, names = self.tables["price"], self.tables["consensus_demand"], ["item_id", "market_id"]
+        listed = pd.MultiIndex.from_frame(price.loc[price["valid_from"] <= self.periods[0], names].drop_duplicates())
+        is_whole = bool(pd.MultiIndex.from_frame(demand[names].drop_duplicates()).isin(listed).all())
+        return is_whole and bool((price["price_amt"] > 0).all()) and not self.calendar.shift_days
 
     def _rows(self, lever: Lever) -> np.ndarray | None:
         """Rows a lever is about, found once for all its values."""

@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from sop_workbench import kpi, tables
+from sop_workbench.demand import price_in_period
 from sop_workbench.errors import SettingsError
 from sop_workbench.finance import family_of
 from sop_workbench.inventory import unit_value
@@ -247,25 +248,28 @@ class WhatIf:
     def _price_place(self, lever: Lever) -> tuple[tuple[str, str], np.ndarray] | None:
         """A price list multiplied is demand at multiplied prices, where every demand has been listed from the start."""
         key = "consensus_demand", "price_amt"
-        if lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or not self._is_listed \
+        if lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or self.calendar.shift_days \
                 or self.plan.effects(*key) is None:
             return None
-        picked = self._rows(lever.model_copy(update={"table": key[0]}))
-        return None if picked is None else (key, picked)
+        listed, priced = self._price_list
+        picked = self._rows(lever.model_copy(update={"table": key[0]}), {**self.tables, key[0]: priced})
+        return None if picked is None or not (picked & listed).any() else (key, picked & listed)
 
     @cached_property
-    def _is_listed(self) -> bool:
-        """Whether every demand has a price in the list from the first period on, and periods begin on their first day."""
-        price, demand, names = self.tables["price"], self.tables["consensus_demand"], ["item_id", "market_id"]
-        listed = pd.MultiIndex.from_frame(price.loc[price["valid_from"] <= self.periods[0], names].drop_duplicates())
-        is_whole = bool(pd.MultiIndex.from_frame(demand[names].drop_duplicates()).isin(listed).all())
-        return is_whole and bool((price["price_amt"] > 0).all()) and not self.calendar.shift_days
+    def _price_list(self) -> tuple[np.ndarray, pd.DataFrame]:
+        """Which rows of demand the price list prices, and demand by the period whose price they take (the first one announced before it)."""
+        demand, price, pair = self.tables["consensus_demand"], self.tables["price"], ["item_id", "market_id"]
+        key = [*pair, "period"]
+        asked = demand[key].merge(price_in_period(price, self.periods), on=key, how="left", validate="m:1")["price_amt"].to_numpy(dtype=float)
+        first = self.calendar.periods_of(price.groupby(pair)["valid_from"].min()).rename("first").reset_index()
+        announced = demand[key].merge(first, on=pair, how="left", validate="m:1")[["period", "first"]].max(axis=1)
+        return (asked > 0) & ~np.isnan(asked), demand.assign(period=announced.to_numpy())
 
-    def _rows(self, lever: Lever) -> np.ndarray | None:
+    def _rows(self, lever: Lever, within: Tables | None = None) -> np.ndarray | None:
         """Rows a lever is about, found once for all its values."""
-        slot = lever.model_copy(update={"value": None}).model_dump_json()
+        slot = lever.model_copy(update={"value": None}).model_dump_json() + ("" if within is None else " by price")
         if slot not in self._picked:
-            self._picked[slot] = picked_rows(self.tables, lever, self.calendar)
+            self._picked[slot] = picked_rows(self.tables if within is None else within, lever, self.calendar)
         return self._picked[slot]
 
     def _readers_of(self, answer: Answer, changed: Tables) -> tuple[FigureReader, LimitReader]:

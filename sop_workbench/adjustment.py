@@ -60,7 +60,7 @@ def export_consensus(cycle: Cycle, path: Path) -> Path:
 
 
 def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
-    """Cells of an exported workbook that a person changed, beside what the store holds.
+    """Cells of an exported workbook that a person changed, beside what the store holds; what is on record already is left out.
 
     Returns
     -------
@@ -89,6 +89,7 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]].rename(columns={"demand_qty": "old_qty"})
     edits = changed.merge(stored, on=_CELL, how="left", validate="one_to_one")
     edits = edits[~override.alike(edits["new_qty"], edits["old_qty"])]
+    edits = edits[~override.is_recorded(edits, cycle.records("demand_adjustment"))]
     return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
 
 

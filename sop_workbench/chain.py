@@ -444,8 +444,12 @@ def _kernel_class(log: IO[str], started: Callable[[int], None]) -> type[AsyncKer
 
 
 def _kernel_environment() -> dict[str, str]:
-    """One thread per numeric library (the steps use processes) and a fixed hash seed, unless the user chose."""
-    return {**dict.fromkeys(_THREADS, "1"), "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", **os.environ}
+    """One thread per numeric library (the steps use processes) and a fixed hash seed, unless the user chose.
+
+    A chain that was started inside a notebook is not that notebook's session: nobody sees its widgets.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"}
+    return {**dict.fromkeys(_THREADS, "1"), "PYTHONHASHSEED": "0", "PYDEVD_DISABLE_FILE_VALIDATION": "1", **own}
 
 
 def _literal(path: Path) -> str:

@@ -330,10 +330,10 @@ def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: 
     return alt.Color(f"{field}:Q", scale=scale, legend=None)
 
 
-def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str | None = None) -> alt.Color:
+def _fixed(field: str, colours: dict[str, str], present: pd.Series, title: str | None = None, legend: Any = alt.Undefined) -> alt.Color:
     """Colours by name, only for the names that occur."""
     kept = {name: colour for name, colour in colours.items() if name in set(present)}
-    return alt.Color(f"{field}:N", title=title, scale=alt.Scale(domain=list(kept), range=list(kept.values())))
+    return alt.Color(f"{field}:N", title=title, scale=alt.Scale(domain=list(kept), range=list(kept.values())), legend=legend)
 
 
 # ------------------------------------------------------------------ tables, cards, words
@@ -525,16 +525,19 @@ def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
     return alt.layer(before, after, booked, suggested).properties(width=WIDTH, height=190)
 
 
+_GAP = 70  # between small charts: room for the numbers and the title of an axis
+
+
 def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, height: int) -> alt.TopLevelMixin:
     """One chart, or small ones side by side, each on its own scale."""
     members = view["member"].drop_duplicates()
     if len(members) == 1:
         return layers.properties(width=WIDTH, height=HEIGHT)
     columns = min(3, len(members))
-    sized = layers.properties(width=(WIDTH - 55 * (columns - 1)) // columns, height=height)
+    sized = layers.properties(width=(WIDTH - _GAP * (columns - 1)) // columns, height=height)
     return (
         sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns)
-        .properties(bounds="flush", spacing={"row": 75, "column": 55})
+        .properties(bounds="flush", spacing={"row": 75, "column": _GAP})
         .resolve_scale(y="independent")
     )
 
@@ -578,12 +581,32 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     bubbles = base.mark_circle(opacity=0.65, stroke="white").encode(
         size=alt.Size("revenue_amt:Q", scale=alt.Scale(range=[60, 2200]), legend=None),
-        color=_fixed("lifecycle", colours, view["lifecycle"]),
+        color=_fixed("lifecycle", colours, view["lifecycle"], "Stage of life", alt.Legend(labelExpr="replace(datum.label, '_', '-')")),
         tooltip=_tooltips(view),
     )
     zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
-    names = base.mark_text(dy=-14, fontSize=11).encode(text="label:N")
+    above = alt.expr("-sqrt(scale('size', datum.revenue_amt)) / 2 - 8")
+    names = base.mark_text(dy=above, fontSize=11).encode(text="label:N")
     return alt.layer(*[layer for layer in (zero, bubbles, names) if layer is not None]).properties(width=WIDTH, height=340)
+
+
+@_drawn
+def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Cumulative revenue by rank over the money in stock, the tail in orange."""
+    colour = alt.Color("part:N", title="Item belongs to", scale=alt.Scale(domain=["core", "tail"], range=[_style.brand_colour, ORANGE]))
+    x = alt.X("rank:Q", axis=alt.Axis(title="Item by rank of revenue", tickMinStep=1, format="d"), scale=alt.Scale(nice=False, padding=8))
+    base = alt.Chart(view).encode(x=x, tooltip=_tooltips(view))
+    width = max(1.5, min(14.0, 0.7 * WIDTH / len(view)))
+    revenue = base.mark_line(color=GREY, strokeWidth=1.5).encode(
+        y=alt.Y(
+            "cumulative_revenue_ratio:Q",
+            axis=alt.Axis(title="Revenue, cumulative", format=".0%", tickCount=4),
+            scale=alt.Scale(domain=[0, 1]),
+        )
+    ) + base.mark_circle(size=28, opacity=1).encode(y="cumulative_revenue_ratio:Q", color=colour)
+    stock = base.mark_bar(width=width).encode(y=alt.Y("stock_amt:Q", axis=_amount_axis(_money("Stock"))), color=colour)
+    sized = revenue.properties(width=WIDTH - 40, height=170), stock.properties(width=WIDTH - 40, height=90)
+    return alt.vconcat(*sized, spacing=8).resolve_scale(x="shared")
 
 
 @_drawn
@@ -610,6 +633,79 @@ def forecast_fan(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 launch_fan = forecast_fan
+
+
+@_drawn
+def demand_story(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The fan with corrections as circles and events as triangles on the time axis."""
+    is_single = view["member"].nunique() == 1
+    is_peak = view.groupby("kind")["demand_qty"].transform("max") == view["demand_qty"]
+    words = {"history": "Ordered", "forecast": "Agreed on"}
+    shown = view.assign(label=view["kind"].map(words).where(is_peak, ""), top_qty=view["high_qty"].fillna(view["demand_qty"]), ground=0.0)
+    colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, _style.brand_colour]))
+    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=_time_axis(3 if is_single else 6)))
+    y = alt.Y("demand_qty:Q", axis=_amount_axis("Units"))
+    ahead = base.transform_filter("datum.kind == 'forecast'")
+    band = ahead.mark_area(opacity=0.22, color=_style.brand_colour).encode(y="low_qty:Q", y2="high_qty:Q")
+    line = base.mark_line().encode(y=y, color=colour, tooltip=_tooltips(view))
+    names = base.mark_text(dy=-9, fontWeight=600).encode(y="top_qty:Q", text="label:N", color=colour)
+    corrected = base.transform_filter("datum.correction != ''")
+    shift = corrected.mark_rule(color=ORANGE, opacity=0.7).encode(y="demand_qty:Q", y2="corrected_qty:Q")
+    circles = corrected.mark_point(filled=True, size=38, opacity=1, stroke=ORANGE).encode(
+        y="corrected_qty:Q", tooltip=_tooltips(view),
+        fill=alt.Fill("correction:N", title="History corrected", legend=alt.Legend(symbolStrokeColor=ORANGE, symbolType="circle"),
+                      scale=alt.Scale(domain=["accepted", "proposed"], range=[ORANGE, "#ffffff"])),
+    )  # fmt: skip
+    happened = base.transform_filter("datum.events != ''")
+    triangles = happened.mark_point(shape="triangle-up", filled=True, size=60, opacity=1, yOffset=-5).encode(
+        y="ground:Q", tooltip=_tooltips(view), color=alt.value("#8a6d00"))
+    layers = [band, line, shift, circles, triangles, *([names] if is_single else [])]
+    return _multiples(alt.layer(*layers), view, 120)
+
+
+@_drawn
+def decomposition(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Trend under demand, and below it what season, promotions, events and chance add, all on one scale of time."""
+    whole = view.drop_duplicates("period")
+    x = alt.X("period:T", axis=_time_axis(3))
+    distinct = next(colour for colour in _series(len(_SERIES))[1:] if colour != GREY)
+    scale = alt.Scale(domain=["demand", "forecast", "trend"], range=[GREY, _style.brand_colour, distinct])
+    name = alt.Color("line:N", legend=None, scale=scale)
+    lines = alt.Chart(_component_lines(view, whole)).encode(x=x)
+    ends = alt.Chart(_line_ends(_component_lines(view, whole).query("line != 'demand'"), "line", "period", "quantity"))
+    top = lines.mark_line().encode(y=alt.Y("quantity:Q", axis=_amount_axis("Units")), color=name) + ends.mark_text(
+        align="left", dx=6, fontWeight=600
+    ).encode(x=x, y="place:Q", text="line:N", color=name)
+    moved = view[view["component"] != "Trend"]
+    seen = moved[moved.groupby("component")["part_qty"].transform(lambda part: part.abs().max()) > _SEEN * whole["demand_qty"].max()]
+    domain = [min(seen["part_qty"].min(), 0), max(seen["part_qty"].max(), 0)]
+    parts = seen["component"].unique().tolist()
+    panels = [_component_bars(seen[seen["component"] == part], part, domain, part == parts[-1]) for part in parts]
+    return alt.vconcat(top.properties(width=WIDTH - 70, height=190), *panels, spacing=6).resolve_scale(x="shared")
+
+
+def _component_lines(view: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """Demand, forecast and trend below each other; the forecast starts where demand ends."""
+    past, ahead = whole[~whole["is_forecast"]], whole[whole["is_forecast"]]
+    joined = pd.concat([past.tail(1), ahead])
+    trend = view[view["component"] == "Trend"]
+    parts = ((past, "demand_qty", "demand"), (joined, "demand_qty", "forecast"), (trend, "part_qty", "trend"))
+    return pd.concat([rows[["period", column]].rename(columns={column: "quantity"}).assign(line=line) for rows, column, line in parts])
+
+
+_SEEN = 0.005  # of the largest demand: what is less does not show on the scale of the others
+
+
+def _component_bars(rows: pd.DataFrame, part: str, domain: list[float], is_last: bool) -> alt.Chart:
+    """What one part adds and takes; all such panels share their scale, the last one names the months."""
+    x = alt.X("period:T", axis=_time_axis(3) if is_last else alt.Axis(title=None, labels=False, ticks=False))
+    named: Any = {"titleAngle": 0, "titleAlign": "right", "titleAnchor": "middle", "titleFontWeight": 600}
+    axis = alt.Axis(title=textwrap.wrap(part, 12), labelExpr=_AMOUNT_LABEL, tickCount=3, **named)
+    y = alt.Y("part_qty:Q", axis=axis, scale=alt.Scale(domain=domain))
+    colour = alt.condition("datum.part_qty < 0", alt.value(ORANGE), alt.value(BLUE))
+    opacity = alt.condition("datum.is_forecast", alt.value(0.55), alt.value(1.0))
+    bars = alt.Chart(rows).mark_bar(width=8).encode(x=x, y=y, color=colour, opacity=opacity, tooltip=_tooltips(rows))
+    return bars.properties(width=WIDTH - 70, height=70)
 
 
 @_drawn
@@ -988,6 +1084,9 @@ def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
     return (lines + labels).properties(width=WIDTH - 90, height=HEIGHT)
 
 
+_LAGS_FIT = 12  # periods across that leave room for a second, small number in a cell
+
+
 @_drawn
 def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Locks down, periods across, what happened in the last row."""
@@ -995,7 +1094,12 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     chart = _heat_map(
         shown, "plan_cycle_id", "period_label", _period_order(view), _diverging("deviation_ratio", -0.3, 0.0, 0.3, True), "quantity_text"
     )
-    return chart
+    if view["period"].nunique() > _LAGS_FIT:
+        return chart
+    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=26, dy=8, fontSize=8, opacity=0.7, color=INK).encode(
+        x=alt.X("period_label:N", sort=_period_order(view)), y=alt.Y("plan_cycle_id:N", sort=None), text=alt.Text("lag:Q", format="+d")
+    )
+    return (chart + lags).properties(width=WIDTH - 160, height=alt.Step(30))
 
 
 @_drawn

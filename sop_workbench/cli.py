@@ -168,7 +168,8 @@ def export_adjustments(file: Path, folder: Path, cycle_id: str | None) -> None:
     """Write the stored consensus to FILE (.xlsx), a row per item and market, a column per period."""
     from sop_workbench.adjustment import export_consensus
 
-    click.echo(f"wrote {export_consensus(_chain(folder, cycle_id).cycle, file)}; edit the shaded cells, then: sop adjust import {file}")
+    written = export_consensus(_chain(folder, cycle_id).cycle, file)
+    click.echo(f"wrote {written}; edit the shaded cells, then: sop adjust import {file} --workspace {folder} --by WHO --why WHY")
 
 
 @adjust.command("import")

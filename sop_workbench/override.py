@@ -74,8 +74,8 @@ def read_entry(text: str) -> tuple[str, float]:
     (('replace', 1250.0), ('add', 50.0), ('multiply', 0.9), ('replace', 1250.5))
     """
     plain = _SPACES.sub("", text).replace("−", "-")
-    sign, body, is_percent = plain[:1] in ("+", "-"), plain.lstrip("+-"), plain.endswith("%")
-    number = _number(body.rstrip("%"))
+    sign, is_percent = plain[:1] in ("+", "-"), plain.endswith("%")
+    number = _number(plain[sign:].removesuffix("%"))
     if number is None or (is_percent and not sign):
         raise SopError(f"cannot read {text.strip()!r}; write a quantity (120), a change (+50, -50) or a percentage with its sign (+10 %)")
     value = -number if plain.startswith("-") else number
@@ -162,6 +162,26 @@ def _read_or_text(text: str) -> tuple[str, float] | str:
 def alike(one: pd.Series, other: pd.Series) -> pd.Series:
     """Quantities that differ by rounding only."""
     return (one - other).abs() <= _SAME * one.abs().clip(lower=1)
+
+
+def is_recorded(edits: pd.DataFrame, demand_adjustment: pd.DataFrame) -> pd.Series:
+    """Which edits of cells only say again what the newest record of their cell says, so that a file read twice counts once.
+
+    Parameters
+    ----------
+    edits : DataFrame
+        item_id, market_id, period, new_qty.
+    demand_adjustment : DataFrame
+        People's records, oldest first.
+    """
+    cell = ["item_id", "market_id", "period"]
+    dated = demand_adjustment.assign(number=np.arange(len(demand_adjustment)))
+    newest = dated.drop_duplicates(cell, keep="last")[[*cell, "kind", "value", "number"]]
+    said = edits[[*cell, "new_qty"]].merge(newest, on=cell, how="left", validate="one_to_one").set_index(edits.index)
+    # A later change of a whole item, family or region moves the cell again.
+    wider = dated[(dated["item_id"] == "") | (dated["market_id"] == "")].groupby("period")["number"].max()
+    is_last = ~(said["period"].map(wider) > said["number"])
+    return (said["kind"] == "replace") & alike(said["new_qty"], said["value"].astype(float)) & is_last
 
 
 def records(edits: pd.DataFrame, level: str = "item × market", assumption: str = "") -> pd.DataFrame:

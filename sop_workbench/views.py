@@ -21,6 +21,7 @@ from sop_workbench.periods import Calendar
 MONEY = "¤"
 NO_FAMILY = "(no family)"
 OTHER = "Others"
+LARGEST_FAMILY = "(largest family)"
 ACTUAL = "actual"
 UNITS = {"_qty": "units", "_amt": MONEY, "_ratio": "%", "_hours": "h", "_days": "days", "_months": "months", "_date": "date"}
 _ACRONYMS = {
@@ -334,7 +335,7 @@ def correction_list(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.
 
 
 def correction_case(
-    sales_history: pd.DataFrame, history_correction: pd.DataFrame, chosen: pd.Series, item: pd.DataFrame, periods: int = 36
+    sales_history: pd.DataFrame, history_correction: pd.DataFrame, item: pd.DataFrame, chosen: int | None = None, periods: int = 36
 ) -> pd.DataFrame:
     """History of one item and market before and after its corrections, with the one chosen marked.
 
@@ -342,28 +343,31 @@ def correction_case(
     ----------
     sales_history, history_correction, item : DataFrame
         Tables.
-    chosen : Series
-        A row of `history_correction`.
+    chosen : int, optional
+        Index of a row of `history_correction`; the largest change when left out.
     periods : int
         Past periods shown, at least as many as reach the chosen one.
     """
     _needs(history_correction, "history_correction")
+    if history_correction.empty:
+        return _view(pd.DataFrame({"period": pd.to_datetime([])}), "", empty="No correction is proposed.")
+    size = (history_correction["suggested_qty"] - history_correction["raw_qty"]).abs()
+    case = history_correction.loc[size.idxmax() if chosen is None else chosen]
     key = ["item_id", "market_id"]
-    booked, moved = (frame[(frame[key] == chosen[key]).all(axis=1)] for frame in (sales_history, history_correction))
-    # A period without a row is one in which nobody ordered, as far as is booked.
+    booked, moved = (frame[(frame[key] == case[key]).all(axis=1)] for frame in (sales_history, history_correction))
     rows = booked[["period", "ordered_qty"]].merge(
         moved[["period", "kind", "raw_qty", "suggested_qty", "status"]], on="period", how="outer", validate="one_to_one"
     )
-    rows["ordered_qty"] = rows["ordered_qty"].fillna(rows["raw_qty"])
+    rows["ordered_qty"] = rows["ordered_qty"].fillna(rows["raw_qty"])  # a corrected period may have no row of history
     rows["corrected_qty"] = rows["suggested_qty"].where(rows["status"] != "rejected").fillna(rows["ordered_qty"])
-    start = min(chosen["period"] - pd.DateOffset(months=6), rows["period"].max() - pd.DateOffset(months=periods - 1))
+    start = min(case["period"] - pd.DateOffset(months=6), rows["period"].max() - pd.DateOffset(months=periods - 1))
     rows = rows[rows["period"] >= start].sort_values("period")
-    rows["mark"] = np.where(rows["period"] == chosen["period"], "chosen", np.where(rows["kind"].notna(), "proposed", ""))
-    name = _item_names(item).get(chosen["item_id"], chosen["item_id"])
-    period = period_labels(pd.Series([chosen["period"]])).iloc[0]
+    rows["mark"] = np.where(rows["period"] == case["period"], "chosen", np.where(rows["kind"].notna(), "proposed", ""))
+    name = _item_names(item).get(case["item_id"], case["item_id"])
+    period = period_labels(pd.Series([case["period"]])).iloc[0]
     return _view(
         rows[["period", "ordered_qty", "corrected_qty", "kind", "mark"]],
-        f"{name}, {chosen['market_id']}, {period}: {short(chosen['raw_qty'])} booked, {short(chosen['suggested_qty'])} suggested",
+        f"{name}, {case['market_id']}, {period}: {short(case['raw_qty'])} booked, {short(case['suggested_qty'])} suggested",
         "Grey: as booked. Coloured and dashed: with the corrections that are not rejected. The large point is the one chosen.",
         "This item and market have no history.",
     )
@@ -421,6 +425,26 @@ def tail(portfolio: pd.DataFrame) -> pd.DataFrame:
     title += f"{'holds' if len(rows) == 1 else 'hold'} {short(rows['stock_amt'].sum(), MONEY)} of stock"
     columns = ["item_name", "item_id", "family", "xyz", "demand_qty", "revenue_amt", "margin_ratio", "stock_amt"]
     return _view(rows[columns], title, "Tail: beyond 99 % of cumulative revenue.", "No mature item lies in the tail.")
+
+
+def tail_curve(portfolio: pd.DataFrame) -> pd.DataFrame:
+    """Cumulative revenue by rank of item, with where the tail begins and what it holds."""
+    _needs(portfolio, "portfolio")
+    rows = portfolio.sort_values("rank")
+    tail_rows = rows[rows["is_tail"]]
+    title = (
+        f"{_plural(len(tail_rows), 'item brings', 'items bring')} the last 1 % of revenue and "
+        f"{'holds' if len(tail_rows) == 1 else 'hold'} {short(tail_rows['stock_amt'].sum(), MONEY)} of stock"
+    )
+    return _view(
+        rows.assign(part=np.where(rows["is_tail"], "tail", "core"))[
+            ["item_id", "item_name", "family", "rank", "part", "revenue_amt", "cumulative_revenue_ratio", "stock_amt"]
+        ],
+        title if len(tail_rows) else "No item lies in the tail",
+        "Items by rank of revenue of the last twelve months; line: their cumulative share; bars: the money their stock holds. "
+        "Tail: beyond 99 % of cumulative revenue, ended items included.",
+        "No item was sold in the last twelve months.",
+    )
 
 
 def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 12, months_ahead: int = 24) -> pd.DataFrame:
@@ -537,7 +561,7 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
 
 
 def forecast_fan(
-    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 9
+    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 8
 ) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
@@ -552,7 +576,7 @@ def forecast_fan(
     periods : int
         Past periods shown.
     top : int
-        Members shown; the smaller ones are added up as `Others`.
+        Members shown; the smaller ones are added up as `Others`: three rows of three small charts.
     """
     quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
@@ -583,6 +607,195 @@ def _fan_title(fan: pd.DataFrame) -> str:
     count = min(len(ahead), len(past), 12)
     change = _ratio(ahead.head(count).sum() - past.tail(count).sum(), past.tail(count).sum())
     return f"Next {count} periods: {short(ahead.head(count).sum())} units, {signed(percent(change))} on the last {count}"
+
+
+def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Proposed corrections added up over markets: a stock-out empties all of an item's markets at once.
+
+    Parameters
+    ----------
+    history_correction : DataFrame
+        With people's decisions as its status.
+    item : DataFrame
+        Input table.
+    """
+    _needs(history_correction, "history_correction")
+    change = history_correction["suggested_qty"] - history_correction["raw_qty"]
+    said = history_correction["status"].str.get_dummies().reindex(columns=["accepted", "rejected"], fill_value=0)
+    rows = history_correction.assign(change_qty=change, **said).groupby(["item_id", "period", "kind"], as_index=False)
+    rows = rows.agg(
+        market_count=("market_id", "nunique"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"),
+        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"),
+    )  # fmt: skip
+    rows["status"] = [
+        "proposed" if not (yes or no) else f"{yes} accepted, {no} rejected, {count - yes - no} open"
+        for yes, no, count in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)
+    ]
+    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item)), size=rows["change_qty"].abs())
+    rows = rows.sort_values(["size", "item_id", "period"], ascending=[False, True, True])
+    open_count = int((history_correction["status"] == "proposed").sum())
+    title = f"{_plural(open_count, 'correction waits', 'corrections wait')} for a decision" if open_count else "Every correction is decided"
+    return _view(
+        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status"]],
+        title,
+        "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other "
+        "periods say.",
+        "No correction is proposed.",
+    )
+
+
+def demand_story(
+    sales_history: pd.DataFrame,
+    history_correction: pd.DataFrame,
+    consensus_demand: pd.DataFrame,
+    event: pd.DataFrame,
+    item: pd.DataFrame,
+    level: str = "total",
+    periods: int = 36,
+) -> pd.DataFrame:
+    """History as booked, what corrections make of it, the events, and the demand agreed on with its range.
+
+    Parameters
+    ----------
+    sales_history, history_correction, consensus_demand, event, item : DataFrame
+        Tables.
+    level : str
+        `total` or `family`.
+    periods : int
+        Past periods shown.
+
+    Returns
+    -------
+    DataFrame
+        As `forecast_fan`, and per past period corrected_qty and correction (accepted or proposed), per period the kinds of events that
+        touch the member (events).
+    """
+    _needs(history_correction, "history_correction")
+    fan = forecast_fan(sales_history, consensus_demand, item, level, periods)
+    if fan.empty:
+        return fan
+    member = _members(item, level, fan)
+    standing = history_correction[history_correction["status"] != "rejected"]
+    standing = standing.assign(member=standing["item_id"].map(member), change_qty=standing["suggested_qty"] - standing["raw_qty"])
+    moved = standing.groupby(["member", "period"], as_index=False).agg(
+        change_qty=("change_qty", "sum"), open_count=("status", lambda status: (status == "proposed").sum())
+    )
+    shown = fan.merge(moved, on=["member", "period"], how="left", validate="one_to_one")
+    is_corrected = (shown["kind"] == "history") & shown["change_qty"].notna()
+    shown["corrected_qty"] = (shown["demand_qty"] + shown["change_qty"]).where(is_corrected)
+    shown["correction"] = np.where(is_corrected, np.where(shown["open_count"] > 0, "proposed", "accepted"), "")
+    shown["events"] = _event_kinds(shown, event, member)
+    return _view(
+        shown[["member", "period", "kind", "demand_qty", "low_qty", "high_qty", "corrected_qty", "correction", "events"]],
+        fan.attrs["title"],
+        "Line: ordered as booked, then agreed on; band: its range. Circles: history with its corrections. Triangles: periods with an event "
+        "(promotion, price, holiday, launch, outage) that touches the member.",
+        fan.attrs["empty"],
+    )
+
+
+def _members(item: pd.DataFrame, level: str, fan: pd.DataFrame) -> pd.Series:
+    """Member of the fan that each item is counted in."""
+    if level == "total":
+        return pd.Series("Total", index=item["item_id"])
+    named = item.set_index("item_id")[level].fillna(NO_FAMILY)
+    return named.where(named.isin(fan["member"]), OTHER)
+
+
+def _event_kinds(shown: pd.DataFrame, event: pd.DataFrame, member: pd.Series) -> pd.Series:
+    """Kinds of the events that count, per member and period."""
+    families = {name: set(member[member == name].index) for name in shown["member"].unique()}
+    kinds = pd.Series("", index=shown.index)
+    for row in event[event["status"].isin(("planned", "approved", "done"))].to_dict("records"):
+        touched = [name for name, items in families.items() if _touches(row, name, items)]
+        at = shown["member"].isin(touched) & shown["period"].between(row["from_period"], row["to_period"])
+        named = kinds.str.split(", ").map(lambda said, kind=row["kind"]: kind in said)
+        kinds = kinds.where(~at | named, (kinds + ", " + row["kind"]).str.removeprefix(", "))
+    return kinds
+
+
+def _touches(row: dict, member: str, items: set[str]) -> bool:
+    if isinstance(row["item_id"], str) and row["item_id"]:
+        return row["item_id"] in items
+    return member in ("Total", row["family"]) or not (isinstance(row["family"], str) and row["family"])
+
+
+def event_list(event: pd.DataFrame, item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 18) -> pd.DataFrame:
+    """Promotions, price changes and other events around the cycle, newest first: where, when and how much they say they move."""
+    _needs(event, "event")
+    near = event[event["to_period"] >= as_of - pd.DateOffset(months=months_back)]
+    what = near["item_id"].map(_item_names(item)).fillna(near["item_id"]).fillna("")
+    what = what.where(what != "", near["family"]).fillna("").replace("", "everything")
+    where = near["market_id"].fillna("").where(near["market_id"].fillna("") != "", near["region"]).fillna("").replace("", "everywhere")
+    is_stated = (near["uplift_ratio"] != 0) | (near["pull_forward_ratio"] != 0)
+    stated = {name: near[name].where(is_stated) for name in ("uplift_ratio", "pull_forward_ratio")}
+    rows = near.assign(what=what, where=where, **stated).sort_values(["from_period", "event_id"], ascending=[False, True])
+    ahead = int((rows["from_period"] > as_of).sum())
+    return _view(
+        rows[["event_id", "kind", "what", "where", "from_period", "to_period", "uplift_ratio", "pull_forward_ratio", "cost_amt", "status"]],
+        f"{_plural(ahead, 'event')} ahead, {len(rows) - ahead:,} in the last {months_back} months",
+        "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the "
+        "event; –: none stated, what it moves is learnt from the past. Ideas and cancelled events move nothing.",
+        "No event is on file.",
+    )
+
+
+def decomposition(forecast_component: pd.DataFrame, item: pd.DataFrame, member: str = "", periods: int = 36) -> pd.DataFrame:
+    """What demand and its forecast are made of, for the whole company, a family or an item.
+
+    Parameters
+    ----------
+    forecast_component, item : DataFrame
+        Tables.
+    member : str
+        A family, an item number, or `LARGEST_FAMILY`; empty: everything.
+    periods : int
+        Past periods shown.
+
+    Raises
+    ------
+    DataError
+        When the member is neither a family nor an item of the forecast.
+    """
+    _needs(forecast_component, "forecast_component")
+    known = _with_item(forecast_component, item, "family")
+    if member == LARGEST_FAMILY:
+        member = known.groupby("family")["demand_qty"].sum().idxmax() if len(known) else ""
+    rows = known if not member else known[(known["family"] == member) | (known["item_id"] == member)]
+    if member and rows.empty and len(known):
+        remedy = f"name a family ({', '.join(sorted(known['family'].unique())[:6])} …) or an item that is forecast"
+        raise DataError(tables.issue_frame([tables.finding("unknown_member", "blocks", "forecast_component", "", 1, member, remedy)]))
+    sums = rows.groupby(["period", "is_forecast"], as_index=False)[["demand_qty", *_COMPONENTS]].sum()
+    past = np.sort(sums.loc[~sums["is_forecast"], "period"].unique())[-periods:]
+    sums = sums[sums["is_forecast"] | sums["period"].isin(past)]
+    parts = sums.melt(["period", "is_forecast", "demand_qty"], list(_COMPONENTS), "component", "part_qty")
+    parts = parts.assign(component=parts["component"].map(_COMPONENTS))
+    name = _item_names(item).get(member, member) or "All items"
+    return _view(
+        parts,
+        f"{name}: {_widest_part(sums)}" if len(sums) else "",
+        "Demand = trend + season + promotions + other events + remainder (trend · (1 + season + events) is fitted to each item and market; "
+        "parts add up). Ahead: the statistical forecast, before streams and adjustments.",
+        "No series was long enough to take apart.",
+    )
+
+
+_COMPONENTS = {
+    "trend_qty": "Trend",
+    "season_qty": "Season",
+    "promotion_qty": "Promotions and prices",
+    "event_qty": "Other events",
+    "remainder_qty": "Not explained",
+}
+
+
+def _widest_part(sums: pd.DataFrame) -> str:
+    """How far the season moves demand, in words."""
+    trend = sums["trend_qty"].where(sums["trend_qty"] > 0)
+    share = sums["season_qty"] / trend
+    low, high = percent(share.min(), 0), percent(share.max(), 0)
+    promoted = _ratio(sums.loc[~sums["is_forecast"], "promotion_qty"].abs().sum(), sums.loc[~sums["is_forecast"], "trend_qty"].sum())
+    return f"the season moves demand by {signed(low)} to {signed(high)}; promotions by {percent(promoted, 1)} of trend in the past"
 
 
 def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) -> pd.DataFrame:
@@ -812,8 +1025,8 @@ def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, peri
     view = _view(
         rows,
         f"Agreed on: {short(whole['demand_qty'].sum())} units worth {short(whole['revenue_amt'].sum(), MONEY)}",
-        f"Horizon: all {known['period'].nunique()} periods. Open this notebook in JupyterLab and run it to change cells; "
-        "or edit them in Excel: sop adjust export.",
+        f"Horizon: all {known['period'].nunique()} periods. To change cells, open this notebook in JupyterLab and run its first "
+        "cells and this one; or edit them in Excel: sop adjust export.",
         "No demand was agreed on.",
     )
     view.attrs["bold"] = ["All families"]
@@ -1373,11 +1586,14 @@ def waterfall(plan_waterfall: pd.DataFrame, stream: str = "consensus", periods: 
     rows = shown.assign(deviation_ratio=shown["plan_qty"] / shown["period"].map(actual).where(lambda a: a != 0) - 1)
     rows = rows.assign(is_actual=rows["plan_cycle_id"] == ACTUAL).sort_values(["is_actual", "plan_cycle_id", "period"])
     locks = rows.loc[~rows["is_actual"], "plan_cycle_id"].nunique()
+    place = rows["period"].rank(method="dense")
+    # A lock plans from its own cycle on: its first period is lag 0.
+    rows["lag"] = (place - place.groupby(rows["plan_cycle_id"]).transform("min")).where(~rows["is_actual"])
     return _view(
-        rows[["plan_cycle_id", "period", "plan_qty", "deviation_ratio", "is_actual"]],
+        rows[["plan_cycle_id", "period", "lag", "plan_qty", "deviation_ratio", "is_actual"]],
         f"{_plural(locks, 'locked plan')} of the same periods",
         f"Units, stream {stream}. Each row is a locked plan; the colour is plan / actual − 1 where the actual is known "
-        "(orange: planned too much).",
+        "(orange: planned too much). The small number is the lag: periods planned ahead, the same along a diagonal.",
         "No locked plan is archived yet.",
     )
 

@@ -240,6 +240,7 @@ class AdjustmentGrid(_Form):
         self._entries: dict[_Cell, str] = {}
         self._past: list[dict[_Cell, str]] = []
         self._checked: pd.DataFrame | None = None
+        self._added = pd.DataFrame()
         self._signed = {"by": "", "why": "", "assumption": ""}
         self._item, self._market = cycle.read("item"), cycle.read("market")
         self._load()
@@ -313,8 +314,8 @@ class AdjustmentGrid(_Form):
         self._entries, self._past, self._checked = {}, [], None
         self._signed |= {"why": "", "assumption": ""}
         self._load()
-        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The plan follows when the demand review "
-                   "runs again: run this notebook from the top, or sop run.")
+        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The grid shows them; the plan "
+                   "follows when the demand review runs again: sop run, or this notebook from the top.")
 
     def back(self) -> None:
         """Go on editing instead of recording."""
@@ -339,21 +340,23 @@ class AdjustmentGrid(_Form):
         wide = self._cells.pivot(index=names, columns="period", values=["demand_qty", "price_amt"])
         self._quantity = wide["demand_qty"].reindex(columns=self._periods)
         self._price = wide["price_amt"].reindex(columns=self._periods)
-        if not hasattr(self, "_added") or list(self._added.columns) != names:
+        if list(self._added.columns) != names:
             self._added = pd.DataFrame(columns=names)
         fresh = [key for key in _as_index(self._added, names) if key not in self._quantity.index]
         self._quantity, self._price = (frame.reindex([*frame.index, *fresh]) for frame in (self._quantity, self._price))
-        self._rows = self._described(pd.DataFrame([key if isinstance(key, tuple) else (key,) for key in self._quantity.index], columns=names))
+        keys = [key if isinstance(key, tuple) else (key,) for key in self._quantity.index]
+        self._rows = self._described(pd.DataFrame(keys, columns=names))
 
     def _described(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Keys with the family and region they are filtered and added up by, and a name people know."""
         item, market = self._item.set_index("item_id"), self._market.set_index("market_id")
         if "item_id" in rows:
-            rows = rows.assign(family=rows["item_id"].map(item["family"]).fillna(override.NO_FAMILY), name=rows["item_id"].map(item["item_name"]))
+            family = rows["item_id"].map(item["family"]).fillna(override.NO_FAMILY)
+            rows = rows.assign(family=family, name=rows["item_id"].map(item["item_name"]))
         if "market_id" in rows:
             rows = rows.assign(region=rows["market_id"].map(market["region"]))
         name = rows["name"].fillna("") if "name" in rows else ""
-        return rows.assign(name=name, region=rows["region"] if "region" in rows else "")
+        return rows.assign(name=name, region=rows.get("region", ""))
 
     def _old(self, cell: _Cell) -> float:
         key = cell[:-1] if len(cell) > 2 else cell[0]
@@ -429,7 +432,7 @@ class AdjustmentGrid(_Form):
         families = kept["family"].to_numpy()
         parts = [(family, families == family) for family in sorted(set(families))]
         if len(parts) > 1:
-            parts.append(("All shown", np.ones(len(families), dtype=bool)))
+            parts.insert(0, ("All shown", np.ones(len(families), dtype=bool)))
         return [_total(name, *(frame.to_numpy()[rows] for frame in (old, now, filled))) for name, rows in parts]
 
     def _diff(self) -> list[dict[str, str]] | None:
@@ -446,6 +449,7 @@ class AdjustmentGrid(_Form):
 
 # ------------------------------------------------------------------ demand: corrections of history accepted or rejected
 _PICKER_ROWS = 12
+_CORRECTIONS_LISTED = 60
 
 
 def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
@@ -460,7 +464,7 @@ def correction_picker(cycle: Cycle) -> ipywidgets.VBox | charts.Html:
         picker = CorrectionPicker(cycle)
         return ipywidgets.VBox([picker, picker.chart])
     decided = demand.decide_corrections(cycle.read("history_correction"), cycle.records("history_decision"))
-    return charts.table(views.correction_list(decided, cycle.read("item")), limit=15)
+    return charts.table(views.corrections_by_item(decided, cycle.read("item")), limit=_CORRECTIONS_LISTED)
 
 
 class CorrectionPicker(_Form):
@@ -524,7 +528,7 @@ class CorrectionPicker(_Form):
 
     def _draw(self) -> None:
         if self._seen in self._proposed.index:
-            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._proposed.loc[self._seen], self._item))
+            shown = charts.correction_case(views.correction_case(self._history, self._proposed, self._item, self._seen))
             if not isinstance(shown, charts.Html):
                 self.chart.show(shown)
 

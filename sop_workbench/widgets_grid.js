@@ -60,8 +60,9 @@ export default {
       const help = make("p", { className: "sop-help", textContent:
         "A cell takes a quantity (120), a change (+50, -50) or a percentage (+10 %). Enter and arrows move, Escape takes back what is being typed, " +
         "Ctrl+Z undoes; a block copied in Excel is pasted from the cell on." });
+      const isNamed = now.rows.some((row) => row.name !== "");
       const grid = make("table", { ariaLabel: `Consensus by ${now.level}, units` }, [
-        head([...now.keys, "Name"]), parts.body,
+        head([...now.keys, ...(isNamed ? ["Name"] : [])]), parts.body,
       ]);
       const totals = make("table", { className: "sop-totals", ariaLabel: "Totals by family" }, [head(["Family"], ["Units", now.currency]), parts.totals]);
       parts.table.append(grid);
@@ -83,7 +84,7 @@ export default {
       );
       parts.body.replaceChildren(...now.rows.map((row, number) => make("tr", {}, [
         ...row.keys.map((key) => make("th", { scope: "row", textContent: key, className: "sop-key" })),
-        make("td", { textContent: row.name, className: "sop-name", title: row.name }),
+        isNamed ? make("td", { textContent: row.name, className: "sop-name", title: row.name }) : "",
         ...row.cells.map((_, period) => make("td", {}, [make("input", {
           type: "text", inputMode: "decimal", autocomplete: "off", ariaLabel: `${row.keys.join(" ")} ${now.periods[period]}`,
           data: { row: number, period }, readOnly: Boolean(now.locked),

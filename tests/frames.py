@@ -32,6 +32,7 @@ def all_frames() -> dict[str, pd.DataFrame]:
     frames |= _supply(frames, rng)
     frames |= _money(frames)
     frames |= _process(frames, rng)
+    frames |= _demand_screens(frames)
     return {name: tables.validate(name, frame) if len(frame) else frame for name, frame in frames.items()}
 
 
@@ -476,4 +477,32 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "family_grid": grid,
         "alert": _rows("alert", alerts),
         "risk": _rows("risk", risks),
+    }
+
+
+def _demand_screens(frames: dict) -> dict[str, pd.DataFrame]:
+    """What the product and demand reviews show beside the plan: events, parts of demand, the portfolio."""
+    said = {"item_id": None, "market_id": None, "pull_forward_ratio": 0.1, "cost_amt": 9000.0}
+    events = [
+        {**said, "event_id": "E1", "kind": "promotion", "family": "Helmets", "region": "North", "from_period": PAST[-6],
+         "to_period": PAST[-5], "uplift_ratio": 0.3, "status": "done"},
+        {**said, "event_id": "E2", "kind": "holiday", "family": None, "region": None, "from_period": PERIODS[2], "to_period": PERIODS[2],
+         "uplift_ratio": 0.1, "status": "planned"},
+        {**said, "event_id": "E3", "kind": "promotion", "family": None, "region": None, "item_id": "I01", "from_period": PERIODS[4],
+         "to_period": PERIODS[4], "uplift_ratio": 0.2, "status": "idea"},
+    ]  # fmt: skip
+    past = frames["sales_history"].rename(columns={"ordered_qty": "demand_qty"}).assign(is_forecast=False)
+    ahead = frames["statistical_forecast"].rename(columns={"forecast_qty": "demand_qty"}).assign(is_forecast=True)
+    parts = pd.concat([past, ahead])[["item_id", "market_id", "period", "is_forecast", "demand_qty"]]
+    parts["trend_qty"] = parts.groupby("item_id")["demand_qty"].transform("mean")
+    parts["promotion_qty"] = np.where(parts["period"] == PAST[-6], 0.1 * parts["trend_qty"], 0.0)
+    parts = parts.assign(season_qty=0.9 * (parts["demand_qty"] - parts["trend_qty"] - parts["promotion_qty"]), event_qty=0.0)
+    parts["remainder_qty"] = parts["demand_qty"] - parts[["trend_qty", "season_qty", "promotion_qty", "event_qty"]].sum(axis=1)
+    ranked = frames["item_class"].sort_values("revenue_amt", ascending=False).assign(rank=range(1, 10), stock_amt=5000.0)
+    ranked["cumulative_revenue_ratio"] = ranked["revenue_amt"].cumsum() / ranked["revenue_amt"].sum()
+    ranked = ranked.assign(is_tail=ranked["rank"] > 7, margin_ratio=0.3, item_name=ranked["item_id"])
+    return {
+        "event": _rows("event", events),
+        "forecast_component": parts.reset_index(drop=True),
+        "portfolio": ranked[list(tables.table("portfolio").columns)].reset_index(drop=True),
     }

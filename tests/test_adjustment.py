@@ -81,6 +81,16 @@ def test_an_edit_is_shown_confirmed_and_recorded(cycle: Cycle, file: Path) -> No
     assert records["period"].tolist() == [PERIODS[0], PERIODS[2]]
 
 
+def test_a_file_read_twice_counts_once_unless_something_wider_came_between(cycle: Cycle, file: Path) -> None:
+    edit(file, {(2, FIRST): 90, (2, FIRST + 2): 0})
+    assert sop_import(cycle, file, "--yes").exit_code == 0
+    assert sop_import(cycle, file, "--yes").output == "nothing was changed\n"
+    assert len(cycle.records("demand_adjustment")) == 2
+    family = {"family": "Bikes", "period": PERIODS[0], "kind": "multiply", "value": 1.1}
+    cycle.append("demand_adjustment", family, by="Ben", why="spring comes early")
+    assert read_edits(cycle, file)["new_qty"].tolist() == [90]
+
+
 def test_what_was_computed_anew_since_is_no_edit_and_old_is_what_the_store_holds(cycle: Cycle, file: Path) -> None:
     edit(file, {(2, FIRST): 90})
     cycle.write("consensus_demand", small_company.demand(60.0))

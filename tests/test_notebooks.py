@@ -80,6 +80,9 @@ def test_notebook_calls_its_one_review_and_shows_views(name: str) -> None:
         shown = ast.parse(cell.source).body
         assert len(shown) == 1
         call = shown[0].value
+        if ast.unparse(call.func).startswith("widgets."):  # a form for people; a table where nobody is there
+            assert [ast.unparse(argument) for argument in call.args] == ["cycle"]
+            continue
         assert ast.unparse(call.func).startswith("charts.")
         assert ast.unparse(call.args[0].func).startswith("views.")
 

@@ -292,3 +292,98 @@ def test_the_tail_is_mature_items_with_their_money() -> None:
     view = views.tail(tables.validate("portfolio", pd.DataFrame(rows)))
     assert view["item_id"].tolist() == ["slow", "slower"]
     assert view.attrs["title"] == "2 mature items bring the last 1 % of revenue and hold 80 ¤ of stock"
+
+
+# ------------------------------------------------------------------ product and demand screens
+def _story(frames: dict[str, pd.DataFrame], level: str = "family") -> pd.DataFrame:
+    names = ("sales_history", "history_correction", "consensus_demand", "event", "item")
+    return views.demand_story(*(frames[name] for name in names), level=level)
+
+
+def test_the_story_carries_corrections_and_events_of_its_members(frames) -> None:
+    story, family = _story(frames), frames["item"].set_index("item_id")["family"]
+    for row in frames["history_correction"].to_dict("records"):
+        at = story[(story["member"] == family[row["item_id"]]) & (story["period"] == row["period"])].iloc[0]
+        assert at["corrected_qty"] - at["demand_qty"] == pytest.approx(row["suggested_qty"] - row["raw_qty"])
+        assert at["correction"] == "proposed"
+    assert (story["correction"] != "").sum() == len(frames["history_correction"])
+    marked = story[story["events"] != ""].set_index(["member", "period"])["events"]
+    promotion, holiday = frames["event"].iloc[0], frames["event"].iloc[1]
+    first_month = promotion["from_period"]
+    assert set(marked[marked == "promotion"].index) == {("Helmets", p) for p in pd.date_range(first_month, periods=2, freq="MS")}
+    assert set(marked[marked == "holiday"].index) == {(name, holiday["from_period"]) for name in story["member"].unique()}
+    assert len(marked) == 2 + story["member"].nunique(), "an idea marks nothing"
+
+
+def test_a_rejected_correction_moves_no_point_and_an_accepted_one_says_so(frames) -> None:
+    decided = {**frames, "history_correction": frames["history_correction"].assign(status=["accepted", "rejected"])}
+    story = _story(decided, "total")
+    assert story.loc[story["correction"] != "", "correction"].tolist() == ["accepted"]
+    assert story["demand_qty"].tolist() == _story(frames, "total")["demand_qty"].tolist()
+
+
+def test_the_parts_on_the_screen_add_up_over_families(frames) -> None:
+    parts, item = frames["forecast_component"], frames["item"]
+    whole = views.decomposition(parts, item)
+    families = pd.concat([views.decomposition(parts, item, member=name) for name in item["family"].unique()])
+    added = families.groupby(["component", "period"])["part_qty"].sum()
+    assert whole.set_index(["component", "period"])["part_qty"].sort_index().to_numpy() == pytest.approx(added.sort_index().to_numpy())
+    per_period = whole.groupby("period").agg(parts=("part_qty", "sum"), demand=("demand_qty", "first"))
+    assert per_period["parts"].to_numpy() == pytest.approx(per_period["demand"].to_numpy())
+    assert views.decomposition(parts, item, member="I03").attrs["title"].startswith("City bike 03: the season moves demand by")
+    largest = parts.merge(item[["item_id", "family"]], on="item_id").groupby("family")["demand_qty"].sum().idxmax()
+    assert views.decomposition(parts, item, member=views.LARGEST_FAMILY).attrs["title"].startswith(largest)
+    with pytest.raises(DataError, match="name a family"):
+        views.decomposition(parts, item, member="Boats")
+
+
+def test_corrections_of_an_item_and_month_are_one_line_with_what_was_decided(frames) -> None:
+    one = frames["history_correction"].head(1)
+    both = pd.concat([one, one.assign(market_id="M1", status="accepted")], ignore_index=True)
+    row = views.corrections_by_item(both, frames["item"]).iloc[0]
+    assert (row["market_count"], row["raw_qty"], row["suggested_qty"], row["change_qty"]) == (2, 6.0, 110.0, 104.0)
+    assert row["status"] == "1 accepted, 0 rejected, 1 open"
+    assert views.corrections_by_item(both, frames["item"]).attrs["title"] == "1 correction waits for a decision"
+    assert views.corrections_by_item(both.assign(status="rejected"), frames["item"]).attrs["title"] == "Every correction is decided"
+
+
+def test_a_case_shows_before_and_after_and_marks_the_one_chosen(frames) -> None:
+    correction = frames["history_correction"]
+    case = views.correction_case(frames["sales_history"], correction, frames["item"], correction.index[0])
+    chosen = case[case["mark"] == "chosen"].iloc[0]
+    assert (chosen["period"], chosen["corrected_qty"]) == (correction["period"].iloc[0], correction["suggested_qty"].iloc[0])
+    assert (case.loc[case["mark"] == "", "ordered_qty"] == case.loc[case["mark"] == "", "corrected_qty"]).all()
+    rejected = correction.assign(status="rejected")
+    kept = views.correction_case(frames["sales_history"], rejected, frames["item"], correction.index[0])
+    assert (kept["ordered_qty"] == kept["corrected_qty"]).all()
+
+
+def test_the_lag_is_the_same_along_a_diagonal_of_the_waterfall(frames) -> None:
+    rows = views.waterfall(frames["plan_waterfall"])
+    planned = rows[~rows["is_actual"]]
+    lock = pd.to_datetime(planned["plan_cycle_id"] + "-01")
+    months = (planned["period"].dt.year - lock.dt.year) * 12 + planned["period"].dt.month - lock.dt.month
+    first = months.groupby(planned["plan_cycle_id"]).transform("min")
+    assert planned["lag"].tolist() == (months - first).tolist()
+    assert rows.loc[rows["is_actual"], "lag"].isna().all()
+
+
+def test_the_tail_curve_ends_at_all_revenue_and_names_what_the_tail_holds(frames) -> None:
+    shown = views.tail_curve(frames["portfolio"])
+    assert shown["cumulative_revenue_ratio"].iloc[-1] == pytest.approx(1)
+    assert shown["part"].tolist() == ["core"] * 7 + ["tail"] * 2
+    assert shown.attrs["title"] == f"2 items bring the last 1 % of revenue and hold 10k {views.MONEY} of stock"
+
+
+def test_the_plan_by_family_adds_up_in_units_and_money(frames) -> None:
+    shown = views.consensus_by_family(frames["consensus_demand"], frames["item"]).set_index("family")
+    families = shown.drop(index="All families")
+    assert families.sum().to_numpy() == pytest.approx(shown.loc["All families"].to_numpy(dtype=float))
+    assert shown.loc["All families", "horizon_amt"] == pytest.approx(frames["consensus_demand"]["revenue_amt"].sum())
+
+
+def test_events_are_listed_newest_first_in_the_names_people_use(frames) -> None:
+    shown = views.event_list(frames["event"], frames["item"], pd.Timestamp("2026-09-30"))
+    assert shown[["event_id", "what", "where"]].values.tolist() == [
+        ["E3", "Mountain bike 01", "everywhere"], ["E2", "everything", "everywhere"], ["E1", "Helmets", "North"]]
+    assert shown.attrs["title"] == "2 events ahead, 1 in the last 18 months"

@@ -91,7 +91,12 @@ def _of_kind(event: pd.DataFrame | None, kinds: tuple[str, ...], inside: bool) -
 
 
 def _effect(
-    panel: Panel, dates: pd.DatetimeIndex, event: pd.DataFrame | None, item: pd.DataFrame | None, market: pd.DataFrame | None, coefficients: np.ndarray
+    panel: Panel,
+    dates: pd.DatetimeIndex,
+    event: pd.DataFrame | None,
+    item: pd.DataFrame | None,
+    market: pd.DataFrame | None,
+    coefficients: np.ndarray,
 ) -> np.ndarray:
     """How much of trend some events add, series × dates: stated effects times how far they really worked."""
     return np.einsum("nte,ne->nt", event_effects(panel.keys, dates, event, item, market), coefficients)

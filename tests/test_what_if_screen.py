@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,9 @@ import nbformat
 import papermill
 import pytest
 import yaml
+from browser import CHROMIUM, lab, page_in_chromium, run_all_cells
+from shown import NOTEBOOKS
 from small_company import demand, inputs, target
-from test_screens import CHROMIUM, NOTEBOOKS, _lab, _page, _wait_for
 
 from sop_workbench.scenario import load_scenario
 from sop_workbench.store import open_workspace
@@ -43,14 +45,10 @@ def workspace(tmp_path: Path) -> Path:
 
 @needs_browser
 def test_a_slider_moved_by_keyboard_changes_profit_in_jupyterlab(workspace: Path, tmp_path: Path) -> None:
-    with _lab(workspace, tmp_path) as address, _page() as (page, faults, outside):
+    with lab(workspace, tmp_path) as address, page_in_chromium() as (page, faults, outside):
         page.set_default_timeout(PATIENCE)
         page.goto(f"{address}/lab/tree/what_if.ipynb?reset")
-        page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for()
-        page.get_by_text("Idle").first.wait_for()
-        page.locator(".jp-NotebookPanel .jp-Cell").first.click()
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        run_all_cells(page, PATIENCE // 1000)
         _pull_hours_by_keyboard(page)
         _keep(page)
         assert faults == []
@@ -60,7 +58,7 @@ def test_a_slider_moved_by_keyboard_changes_profit_in_jupyterlab(workspace: Path
 
 @needs_browser
 def test_voila_shows_the_same_screen(workspace: Path, tmp_path: Path) -> None:
-    with _voila(workspace, tmp_path) as address, _page() as (page, faults, outside):
+    with _voila(workspace, tmp_path) as address, page_in_chromium() as (page, faults, outside):
         page.set_default_timeout(PATIENCE)
         page.goto(address)
         _pull_hours_by_keyboard(page)
@@ -120,7 +118,12 @@ def _voila(folder: Path, home: Path) -> Iterator[str]:
     with (home / "voila.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/static/voila.js", server, home / "voila.log")
+        for _ in range(480):  # the port opens when Voilà is ready
+            assert server.poll() is None, (home / "voila.log").read_text()[-2000:]
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.25)
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.terminate()

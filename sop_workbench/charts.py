@@ -1130,17 +1130,18 @@ def what_if_measures(view: pd.DataFrame) -> Html:
 
 @_drawn
 def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """This plan as a line in the company's colour over base in grey; demand dotted."""
+    """The plan as a line in the company's colour over base in grey; demand dotted."""
     colours = {"demand": "#b38f00", "base": GREY, "what if": _style.brand_colour}
     dashes = {"demand": [2, 3], "base": [6, 3], "what if": [1, 0]}
     present = [name for name in colours if name in set(view["line"])]
+    fields = {"line": "Line", "period_label": "Period", "value_text": "Quantity"}
     line = alt.Chart(view.drop(columns="period")).encode(
         x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
         y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
         color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
         strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
                                   scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
-        tooltip=[alt.Tooltip("line:N", title="Line"), alt.Tooltip("period_label:N", title="Period"), alt.Tooltip("value_text:N", title="Quantity")],
+        tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in fields.items()],
     )
     return line.mark_line(strokeWidth=2.6, point=alt.OverlayMarkDef(size=18)).properties(width=WIDTH - 120, height=170)
 

@@ -1660,7 +1660,9 @@ def alerts(alert: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, resour
 
 
 # ------------------------------------------------------------------ what if
-WHAT_IF_VOLUMES = {"served_qty": "Served", "produced_qty": "Good units made", "short_qty": "Lost or late", "stock_amt": "Stock of finished goods"}
+WHAT_IF_VOLUMES = {
+    "served_qty": "Served", "produced_qty": "Good units made", "short_qty": "Lost or late", "stock_amt": "Stock of finished goods",
+}  # fmt: skip
 
 
 def what_if_measures(measures: pd.DataFrame) -> pd.DataFrame:
@@ -1688,9 +1690,9 @@ def what_if_volume(volume: pd.DataFrame, measure: str = "served_qty", family: st
     parts = [pd.DataFrame({"period": totals.index, "line": name, "value": totals[column].to_numpy()}) for name, column in lines.items()]
     whole = totals[measure].sum() - totals[f"base_{measure}"].sum()
     unit = MONEY if measure.endswith("_amt") else "units"
-    change = "as in base" if abs(whole) <= _UNSEEN * abs(totals[measure].sum()) + _ROUNDING else f"{signed(in_unit(whole, unit))} over the horizon"
-    if unit == MONEY:
-        change = "as in base" if change == "as in base" else f"{signed(in_unit(whole / max(len(totals), 1), unit))} on average"
+    amount, span = (whole / max(len(totals), 1), "on average") if unit == MONEY else (whole, "over the horizon")
+    is_unseen = abs(whole) <= _UNSEEN * abs(totals[measure].sum()) + _ROUNDING
+    change = "as in base" if is_unseen else f"{signed(in_unit(amount, unit))} {span}"
     rows = pd.concat(parts, ignore_index=True)
     rows = rows.assign(unit=unit, value_text=[in_unit(value, unit) for value in rows["value"]])
     return _view(rows, f"{WHAT_IF_VOLUMES[measure]}, {family or 'all families'}: {change}",
@@ -1707,15 +1709,16 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
     marks = ["▲" if d >= 0.005 else "▼" if d <= -0.005 else "" for d in rows["delta_ratio"].fillna(0.0)]
     rows["load_text"] = ["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(rows["load_ratio"], marks, strict=True)]
     moved = rows[rows["delta_ratio"].abs() >= 0.005]
-    title = f"Load changes at {_plural(moved['resource_id'].nunique(), 'resource')}" if len(moved) else "Load of every resource is as in base"
-    return _view(rows[["resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt",
-                       "load_text"]],
-                 title, "Hours used / regular hours, %; ▲ ▼ where the plan without levers used less or more.", "No routing uses a resource.")
+    changed = _plural(moved["resource_id"].nunique(), "resource")
+    title = f"Load changes at {changed}" if len(moved) else "Load of every resource is as in base"
+    shown = ["resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt", "load_text"]
+    return _view(rows[shown], title, "Hours used / regular hours, %; ▲ ▼ where the plan without levers used less or more.", "No routing uses a resource.")
 
 
 def what_if_limits(limits: pd.DataFrame) -> pd.DataFrame:
     """The dearest limits in a sentence each, with the price they had in base."""
     rows = limits.assign(change_amt=limits["delta_amt"]).rename(columns={"base_price_amt": "in_base_amt"})
-    return _view(rows[["sentence", "price_amt", "in_base_amt", "change_amt", "limit_qty", "unit"]], "What stops the next unit, dearest first",
+    shown = ["sentence", "price_amt", "in_base_amt", "change_amt", "limit_qty", "unit"]
+    return _view(rows[shown], "What stops the next unit, dearest first",
                  "Price = gain of the plan from one more unit of the limit, in base and now; it holds for a small change.",
                  "No limit stops this plan: all demand is served without one binding.")

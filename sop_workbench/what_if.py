@@ -7,7 +7,6 @@ is stated anew, which the outcome says.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +26,7 @@ from sop_workbench.periods import Calendar
 from sop_workbench.scenario import Lever, Scenario, load_scenario, picked_rows, scenario_tables
 from sop_workbench.settings import Settings
 from sop_workbench.supply.figures import FigureReader, Figures, LimitReader
+from sop_workbench.supply import warm
 from sop_workbench.supply.warm import Answer, LoadedPlan
 
 Tables = Mapping[str, pd.DataFrame]
@@ -99,8 +99,15 @@ class WhatIf:
         When the plan without levers has none.
     """
 
-    def __init__(self, inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
-                 periods: pd.DatetimeIndex, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        inputs: Tables,
+        consensus_demand: pd.DataFrame,
+        inventory_target: pd.DataFrame,
+        settings: Settings,
+        periods: pd.DatetimeIndex,
+        calendar: Calendar,
+    ) -> None:
         self.settings, self.periods, self.calendar = settings, periods, calendar
         self.tables = {**inputs, "consensus_demand": consensus_demand, "inventory_target": inventory_target}
         self.plan = LoadedPlan(inputs, consensus_demand, inventory_target, settings, periods, calendar)
@@ -159,7 +166,9 @@ class WhatIf:
         if not reason.strip():
             raise SettingsError("say why: a scenario is kept with its reason")
         try:
-            return Scenario(scenario=scenario_id, title=title.strip() or scenario_id, reason=reason.strip(), levers=self.now.levers)
+            return Scenario.model_validate(
+                {"scenario": scenario_id, "title": title.strip() or scenario_id, "reason": reason.strip(), "levers": self.now.levers}
+            )
         except ValidationError as faults:
             text = "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in faults.errors())
             raise SettingsError(f"{scenario_id!r} cannot name a scenario: use letters, digits, - and _ ({text})") from None
@@ -190,24 +199,28 @@ class WhatIf:
 
     # -------------------------------------------------------------- answering
     def _answered(self, levers: tuple[Lever, ...]) -> Outcome:
-        begun = time.perf_counter()
+        begun = warm.clock()
         if not levers:
-            return replace(self.base, seconds={"levers": 0.0, "update": 0.0, "solve": 0.0, "read": 0.0}) if self.now is not self.base else self.base
+            return (
+                replace(self.base, seconds={"levers": 0.0, "update": 0.0, "solve": 0.0, "read": 0.0})
+                if self.now is not self.base
+                else self.base
+            )
         values = self._values(levers)
-        pulled = time.perf_counter() - begun
+        pulled = warm.clock() - begun
         answer = self.plan.with_values(values) if values is not None else None
         changed: Tables = self.tables
         if answer is None:
             inputs = dict(self.tables)
             demand, target = inputs.pop("consensus_demand"), inputs.pop("inventory_target")
             changed = scenario_tables(inputs, demand, target, levers, self.calendar, self.periods)
-            pulled = time.perf_counter() - begun
+            pulled = warm.clock() - begun
             answer = self.plan.with_tables(changed)
-        begun = time.perf_counter()
+        begun = warm.clock()
         is_loaded = answer.arrays is self.plan.arrays
         figures, limits = self._readers if is_loaded else self._readers_of(answer, changed)
         outcome = self._outcome(levers, answer, figures.read(answer), limits, {"levers": pulled})
-        outcome.seconds["read"] += time.perf_counter() - begun
+        outcome.seconds["read"] += warm.clock() - begun
         return outcome
 
     def _values(self, levers: Sequence[Lever]) -> dict[tuple[str, str], np.ndarray] | None:
@@ -226,8 +239,11 @@ class WhatIf:
             after = before.copy()
             after[picked] = {"multiply": before[picked] * number, "add": before[picked] + number, "set": number}[lever.operation]
             moved = after[picked]
-            if np.isnan(moved).any() or (column.minimum is not None and (moved < column.minimum).any()) \
-                    or (column.maximum is not None and (moved > column.maximum).any()):
+            if (
+                np.isnan(moved).any()
+                or (column.minimum is not None and (moved < column.minimum).any())
+                or (column.maximum is not None and (moved > column.maximum).any())
+            ):
                 return None
             values[key] = after
         return values
@@ -248,8 +264,13 @@ class WhatIf:
     def _price_place(self, lever: Lever) -> tuple[tuple[str, str], np.ndarray] | None:
         """A price list multiplied is demand at multiplied prices, where every demand has been listed from the start."""
         key = "consensus_demand", "price_amt"
-        if lever.operation != "multiply" or not lever.value or not set(lever.where) <= _PRICED_BY or self.calendar.shift_days \
-                or self.plan.effects(*key) is None:
+        if (
+            lever.operation != "multiply"
+            or not lever.value
+            or not set(lever.where) <= _PRICED_BY
+            or self.calendar.shift_days
+            or self.plan.effects(*key) is None
+        ):
             return None
         listed, priced = self._price_list
         picked = self._rows(lever.model_copy(update={"table": key[0]}), {**self.tables, key[0]: priced})
@@ -257,10 +278,12 @@ class WhatIf:
 
     @cached_property
     def _price_list(self) -> tuple[np.ndarray, pd.DataFrame]:
-        """Which rows of demand the price list prices, and demand by the period whose price they take (the first one announced before it)."""
+        """Which rows of demand the price list prices; demand by the period whose price it takes (before the first price, that one)."""
         demand, price, pair = self.tables["consensus_demand"], self.tables["price"], ["item_id", "market_id"]
         key = [*pair, "period"]
-        asked = demand[key].merge(price_in_period(price, self.periods), on=key, how="left", validate="m:1")["price_amt"].to_numpy(dtype=float)
+        asked = (
+            demand[key].merge(price_in_period(price, self.periods), on=key, how="left", validate="m:1")["price_amt"].to_numpy(dtype=float)
+        )
         first = self.calendar.periods_of(price.groupby(pair)["valid_from"].min()).rename("first").reset_index()
         announced = demand[key].merge(first, on=pair, how="left", validate="m:1")[["period", "first"]].max(axis=1)
         return (asked > 0) & ~np.isnan(asked), demand.assign(period=announced.to_numpy())
@@ -277,7 +300,9 @@ class WhatIf:
         figures = FigureReader(answer.instance, answer.arrays, family_of(item), unit_value(item, supplier_item))
         return figures, LimitReader(answer.instance, answer.arrays, self.settings.bucket)
 
-    def _outcome(self, levers: tuple[Lever, ...], answer: Answer, figures: Figures, limits: LimitReader, spent: dict[str, float]) -> Outcome:
+    def _outcome(
+        self, levers: tuple[Lever, ...], answer: Answer, figures: Figures, limits: LimitReader, spent: dict[str, float]
+    ) -> Outcome:
         base = self._base_figures
         volume = _beside(_dated(figures.volume, self.periods), _dated(base.volume, self.periods), ["family", "period"])
         hours = _beside(_loads(figures.hours, self.periods), _loads(base.hours, self.periods), ["resource_id", "period"])
@@ -285,10 +310,21 @@ class WhatIf:
         found = limits.read(answer, self.plan.base.row_price if has_base_rows else None, self.settings.currency)
         measures = _measures(figures, answer, self.calendar)
         before = self._base_measures or measures
-        rows = [{"measure": name, "unit": unit, "base": before[name][1], "value": value, "delta": value - before[name][1]}
-                for name, (unit, value) in measures.items()]
-        return Outcome(levers, pd.DataFrame(rows), volume, hours, found.assign(period=self.periods[found["t"].to_numpy(dtype=int)]),
-                       answer.objective_amt, answer.way, {**spent, **answer.seconds}, self._notes(answer))
+        rows = [
+            {"measure": name, "unit": unit, "base": before[name][1], "value": value, "delta": value - before[name][1]}
+            for name, (unit, value) in measures.items()
+        ]
+        return Outcome(
+            levers,
+            pd.DataFrame(rows),
+            volume,
+            hours,
+            found.assign(period=self.periods[found["t"].to_numpy(dtype=int)]),
+            answer.objective_amt,
+            answer.way,
+            {**spent, **answer.seconds},
+            self._notes(answer),
+        )
 
     def _notes(self, answer: Answer) -> tuple[str, ...]:
         notes = []

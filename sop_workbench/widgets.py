@@ -709,13 +709,15 @@ class _FollowingChart(ipywidgets.VBox):
 
     def __init__(self, draw: Callable[[pd.DataFrame], charts.Shown]) -> None:
         super().__init__()
-        self._draw, self._shows, self._title = draw, None, ipywidgets.HTML()
+        self._shows: Hashable = None
+        self._draw, self._title = draw, ipywidgets.HTML()
 
     def follow(self, view: pd.DataFrame, shows: Hashable) -> None:
         """Show a view; `shows` names what it shows besides its numbers."""
         title = str(view.attrs.get("title", "")).replace(views.MONEY, charts.currency())
         self._title.value = f'<div style="font-size:15px;font-weight:600">{html.escape(title)}</div>'
-        chart = self.children[-1] if self.children else None
+        shown_now: tuple[Any, ...] = self.children
+        chart = shown_now[-1] if shown_now else None
         if isinstance(chart, LiveChart) and self._shows == shows and len(view):
             (name,) = chart.spec["datasets"]
             chart.label = title
@@ -737,8 +739,8 @@ class LeverForm(_Form):
     _esm = _HERE / "widgets_what_if.js"
 
     def __init__(self, what_if: WhatIf, scenarios: Path, show: Callable[[Outcome, Mapping[str, str]], None]) -> None:
-        super().__init__(move=self.move, hold=self.hold, add=self.add, release=self.release, undo=self.undo, reset=self.reset, keep=self.keep,
-                         look=self.look, open_table=self.open_table)
+        acts = ("move", "hold", "add", "release", "undo", "reset", "keep", "look", "open_table")
+        super().__init__(**{name: getattr(self, name) for name in acts})
         self._what_if, self._scenarios, self._show_outcome = what_if, scenarios, show
         self.looked = {"measure": "served_qty", "family": ""}
         self._table = _LEVER_TABLES[0]
@@ -812,7 +814,8 @@ class LeverForm(_Form):
         return {
             "options": self._options, "ready": self._wanted.ready, "start": self._wanted.start, "end": self._wanted.end,
             "held": [lever.words for lever in self._wanted.held], "can_undo": bool(self._past) or self._wanted != self._good,
-            "can_reset": bool(self._wanted.levers), "notes": list(self._what_if.now.notes[:4]), "table": _table_choices(self._what_if, self._table),
+            "can_reset": bool(self._wanted.levers), "notes": list(self._what_if.now.notes[:4]),
+            "table": _table_choices(self._what_if, self._table),
             "looked": self.looked,
         }  # fmt: skip
 
@@ -821,8 +824,11 @@ class LeverForm(_Form):
         """What never changes: sliders with their choices, periods, tables, families."""
         periods = [[f"{period:%Y-%m-%d}", label] for period, label in
                    zip(self._what_if.periods, views.period_labels(pd.Series(self._what_if.periods)), strict=True)]
-        ready = [{"name": r.name, "words": r.words, "picks": [[column, words, _choices(self._what_if, r.table, column)] for column, words in r.picks]}
-                 for r in READY_LEVERS if len(self._what_if.tables[r.table])]
+        ready = [
+            {"name": lever.name, "words": lever.words,
+             "picks": [[column, words, _choices(self._what_if, lever.table, column)] for column, words in lever.picks]}
+            for lever in READY_LEVERS if len(self._what_if.tables[lever.table])
+        ]  # fmt: skip
         return {"ready": ready, "periods": periods, "tables": [name for name in _LEVER_TABLES if len(self._what_if.tables[name])],
                 "measures": list(views.WHAT_IF_VOLUMES.items()), "families": sorted(self._what_if.base.volume["family"].unique())}
 
@@ -852,8 +858,8 @@ class _Pulled:
 def _timing_words(outcome: Outcome, drawing: float) -> str:
     spent = {**outcome.seconds, "drawing": drawing}
     parts = " · ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in spent.items())
-    ways = {"unchanged": "nothing to move", "direct": "numbers moved in the loaded plan", "restated": "stated anew, solved from where it stood",
-            "rebuilt": "built and solved anew"}
+    ways = {"unchanged": "nothing to move", "direct": "numbers moved in the loaded plan",
+            "restated": "stated anew, solved from where it stood", "rebuilt": "built and solved anew"}
     return f'<small class="sop-timing">Answered in {1000 * sum(spent.values()):.0f} ms ({ways[outcome.way]}): {parts}</small>'
 
 

@@ -5,6 +5,8 @@ const make = (tag, properties = {}, children = []) => {
   const { data, ...rest } = properties;
   const node = Object.assign(document.createElement(tag), rest);
   Object.assign(node.dataset, data ?? {});
+  // JupyterLab's own keys (arrow: to the next heading) must not reach through a control that has the focus.
+  if (["input", "select", "button", "summary"].includes(tag)) node.dataset.lmSuppressShortcuts = "true";
   node.append(...children.filter((child) => child !== null && child !== ""));
   return node;
 };

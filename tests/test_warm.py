@@ -37,7 +37,8 @@ def valued_inputs() -> dict[str, pd.DataFrame]:
     made = inputs()
     item = made["item"].assign(standard_cost_amt=made["item"]["standard_cost_amt"].fillna(5.0))
     return {
-        **made, "item": item,
+        **made,
+        "item": item,
         "market": made["market"].assign(min_fill_ratio=[0.5, 0.0]),
         "location": made["location"].assign(storage_limit_qty=[np.nan, 60.0]),
         "lane": made["lane"].assign(max_qty=[150.0, np.nan, 90.0, np.nan]),
@@ -152,11 +153,16 @@ PERCENT = st.sampled_from([0.5, 0.8, 0.97, 1.1, 1.5])
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 4), st.sampled_from(["lost_sales", "backlog"]), st.lists(st.tuples(st.sampled_from(sorted(DIRECT)), PERCENT), max_size=4))
+@given(
+    st.integers(0, 4), st.sampled_from(["lost_sales", "backlog"]), st.lists(st.tuples(st.sampled_from(sorted(DIRECT)), PERCENT), max_size=4)
+)
 def test_random_companies_answer_as_their_cold_plans_do(seed, shortage, moves):
     _, what_if = random_plan(seed, shortage)
-    levers = [lever(table=table, column=column, operation="multiply", value=value) for (table, column), value in moves
-              if what_if.tables[table][column].notna().any()]
+    levers = [
+        lever(table=table, column=column, operation="multiply", value=value)
+        for (table, column), value in moves
+        if what_if.tables[table][column].notna().any()
+    ]
     assert what_if.pull(levers).objective_amt == same(cold_objective(what_if, levers))
 
 
@@ -167,8 +173,14 @@ def test_figures_equal_finance_on_the_same_plan_to_the_cent(seed, shortage):
     situation, what_if = random_plan(seed, shortage)
     answer, inputs_, rules = what_if.plan.base, situation.inputs, situation.settings
     read = readback.Reader(answer.instance, answer.arrays, Solution(answer.value, answer.row_price, answer.objective_amt, "optimal"))
-    tables = (readback.supply_plan, readback.resource_plan, readback.shipment_plan, readback.purchase_plan, readback.unmet_demand,
-              readback.inventory_projection)
+    tables = (
+        readback.supply_plan,
+        readback.resource_plan,
+        readback.shipment_plan,
+        readback.purchase_plan,
+        readback.unmet_demand,
+        readback.inventory_projection,
+    )
     told = project_financials(*(table(read) for table in tables), inputs_, rules, rules.calendar)
     values = unit_value(inputs_["item"], inputs_["supplier_item"])
     figures = FigureReader(answer.instance, answer.arrays, family_of(inputs_["item"]), values).read(answer)
@@ -180,8 +192,10 @@ def test_figures_equal_finance_on_the_same_plan_to_the_cent(seed, shortage):
 @pytest.mark.parametrize("pulled", [MORE[0], MORE[3], NUMBERS[0], STATED[0], REBUILT[0]], ids=lambda one: one.words)
 def test_measures_and_differences_are_those_of_the_scenario_table(pulled):
     outcome = loaded().pull([pulled])
-    evaluated = {name: scenario.evaluate(valued_inputs(), demand(), target(), levers, SETTINGS, PERIODS, CALENDAR)
-                 for name, levers in (("base", []), ("it", [pulled]))}
+    evaluated = {
+        name: scenario.evaluate(valued_inputs(), demand(), target(), levers, SETTINGS, PERIODS, CALENDAR)
+        for name, levers in (("base", []), ("it", [pulled]))
+    }
     told = scenario.compare(evaluated, [], CALENDAR).query("scenario == 'it'").set_index("measure")
     shown = outcome.measures.set_index("measure")
     for column in ("value", "delta"):
@@ -244,9 +258,11 @@ def test_a_purchase_price_that_values_stock_is_stated_anew():
 def test_a_wrong_lever_is_told_and_what_was_shown_stays():
     what_if = loaded()
     shown = what_if.pull([MORE[0]])
-    for wrong, words in ((lever(table="capacity", column="hours", operation="multiply", value=2), "unknown_column"),
-                         (lever(table="capacity", column="regular_hours", operation="multiply", value=-1), "regular_hours"),
-                         (lever(table="capacity", column="regular_hours", operation="multiply", value=2, where={"resource_id": "X"}), "no_row")):
+    for wrong, words in (
+        (lever(table="capacity", column="hours", operation="multiply", value=2), "unknown_column"),
+        (lever(table="capacity", column="regular_hours", operation="multiply", value=-1), "regular_hours"),
+        (lever(table="capacity", column="regular_hours", operation="multiply", value=2, where={"resource_id": "X"}), "no_row"),
+    ):
         with pytest.raises(DataError, match=words):
             what_if.pull([wrong])
     assert what_if.now is shown

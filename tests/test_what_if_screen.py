@@ -71,8 +71,13 @@ def test_without_a_person_the_notebook_leaves_a_picture(workspace: Path, tmp_pat
     for name in ("JPY_SESSION_NAME", "SERVER_SOFTWARE"):
         monkeypatch.delenv(name, raising=False)
     done = tmp_path / "done.ipynb"
-    papermill.execute_notebook(str(workspace / "what_if.ipynb"), str(done), {"workspace": str(workspace), "cycle_id": "2027-01"},
-                               progress_bar=False, request_save_on_cell_execute=False)
+    papermill.execute_notebook(
+        str(workspace / "what_if.ipynb"),
+        str(done),
+        {"workspace": str(workspace), "cycle_id": "2027-01"},
+        progress_bar=False,
+        request_save_on_cell_execute=False,
+    )
     (output,) = nbformat.read(done, as_version=4).cells[-1].outputs
     page = output["data"]["text/html"]
     assert page.count("<svg") == 2
@@ -113,8 +118,16 @@ def _voila(folder: Path, home: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home), "JUPYTER_DATA_DIR": str(home / "share")}
-    command = [sys.executable, "-m", "voila", "what_if.ipynb", f"--port={port}", "--no-browser", "--Voila.ip=127.0.0.1",
-               "--VoilaExecutor.timeout=600"]
+    command = [
+        sys.executable,
+        "-m",
+        "voila",
+        "what_if.ipynb",
+        f"--port={port}",
+        "--no-browser",
+        "--Voila.ip=127.0.0.1",
+        "--VoilaExecutor.timeout=600",
+    ]
     with (home / "voila.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
     try:

@@ -18,10 +18,15 @@ from sop_workbench.supply.warm import Answer
 
 # The variables whose cost in the objective is a column of the financial projection.
 _PAID = {
-    "production_cost_amt": ("production_qty",), "labour_cost_amt": ("regular_used_hours", "worker_count"),
-    "overtime_cost_amt": ("overtime_used_hours",), "hiring_cost_amt": ("hired_count", "laid_off_count"), "setup_cost_amt": ("lot_count",),
-    "subcontract_cost_amt": ("subcontract_qty",), "purchase_cost_amt": ("purchase_qty",),
-    "freight_cost_amt": ("transfer_qty", "delivery_qty"), "holding_cost_amt": ("closing_qty",),
+    "production_cost_amt": ("production_qty",),
+    "labour_cost_amt": ("regular_used_hours", "worker_count"),
+    "overtime_cost_amt": ("overtime_used_hours",),
+    "hiring_cost_amt": ("hired_count", "laid_off_count"),
+    "setup_cost_amt": ("lot_count",),
+    "subcontract_cost_amt": ("subcontract_qty",),
+    "purchase_cost_amt": ("purchase_qty",),
+    "freight_cost_amt": ("transfer_qty", "delivery_qty"),
+    "holding_cost_amt": ("closing_qty",),
 }
 COSTS = (*_PAID, "backlog_cost_amt")
 _WORTH_TELLING = 1e-6
@@ -80,8 +85,13 @@ class FigureReader:
         short, waiting, lost = self._short(answer.value)
         numbers = answer.numbers
         served = _no_noise(numbers.demand_qty + self._opening + _before(waiting, self._first) - lost - waiting)
-        return Figures(self._money(answer, served, waiting, lost), self._volume(answer, served, short), self._hours(answer),
-                       float(numbers.demand_qty.sum()), float(served.sum()))
+        return Figures(
+            self._money(answer, served, waiting, lost),
+            self._volume(answer, served, short),
+            self._hours(answer),
+            float(numbers.demand_qty.sum()),
+            float(served.sum()),
+        )
 
     # -------------------------------------------------------------- groups, once per model
     def _cost_groups(self) -> None:
@@ -142,7 +152,8 @@ class FigureReader:
         late_revenue = _before(price * waiting, self._first)  # a late unit brings the price it was ordered at
         revenue = price * (numbers.demand_qty + self._opening - lost - waiting) + late_revenue
         by_period = {
-            "revenue_amt": np.bincount(self._t, revenue, count), **dict(zip(_PAID, costs, strict=True)),
+            "revenue_amt": np.bincount(self._t, revenue, count),
+            **dict(zip(_PAID, costs, strict=True)),
             "backlog_cost_amt": np.bincount(self._t, self._late_cost * waiting, count),
             "cogs_amt": np.bincount(self._t, np.where(served != 0, served * self._worth, 0.0), count),
             "inventory_amt": np.bincount(self._closing_t, self._stock_worth * answer.value[self._closing], count),
@@ -153,23 +164,30 @@ class FigureReader:
     def _volume(self, answer: Answer, served: np.ndarray, short: np.ndarray) -> pd.DataFrame:
         size = len(self.families) * self._count
         made, own = self._made_groups >= 0, self._stock_family >= 0
-        return pd.DataFrame({
-            "family": np.repeat(np.array(self.families, dtype=object), self._count), "t": np.tile(np.arange(self._count), len(self.families)),
-            "demand_qty": np.bincount(self._sold, answer.numbers.demand_qty, size), "served_qty": np.bincount(self._sold, served, size),
-            "short_qty": np.bincount(self._sold, short, size),
-            "produced_qty": np.bincount(self._made_groups[made], (self._yield * answer.value[self._started])[made], size),
-            "stock_amt": np.bincount((self._stock_family * self._count + self._closing_t)[own],
-                                     (self._stock_worth * answer.value[self._closing])[own], size),
-        })
+        return pd.DataFrame(
+            {
+                "family": np.repeat(np.array(self.families, dtype=object), self._count),
+                "t": np.tile(np.arange(self._count), len(self.families)),
+                "demand_qty": np.bincount(self._sold, answer.numbers.demand_qty, size),
+                "served_qty": np.bincount(self._sold, served, size),
+                "short_qty": np.bincount(self._sold, short, size),
+                "produced_qty": np.bincount(self._made_groups[made], (self._yield * answer.value[self._started])[made], size),
+                "stock_amt": np.bincount(
+                    (self._stock_family * self._count + self._closing_t)[own], (self._stock_worth * answer.value[self._closing])[own], size
+                ),
+            }
+        )
 
     def _hours(self, answer: Answer) -> pd.DataFrame:
         overtime = _taken(answer.value, self._overtime_at)
         crew = self._per_worker * _taken(answer.value, self._workers_at)
         line = _taken(answer.numbers.row_upper, self._line_row)
         return self._hour_keys.assign(
-            used_hours=answer.value[self._regular_at] + overtime, overtime_used_hours=overtime,
+            used_hours=answer.value[self._regular_at] + overtime,
+            overtime_used_hours=overtime,
             regular_hours=np.where(self._line_row >= 0, line, crew),
-            hour_price_amt=_taken(answer.row_price, self._line_row) + _taken(answer.row_price, self._crew_row))
+            hour_price_amt=_taken(answer.row_price, self._line_row) + _taken(answer.row_price, self._crew_row),
+        )
 
 
 class LimitReader:
@@ -177,12 +195,17 @@ class LimitReader:
 
     def __init__(self, instance: Instance, arrays: Arrays, bucket: str) -> None:
         self.instance, self.arrays, self._bucket = instance, arrays, bucket
-        blocks = [(kind, arrays.rows[kind.family]) for kind in KINDS if kind.family in arrays.rows and len(arrays.rows[kind.family].positions)]
+        blocks = [
+            (kind, arrays.rows[kind.family]) for kind in KINDS if kind.family in arrays.rows and len(arrays.rows[kind.family].positions)
+        ]
         self._blocks = blocks
         self._rows = np.concatenate([block.positions for _, block in blocks]) if blocks else np.array([], dtype=np.int64)
         self._ends = np.cumsum([len(block.positions) for _, block in blocks])
-        self._is_overtime = np.concatenate([np.full(len(block.positions), kind.family == "overtime_limit") for kind, block in blocks]) \
-            if blocks else np.array([], dtype=bool)
+        self._is_overtime = (
+            np.concatenate([np.full(len(block.positions), kind.family == "overtime_limit") for kind, block in blocks])
+            if blocks
+            else np.array([], dtype=bool)
+        )
         named = instance.resource[instance.resource["resource_name"].notna()]
         self._names = dict(zip(named["resource_id"], named["resource_name"], strict=True))
 
@@ -212,7 +235,11 @@ class LimitReader:
         key = block.keys[n - (self._ends[number - 1] if number else 0)]
         member = kind.member(*key[:-1])
         name = self._names.get(member, member)
-        worth = f"{kind.phrase} is worth {money_words(price)} {currency}" if price > _WORTH_TELLING else f"{kind.phrase} is worth nothing any more"
+        worth = (
+            f"{kind.phrase} is worth {money_words(price)} {currency}"
+            if price > _WORTH_TELLING
+            else f"{kind.phrase} is worth nothing any more"
+        )
         return kind.family, key, kind.limit, name, key[-1], kind.unit, size, price, f"{name} in {when[key[-1]]}: {worth}"
 
 

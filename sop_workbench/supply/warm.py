@@ -33,6 +33,7 @@ Values = Mapping[tuple[str, str], np.ndarray]
 
 _ORDER = ["item_id", "supplier_id", "location_id"]
 _WAY = ["from_location_id", "to_id"]
+clock = time.perf_counter  # of the seconds an answer tells
 _LARGE = 20_000  # columns from which the first, cold solve goes by the interior point
 _MOST_COEFFICIENTS = 5_000  # changed one by one; more are passed as a whole model with its basis kept
 _STATUS = highspy.HighsModelStatus
@@ -41,13 +42,47 @@ _STATUS = highspy.HighsModelStatus
 _UNREAD = frozenset({("consensus_demand", "low_qty"), ("consensus_demand", "high_qty"), ("consensus_demand", "revenue_amt")})
 _UNREAD_TABLES = frozenset({"price"})  # demand bears its own price
 # Families and variables of which every declared column is known to stand, or not to stand, in them.
-_DECLARED = frozenset({
-    "stock_balance", "material_balance", "market_balance", "hours_balance", "crew_balance", "capacity_limit", "overtime_limit",
-    "crew_hours", "crew_overtime", "crew_limit", "production_limit", "subcontract_limit", "supplier_limit", "lane_limit", "storage_limit",
-    "stock_floor", "stock_ceiling", "frozen_zone", "safety_stock", "contract_floor",
-    "closing_qty", "safety_shortfall_qty", "storage_overflow_qty", "production_qty", "subcontract_qty", "consumed_qty",
-    "regular_used_hours", "overtime_used_hours", "worker_count", "hired_count", "laid_off_count", "purchase_qty", "transfer_qty",
-    "delivery_qty", "lost_qty", "backlog_qty", "floor_shortfall_qty"})
+_DECLARED = frozenset(
+    {
+        "stock_balance",
+        "material_balance",
+        "market_balance",
+        "hours_balance",
+        "crew_balance",
+        "capacity_limit",
+        "overtime_limit",
+        "crew_hours",
+        "crew_overtime",
+        "crew_limit",
+        "production_limit",
+        "subcontract_limit",
+        "supplier_limit",
+        "lane_limit",
+        "storage_limit",
+        "stock_floor",
+        "stock_ceiling",
+        "frozen_zone",
+        "safety_stock",
+        "contract_floor",
+        "closing_qty",
+        "safety_shortfall_qty",
+        "storage_overflow_qty",
+        "production_qty",
+        "subcontract_qty",
+        "consumed_qty",
+        "regular_used_hours",
+        "overtime_used_hours",
+        "worker_count",
+        "hired_count",
+        "laid_off_count",
+        "purchase_qty",
+        "transfer_qty",
+        "delivery_qty",
+        "lost_qty",
+        "backlog_qty",
+        "floor_shortfall_qty",
+    }
+)
 # Further ones and the tables whose declared columns they are made of too; any other may be made of every table.
 _FURTHER: dict[str, frozenset[str]] = {}
 
@@ -81,8 +116,16 @@ class Numbers:
     def of(arrays: Arrays, instance: Instance) -> Numbers:
         """The numbers of a compiled model."""
         demand = instance.demand
-        return Numbers(arrays.cost, arrays.lower, arrays.upper, arrays.row_lower, arrays.row_upper,
-                       demand["price_amt"].to_numpy(dtype=float), demand["demand_qty"].to_numpy(dtype=float), arrays.offset)
+        return Numbers(
+            arrays.cost,
+            arrays.lower,
+            arrays.upper,
+            arrays.row_lower,
+            arrays.row_upper,
+            demand["price_amt"].to_numpy(dtype=float),
+            demand["demand_qty"].to_numpy(dtype=float),
+            arrays.offset,
+        )
 
 
 @dataclass(frozen=True)
@@ -145,8 +188,16 @@ class LoadedPlan:
         As `plan_supply`, when the unchanged plan has none.
     """
 
-    def __init__(self, inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
-                 periods: pd.DatetimeIndex, calendar: Calendar, frozen_plan: pd.DataFrame | None = None) -> None:
+    def __init__(
+        self,
+        inputs: Tables,
+        consensus_demand: pd.DataFrame,
+        inventory_target: pd.DataFrame,
+        settings: Settings,
+        periods: pd.DatetimeIndex,
+        calendar: Calendar,
+        frozen_plan: pd.DataFrame | None = None,
+    ) -> None:
         self.tables = {**inputs, "consensus_demand": consensus_demand, "inventory_target": inventory_target}
         self.settings, self.periods, self.calendar, self.frozen_plan = settings, periods, calendar, frozen_plan
         instance, arrays = self._stated(self.tables)
@@ -154,7 +205,7 @@ class LoadedPlan:
         self._loaded = _Loaded(instance, arrays, settings)
         self._rebuilt: _Loaded | None = None
         self._effects: dict[tuple[str, str], list[Effect] | None] = {}
-        self.base = self._answered(self._loaded.numbers, "unchanged", time.perf_counter(), {})
+        self.base = self._answered(self._loaded.numbers, "unchanged", clock(), {})
 
     @property
     def instance(self) -> Instance:
@@ -175,7 +226,7 @@ class LoadedPlan:
         DataError, InfeasiblePlanError, UnboundedPlanError, SolverError
             As `plan_supply`; the loaded plan stays as it is and answers the next change.
         """
-        begun = time.perf_counter()
+        begun = clock()
         values = self._changed_values(changed)
         direct = None if values is None else self._direct(values)
         if direct is not None:
@@ -197,7 +248,7 @@ class LoadedPlan:
         InfeasiblePlanError, UnboundedPlanError, SolverError
             As `plan_supply`.
         """
-        begun = time.perf_counter()
+        begun = clock()
         direct = self._direct(values)
         if direct is None:
             return None
@@ -223,7 +274,9 @@ class LoadedPlan:
             tables = {**self.tables, **changed}
             demand, target = tables.pop("consensus_demand"), tables.pop("inventory_target")
             plan_supply(tables, demand, target, self.settings, self.periods, self.calendar, frozen_plan=self.frozen_plan)
-            raise SolverError(f"the solver stopped without a plan ({fault}); raise supply.time_limit_seconds, or plan fewer periods") from None
+            raise SolverError(
+                f"the solver stopped without a plan ({fault}); raise supply.time_limit_seconds, or plan fewer periods"
+            ) from None
 
     def effects(self, table: str, column: str) -> list[Effect] | None:
         """Where a column of a table stands in the model, or None when it is not declared or may stand elsewhere too."""
@@ -235,9 +288,11 @@ class LoadedPlan:
             base = self._loaded.numbers
             is_right = found is not None and all(
                 (effect.place >= 0).all()
-                and np.allclose(getattr(base, effect.number)[effect.place], effect.rate * values[effect.source] + effect.rest,
-                                rtol=1e-9, atol=1e-9)
-                for effect in found)
+                and np.allclose(
+                    getattr(base, effect.number)[effect.place], effect.rate * values[effect.source] + effect.rest, rtol=1e-9, atol=1e-9
+                )
+                for effect in found
+            )
             self._effects[key] = found if is_right else None
         return self._effects[key]
 
@@ -278,7 +333,7 @@ class LoadedPlan:
                 step = change[effect.source]
                 hit = np.flatnonzero(step)
                 vector[effect.place[hit]] += effect.rate[hit] * step[hit]
-        return self._completed(replace(base, **moved)) if moved else base
+        return self._completed(replace(base, **moved)) if moved else base  # type: ignore[arg-type]
 
     def _completed(self, numbers: Numbers) -> Numbers:
         """What follows from prices and demand together: the constant of the objective, the price of overflow."""
@@ -297,8 +352,9 @@ class LoadedPlan:
     def _stated(self, tables: Tables) -> tuple[Instance, Arrays]:
         """The plan of these tables, stated as the cold plan is; whole lots may be any quantity."""
         inputs = {name: frame for name, frame in tables.items() if name not in ("consensus_demand", "inventory_target")}
-        instance = supply_instance(inputs, tables["consensus_demand"], tables["inventory_target"], self.settings, self.periods, self.calendar,
-                                   self.frozen_plan)
+        instance = supply_instance(
+            inputs, tables["consensus_demand"], tables["inventory_target"], self.settings, self.periods, self.calendar, self.frozen_plan
+        )
         with collection_paused():
             arrays = compile_arrays(build_model(instance, self.settings))
         refuse_endless_numbers(arrays)
@@ -319,11 +375,14 @@ class _Loaded:
         self._matrix = arrays.matrix
         self._solver = open_solver(arrays, settings)
         self._basis: highspy.HighsBasis | None = None
+        self._cold_seconds = 0.0
 
     def has_shape_of(self, arrays: Arrays) -> bool:
         """Same rows and columns, in the same places."""
-        return all(mine.keys() == other.keys() and all(_is_same(mine[name], other[name]) for name in mine)
-                   for mine, other in ((self.arrays.rows, arrays.rows), (self.arrays.columns, arrays.columns)))
+        return all(
+            mine.keys() == other.keys() and all(_is_same(mine[name], other[name]) for name in mine)
+            for mine, other in ((self.arrays.rows, arrays.rows), (self.arrays.columns, arrays.columns))
+        )
 
     def solve(self, numbers: Numbers, way: str, begun: float, instance: Instance | None = None, arrays: Arrays | None = None) -> Answer:
         """Move what differs from what is loaded, go on from the last basis, read quantities and prices."""
@@ -331,14 +390,14 @@ class _Loaded:
         if not arrays.columns_count:
             return Answer(np.array([]), np.zeros(len(arrays.row_lower)), numbers.offset, instance or self.instance, arrays, numbers, way)
         self._move(numbers, arrays)
-        updated = time.perf_counter()
+        updated = clock()
         self._run()
-        solved = time.perf_counter()
+        solved = clock()
         solution = self._solver.getSolution()
         value, price = np.asarray(solution.col_value), np.asarray(solution.row_dual)
         value[np.abs(value) < 1e-9] = 0.0  # solver noise is not a quantity
         objective = float(self._solver.getInfo().objective_function_value)
-        seconds = {"update": updated - begun, "solve": solved - updated, "read": time.perf_counter() - solved}
+        seconds = {"update": updated - begun, "solve": solved - updated, "read": clock() - solved}
         return Answer(value, price, objective, instance or self.instance, arrays, numbers, way, seconds)
 
     def _run(self) -> None:
@@ -346,16 +405,27 @@ class _Loaded:
         is_first = self._basis is None
         is_large = self.arrays.columns_count > _LARGE
         solver.setOptionValue("solver", "ipm" if is_first and is_large else "choose" if is_first else "simplex")
-        # The clock of HiGHS runs on from solve to solve.
-        solver.setOptionValue("time_limit", solver.getRunTime() + self.settings.supply.time_limit_seconds)
-        solver.run()
-        status = solver.getModelStatus()
+        allowed = self.settings.supply.time_limit_seconds
+        status = self._run_for(allowed if is_first or not is_large else max(1.0, self._cold_seconds))
+        if status == _STATUS.kTimeLimit and not is_first:  # further from the last basis than from nothing: as at first
+            solver.setOptionValue("solver", "ipm" if is_large else "choose")
+            solver.clearSolver()
+            status = self._run_for(allowed)
         if status != _STATUS.kOptimal:
             if self._basis is not None:
                 solver.setBasis(self._basis)
             raise _NoAnswerError(solver.modelStatusToString(status).lower())
         if is_first:
             self._basis = solver.getBasis()
+
+    def _run_for(self, seconds: float) -> highspy.HighsModelStatus:
+        """Run with a time limit; the clock of HiGHS runs on from solve to solve."""
+        begun = self._solver.getRunTime()
+        self._solver.setOptionValue("time_limit", begun + seconds)
+        self._solver.run()
+        if self._basis is None:
+            self._cold_seconds = self._solver.getRunTime() - begun
+        return self._solver.getModelStatus()
 
     def _move(self, numbers: Numbers, arrays: Arrays) -> None:
         """Change in HiGHS what differs from what it holds."""
@@ -366,7 +436,7 @@ class _Loaded:
             for place in _apart((now.lower, numbers.lower), (now.upper, numbers.upper)):
                 solver.changeColsBounds(len(place), place, numbers.lower[place], numbers.upper[place])
             for place in _apart((now.row_lower, numbers.row_lower), (now.row_upper, numbers.row_upper)):
-                solver.changeRowsBounds(len(place), place, numbers.row_lower[place], numbers.row_upper[place])
+                solver.changeRowsBounds(len(place), place, numbers.row_lower[place], numbers.row_upper[place])  # type: ignore[attr-defined]
             if numbers.offset != now.offset:
                 solver.changeObjectiveOffset(numbers.offset)
         self._now = numbers
@@ -394,8 +464,15 @@ class _Loaded:
 
 
 def _with_numbers(arrays: Arrays, numbers: Numbers) -> Arrays:
-    return replace(arrays, cost=numbers.cost, offset=numbers.offset, lower=numbers.lower, upper=numbers.upper,
-                   row_lower=numbers.row_lower, row_upper=numbers.row_upper)
+    return replace(
+        arrays,
+        cost=numbers.cost,
+        offset=numbers.offset,
+        lower=numbers.lower,
+        upper=numbers.upper,
+        row_lower=numbers.row_lower,
+        row_upper=numbers.row_upper,
+    )
 
 
 def _apart(*pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
@@ -506,9 +583,14 @@ def _freight(loaded: LoadedPlan) -> list[Effect] | None:
     lane = loaded.tables["lane"]
     lane = lane.assign(source=np.arange(len(lane)))[[*_WAY, "item_id", "source"]].rename(columns={"item_id": "lane_item_id"})
     effects = []
-    for frame, end, variable in ((loaded.instance.transfer, "to_id", "transfer_qty"), (loaded.instance.delivery, "market_id", "delivery_qty")):
+    for frame, end, variable in (
+        (loaded.instance.transfer, "to_id", "transfer_qty"),
+        (loaded.instance.delivery, "market_id", "delivery_qty"),
+    ):
         ways = frame[["item_id", "from_location_id", end, "lane_item_id"]].rename(columns={end: "to_id"})
-        ways = ways.merge(lane, on=[*_WAY, "lane_item_id"], validate="m:1").merge(pd.DataFrame({"t": range(len(loaded.periods))}), how="cross")
+        ways = ways.merge(lane, on=[*_WAY, "lane_item_id"], validate="m:1").merge(
+            pd.DataFrame({"t": range(len(loaded.periods))}), how="cross"
+        )
         block = loaded.arrays.columns.get(variable)
         place = _at(block, ways, ["item_id", *_WAY, "t"])
         if not _every_key_found(block, place):
@@ -560,8 +642,11 @@ def _asked_price(loaded: LoadedPlan) -> list[Effect] | None:
     late = demand["backlog_cost_amt"].to_numpy(dtype=float)
     floor = np.full(len(demand), rule.contract_floor_penalty_ratio)
     is_last = demand["t"].to_numpy() == len(loaded.periods) - 1
-    for variable, rate, rest, is_meant in (("lost_qty", goodwill, 0.0 * late, True), ("backlog_qty", goodwill, late, is_last),
-                                           ("floor_shortfall_qty", floor, 0.0 * late, True)):
+    for variable, rate, rest, is_meant in (
+        ("lost_qty", goodwill, 0.0 * late, True),
+        ("backlog_qty", goodwill, late, is_last),
+        ("floor_shortfall_qty", floor, 0.0 * late, True),
+    ):
         place = _at(columns[variable], demand, key)
         found = np.flatnonzero((place >= 0) & is_meant)
         effects.append(Effect("cost", source[found], place[found], -rate[found], -rest[found]))

@@ -888,6 +888,17 @@ def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def bottleneck_hours(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Items by margin per hour of the bottleneck; what is not served in full stands in the other colour."""
+    labels = [
+        f"{views.short(m)}" + ("" if share > 0.9995 else f"  ({share * 100:.0f} % served)")
+        for m, share in zip(view["margin_amt_per_hour"], view["served_ratio"].fillna(1.0), strict=True)
+    ]
+    colour = alt.condition("datum.served_ratio < 0.9995", alt.value(ORANGE), alt.value(_style.brand_colour))
+    return _ranked_bars(view, "item_name", "margin_amt_per_hour", _amount_axis(_money("Margin per hour")), labels, colour)
+
+
+@_drawn
 def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Money to order by period."""
     shown = view.assign(money_text=_shorts(view["purchase_cost_amt"]))
@@ -1041,6 +1052,49 @@ def _scenario_cell(row: dict | None) -> str:
     is_plain = row["scenario"] == "base" or row["verdict"] == "same"
     change = "" if is_plain else f"<br><small>{_chip(row['verdict'])} {_text(row['delta_text'])}</small>"
     return f"{_text(row['value_text'])}{change}"
+
+
+@_drawn
+def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
+    service = alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%", tickCount=4), scale=alt.Scale(zero=False, padding=12))
+    stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
+    sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
+    parts = []
+    for name, (x, column, words) in sides.items():
+        y = alt.Y(f"{column}:Q", axis=_amount_axis(_money(words)), scale=alt.Scale(zero=False))
+        base = alt.Chart(view[view["frontier"] == name], title=alt.Title(views.heading(name), anchor="start")).encode(x=x, y=y)
+        line = base.transform_filter("!datum.is_plan").mark_line(color=BLUE, point=alt.OverlayMarkDef(color=BLUE))
+        here = base.transform_filter("datum.is_plan")
+        plan = here.mark_point(size=120, filled=True, color=ORANGE)
+        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text=alt.value("the plan"))
+        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 70) / 2, height=HEIGHT))
+    return alt.hconcat(*parts)
+
+
+@_drawn
+def vulnerability(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Profit lost by each failure, with the service that is left."""
+    labels = [f"{views.short(lost)} · service {views.percent(fill)}" for lost, fill in
+              zip(view["lost_profit_amt"], view["fill_ratio"], strict=True)]
+    return _ranked_bars(view, "name", "lost_profit_amt", _amount_axis(_money("Profit lost")), labels, alt.value(ORANGE))
+
+
+@_drawn
+def sample_outcomes(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One point a sample: service across, profit up."""
+    return (
+        alt.Chart(view)
+        .mark_point(filled=True, size=45, opacity=0.7)
+        .encode(
+            x=alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".0%"), scale=alt.Scale(zero=False, padding=15)),
+            y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
+            color=alt.Color("plan:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE])),
+            shape=alt.Shape("plan:N", title=None),
+            tooltip=_tooltips(view),
+        )
+        .properties(width=WIDTH, height=HEIGHT)
+    )
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring

@@ -22,6 +22,7 @@ from sop_workbench import (
     kpi,
     materials,
     product,
+    risk,
     scenario,
     sources,
     supply,
@@ -46,6 +47,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     """
     settings = cycle.settings
     inputs, issue = gather(settings, cycle.workspace.folder, cycle.as_of)
+    inputs["previous_plan"] = previous_plan(cycle, inputs["previous_plan"])
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
@@ -118,6 +120,8 @@ def supply_review(cycle: Cycle) -> Tables:
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
         **plan.tables,
+        **plan.explanation,
+        "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
 
@@ -148,7 +152,7 @@ def financial_review(cycle: Cycle) -> Tables:
 
 
 def pre_sop_review(cycle: Cycle) -> Tables:
-    """Step 5: scenarios beside base, last plan against actuals, KPIs and what lies outside tolerance."""
+    """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
                          "budget_gap"])
@@ -166,6 +170,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "alert": execution.alerts(deviation, read, settings, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation),
+        **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
 
@@ -190,6 +195,15 @@ def execution_review(cycle: Cycle) -> Tables:
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
+    """Production held by the plan locked in the cycle just before; where there is none, what the sources say."""
+    before = cycle.calendar.add(cycle.period, -1)
+    earlier = [past for past in map(cycle.store.cycle, cycle.store.locked_cycles()) if past.period == before]
+    if not earlier:
+        return imported
+    return tables.validate("previous_plan", earlier[0].read("supply_plan")[list(tables.table("previous_plan").columns)])
 
 
 def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:

@@ -13,11 +13,17 @@ A scenario file reads::
         where: {region: North}
         from_period: 2027-01
         to_period: 2027-03
+
+or is a workbook (`.xlsx`) with one lever a row, see `load_workbook`.
 """
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,16 +44,19 @@ from sop_workbench.tables import conform, finding, issue_frame, names, table, va
 BASE = "base"
 Tables = Mapping[str, pd.DataFrame]
 Scalar = bool | int | float | str
-Operation = Literal["multiply", "add", "set", "shift", "remove"]
+Operation = Literal["multiply", "add", "set", "shift", "remove", "insert"]
 
 _COMPUTED = ("consensus_demand", "inventory_target")
 _PLAN_READS = (*_COMPUTED, "item", "market", "location", "resource", "capacity", "workforce", "production", "routing", "bill_of_material",
-               "supplier_item", "lane", "price", "stock_on_hand", "stock_limit", "opening_backlog", "open_supply")
+               "supplier_item", "lane", "price", "stock_on_hand", "stock_limit", "previous_plan", "opening_backlog", "open_supply")
 # Which id leads to which master table when a filter names a column that the table itself lacks; the first that has it counts.
 _MASTERS = (("item_id", "item"), ("parent_item_id", "item"), ("market_id", "market"), ("resource_id", "resource"),
             ("to_id", "market"), ("location_id", "location"), ("from_location_id", "location"))
 _TIMES = ("period", "close_period", "due_date", "from_period", "valid_from")
-_SIGNS = {"multiply": "×", "add": "+", "set": "=", "shift": "shifted by", "remove": "removed"}
+_SIGNS = {"multiply": "×", "add": "+", "set": "=", "shift": "shifted by"}
+_WORKBOOK_COLUMNS = ("scenario", "title", "reason", "table", "column", "operation", "value", "where", "from_period", "to_period")
+# A worker process first imports the planning libraries (some 3 s): below this many scenarios one after another is sooner done.
+_FEWEST_IN_PARALLEL = 8
 
 
 # ------------------------------------------------------------------ declaration
@@ -55,7 +64,8 @@ class Lever(BaseModel):
     """One change of one table.
 
     multiply and add change numbers; set writes a value; shift moves dates, or the quantities of a table with periods, by
-    whole buckets; remove takes rows out. `where` names columns of the table or of item, market, resource and location joined
+    whole buckets; remove takes rows out; insert puts `rows` in (a new site, lane or supplier), one for each period where the
+    table has periods and the row names none. `where` names columns of the table or of item, market, resource and location joined
     by id, with one value or a list; `from_period` and `to_period` (inclusive) pick periods.
 
     Examples
@@ -73,6 +83,7 @@ class Lever(BaseModel):
     where: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     from_period: str | None = None
     to_period: str | None = None
+    rows: tuple[dict[str, Scalar | None], ...] = ()
 
     @field_validator("from_period", "to_period", mode="before")
     @classmethod
@@ -82,9 +93,13 @@ class Lever(BaseModel):
     @model_validator(mode="after")
     def _value_fits_operation(self) -> Lever:
         is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if self.operation == "remove":
+        if (self.operation == "insert") != bool(self.rows):
+            raise ValueError("insert needs rows, and no other operation takes them")
+        if self.operation in ("remove", "insert"):
             if self.column or self.value is not None:
-                raise ValueError("remove takes whole rows: leave column and value out")
+                raise ValueError(f"{self.operation} takes whole rows: leave column and value out")
+            if self.where and self.rows:
+                raise ValueError("insert writes its rows as they are: leave where out")
         elif not self.column:
             raise ValueError(f"{self.operation} needs a column")
         elif self.operation in ("multiply", "add") and not is_number:
@@ -99,7 +114,8 @@ class Lever(BaseModel):
         filters = [f"{column} {_listed(value)}" for column, value in self.where.items()]
         if self.from_period or self.to_period:
             filters.append(f"{self.from_period or 'start'} to {self.to_period or 'end'}")
-        change = _SIGNS[self.operation] if self.operation == "remove" else f"{_SIGNS[self.operation]} {_shown(self.value)}"
+        changes = {"remove": "removed", "insert": f"gets {'; '.join(_row_words(row) for row in self.rows)}"}
+        change = changes.get(self.operation, f"{_SIGNS.get(self.operation)} {_shown(self.value)}")
         target = f"{self.table}.{self.column}" if self.column else self.table
         return f"{target} {change}" + (f" ({', '.join(filters)})" if filters else "")
 
@@ -149,7 +165,7 @@ def load_scenario(path: Path | str) -> Scenario:
 
 
 def load_scenarios(folder: Path | str) -> list[Scenario]:
-    """Read every scenario file (`*.yaml`) of a folder, in the order of their names; no folder means no scenario.
+    """Read every scenario file (`*.yaml`, `*.xlsx`) of a folder, in the order of their names; no folder means no scenario.
 
     Raises
     ------
@@ -158,18 +174,64 @@ def load_scenarios(folder: Path | str) -> list[Scenario]:
     """
     scenarios: list[Scenario] = []
     faults = []
-    for path in sorted(Path(folder).glob("*.y*ml")):
+    for path in sorted(path for path in Path(folder).glob("*") if path.suffix in (".yaml", ".yml", ".xlsx")):
+        if path.name.startswith("~$"):  # the lock of a workbook that is open
+            continue
         try:
-            loaded = load_scenario(path)
+            loaded = load_workbook(path) if path.suffix == ".xlsx" else [load_scenario(path)]
         except SettingsError as fault:
             faults.append(str(fault))
             continue
-        if loaded.scenario_id in {known.scenario_id for known in scenarios}:
-            faults.append(f"{path}: scenario {loaded.scenario_id} is named by an earlier file too; give it another name")
-        scenarios.append(loaded)
+        known = {scenario.scenario_id for scenario in scenarios}
+        faults += [f"{path}: scenario {one.scenario_id} is named by an earlier file too; give it another name"
+                   for one in loaded if one.scenario_id in known]
+        scenarios += loaded
     if faults:
         raise SettingsError("\n".join(faults))
     return scenarios
+
+
+def load_workbook(path: Path | str) -> list[Scenario]:
+    """Read the scenarios of a workbook: one lever a row on the first sheet, in the order in which scenarios first appear.
+
+    Columns: scenario, table, operation, and where they apply title, reason, column, value, where (`column=value; column=value|value`),
+    from_period, to_period; title and reason need to stand in one row of a scenario only.
+
+    Raises
+    ------
+    SettingsError
+        When a column is missing or unknown, or a row is no lever; all faults at once, each with its row.
+    """
+    try:
+        sheet = pd.read_excel(path, dtype=object).dropna(how="all")
+    except (OSError, ValueError, KeyError) as fault:
+        raise SettingsError(f"{path} is not a readable workbook: {fault}") from fault
+    missing = [column for column in ("scenario", "table", "operation") if column not in sheet]
+    unknown = [str(column) for column in sheet if column not in _WORKBOOK_COLUMNS]
+    if missing or unknown:
+        raise SettingsError(f"{path}: missing columns: {', '.join(missing) or 'none'}; unknown columns: {', '.join(unknown) or 'none'}; "
+                            f"a sheet of levers has {', '.join(_WORKBOOK_COLUMNS)}")
+    sheet = sheet.reindex(columns=list(_WORKBOOK_COLUMNS)).astype(object).where(lambda cells: cells.notna(), None)
+    levers: dict[str, list[Lever]] = {}
+    faults = []
+    for number, row in zip(sheet.index + 2, sheet.to_dict("records"), strict=True):
+        try:
+            levers.setdefault(str(row["scenario"]), []).append(Lever.model_validate(_lever_content(row)))
+        except ValidationError as fault:
+            faults += [_fault_line(Path(f"{path} row {number}"), dict(one)) for one in fault.errors()]
+        except json.JSONDecodeError as fault:
+            faults.append(f"{path} row {number}: value: rows to insert are written as JSON, [{{\"column\": value}}] ({fault})")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return [_from_sheet(path, name, tuple(found), sheet[sheet["scenario"].astype(str) == name]) for name, found in levers.items()]
+
+
+def _from_sheet(path: Path | str, name: str, levers: tuple[Lever, ...], rows: pd.DataFrame) -> Scenario:
+    words = {column: "; ".join(str(value) for value in rows[column].dropna().unique()) for column in ("title", "reason")}
+    try:
+        return Scenario.model_validate({"scenario": name, "levers": levers, **words})
+    except ValidationError as faults:
+        raise SettingsError("\n".join(_fault_line(Path(path), dict(fault)) for fault in faults.errors())) from None
 
 
 def scenarios_from_records(lever: pd.DataFrame) -> list[Scenario]:
@@ -197,7 +259,8 @@ def lever_records(scenario: Scenario, calendar: Calendar) -> pd.DataFrame:
     """The levers of a scenario as rows of the record table `lever` (without who and when)."""
     rows = [
         {"scenario_id": scenario.scenario_id, "table": lever.table, "column": lever.column, "operation": lever.operation,
-         "value": _shown(lever.value), "where": "; ".join(f"{column}={_listed(value, '|')}" for column, value in lever.where.items()),
+         "value": json.dumps(lever.rows) if lever.rows else _shown(lever.value),
+         "where": "; ".join(f"{column}={_listed(value, '|')}" for column, value in lever.where.items()),
          "from_period": _period(lever.from_period, calendar), "to_period": _period(lever.to_period, calendar)}
         for lever in scenario.levers
     ]
@@ -245,10 +308,7 @@ def apply_levers(tables: Tables, levers: Sequence[Lever], calendar: Calendar) ->
     for number, lever in enumerate(levers, start=1):
         faults = _lever_faults(lever, changed, calendar)
         if not faults:
-            frame = _split_validity(changed[lever.table], lever, calendar)
-            picked = _picked(frame, lever, changed, calendar)
-            faults = _effect_faults(frame, picked, lever)
-            changed[lever.table] = frame if faults else _pulled(frame, picked, lever, calendar)
+            changed[lever.table], faults = _applied(changed, lever, calendar)
         found += [{**fault, "keys": f"lever {number}: {lever.words}"} for fault in faults]
     for name in dict.fromkeys(lever.table for lever in levers):
         if name in changed and changed[name] is not tables.get(name):
@@ -257,6 +317,44 @@ def apply_levers(tables: Tables, levers: Sequence[Lever], calendar: Calendar) ->
     if found:
         raise DataError(issue_frame(found))
     return changed
+
+
+def _applied(tables: Tables, lever: Lever, calendar: Calendar) -> tuple[pd.DataFrame, list[dict]]:
+    """The lever's table after it, and what was wrong with its effect."""
+    if lever.operation == "insert":
+        return _inserted(tables[lever.table], lever, calendar), []
+    frame = _split_validity(tables[lever.table], lever, calendar)
+    picked = _picked(frame, lever, tables, calendar)
+    faults = _effect_faults(frame, picked, lever)
+    return (frame if faults else _pulled(frame, picked, lever, calendar)), faults
+
+
+def _inserted(frame: pd.DataFrame, lever: Lever, calendar: Calendar) -> pd.DataFrame:
+    """The frame with the lever's rows; what a row leaves out is empty and takes the table's default where there is one."""
+    rows = pd.DataFrame(list(lever.rows))
+    start, end = _period(lever.from_period, calendar), _period(lever.to_period, calendar)
+    if "period" in frame and "period" not in rows and start is not None and end is not None:
+        rows = rows.merge(pd.DataFrame({"period": pd.date_range(start, end, freq=calendar.frequency)}), how="cross")
+    # Bounds, defaults and double keys are looked at after the last lever, with the whole table.
+    added, _ = conform(lever.table, rows)
+    return pd.concat([part for part in (frame, added) if len(part)], ignore_index=True) if len(added) else frame
+
+
+def _row_faults(lever: Lever, calendar: Calendar) -> list[dict]:
+    """What is wrong with the rows that a lever inserts."""
+    columns = table(lever.table).columns
+    unknown = sorted({name for row in lever.rows for name in row if name not in columns})
+    faults = [_fault("unknown_column", lever, name, f"use one of {', '.join(columns)}") for name in unknown]
+    if "period" in columns and any("period" not in row for row in lever.rows) and not (lever.from_period and lever.to_period):
+        faults.append(_fault("no_period", lever, "", "name the period in each row, or from_period and to_period for all"))
+    if faults:
+        return faults
+    rows = pd.DataFrame([{"period": lever.from_period, **row} if "period" in columns else row for row in lever.rows])
+    if "period" in columns:
+        rows["period"] = [_period(str(name), calendar) if name is not None and not isinstance(name, pd.Timestamp) else name
+                          for name in rows["period"]]
+    _, issues = conform(lever.table, rows)
+    return [{**row, "keys": f"{lever.words}: {row['keys']}"} for row in issues.to_dict("records") if row["severity"] == "blocks"]
 
 
 def _lever_faults(lever: Lever, tables: Tables, calendar: Calendar) -> list[dict]:
@@ -276,7 +374,8 @@ def _lever_faults(lever: Lever, tables: Tables, calendar: Calendar) -> list[dict
         faults.append(_fault("no_period_column", lever, lever.column, "a quantity can be shifted only in a table with a period"))
     faults += [_fault("unknown_filter_column", lever, column, "name a column of the table, or of item, market, resource or location")
                for column in lever.where if _filter_values(tables[lever.table], column, tables) is None]
-    return faults + _period_faults(lever, calendar)
+    faults += _period_faults(lever, calendar)
+    return faults + (_row_faults(lever, calendar) if lever.rows and not faults else [])
 
 
 def _period_faults(lever: Lever, calendar: Calendar) -> list[dict]:
@@ -500,7 +599,9 @@ def evaluate_all(
     scenarios: Sequence[Scenario], inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame,
     settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar,
 ) -> dict[str, dict[str, pd.DataFrame]]:
-    """Evaluate several scenarios, one after another; the faulty levers of all are told before anything is planned.
+    """Evaluate several scenarios; the faulty levers of all are told before anything is planned.
+
+    From eight scenarios on they are planned side by side in `settings.compute.workers` processes, with the same results.
 
     Returns
     -------
@@ -517,15 +618,44 @@ def evaluate_all(
     faults = [row for rows in found for row in rows]
     if faults:
         raise DataError(issue_frame(faults))
-    results: dict[str, dict[str, pd.DataFrame]] = {}
-    for scenario in scenarios:
-        levers = scenario.levers
-        try:
-            results[scenario.scenario_id] = evaluate(inputs, consensus_demand, inventory_target, levers, settings, periods, calendar)
-        except InfeasiblePlanError as clash:
-            clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
-            results[scenario.scenario_id] = {"issue": issue_frame([clashing])}
-    return results
+    planned = partial(_feasible_or_told, inputs, consensus_demand, inventory_target, settings, periods, calendar)
+    workers = settings.compute.workers
+    if workers > 1 and len(scenarios) >= _FEWEST_IN_PARALLEL:
+        results = _side_by_side(planned, scenarios, workers)
+    else:
+        results = [planned(scenario) for scenario in scenarios]
+    return {scenario.scenario_id: result for scenario, result in zip(scenarios, results, strict=True)}
+
+
+def _feasible_or_told(
+    inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex,
+    calendar: Calendar, scenario: Scenario,
+) -> dict[str, pd.DataFrame]:
+    """The tables of one scenario, or the issue that no plan keeps its limits."""
+    try:
+        return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, settings, periods, calendar)
+    except InfeasiblePlanError as clash:
+        clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
+        return {"issue": issue_frame([clashing])}
+
+
+def _side_by_side(planned: partial, scenarios: Sequence[Scenario], workers: int) -> list[dict[str, pd.DataFrame]]:
+    """Results in the order of the scenarios; the tables travel to each process once."""
+    # A forked copy of a notebook's kernel would hold its threads' locks: workers start clean.
+    context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
+    with ProcessPoolExecutor(min(workers, len(scenarios)), context, _start_worker, (planned,)) as pool:
+        return list(pool.map(_work, scenarios, chunksize=max(1, len(scenarios) // (4 * workers))))
+
+
+_PLANNED: list[partial] = []
+
+
+def _start_worker(planned: partial) -> None:
+    _PLANNED[:] = [planned]
+
+
+def _work(scenario: Scenario) -> dict[str, pd.DataFrame]:
+    return _PLANNED[0](scenario)
 
 
 def _named_faults(scenario: Scenario, inputs: Tables, demand: pd.DataFrame, target: pd.DataFrame, periods: pd.DatetimeIndex,
@@ -650,16 +780,29 @@ def _shown(value: Scalar | None) -> str:
 
 
 def _lever_content(row: dict) -> dict:
-    """A record of table `lever` as the content of a lever."""
+    """A record of table `lever`, or a row of a workbook, as the content of a lever."""
     parts = [part.split("=", 1) for part in str(row["where"] or "").split(";") if "=" in part]
     where = {column.strip(): value.strip().split("|") for column, value in parts}
-    days = {name: None if pd.isna(row[name]) else f"{row[name]:%Y-%m-%d}" for name in ("from_period", "to_period")}
+    days = {name: _day_words(row[name]) for name in ("from_period", "to_period")}
     content = {"table": row["table"], "column": row["column"] or "", "operation": row["operation"], "where": where, **days}
+    if row["operation"] == "insert":
+        return {**content, "rows": json.loads(str(row["value"] or "[]"))}
     return content if row["operation"] == "remove" else {**content, "value": _number_or_text(row["value"])}
 
 
-def _number_or_text(value: str) -> Scalar | None:
-    if value in ("", None):
+def _day_words(day: Any) -> str | None:
+    """A period as a lever names it: a day of a record, a cell of a workbook, or the name itself."""
+    if day is None or pd.isna(day):
+        return None
+    return day if isinstance(day, str) else f"{pd.Timestamp(day):%Y-%m-%d}"
+
+
+def _row_words(row: Mapping[str, Scalar | None]) -> str:
+    return ", ".join(f"{column} {_shown(value)}" for column, value in row.items())
+
+
+def _number_or_text(value: Any) -> Scalar | None:
+    if value is None or value == "":
         return None
     try:
         return float(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sop_workbench.errors import SettingsError
 from sop_workbench.periods import Bucket, Calendar
@@ -90,15 +90,70 @@ class Supply(Section):
 
     Penalty ratios are multiples of an item's price (lost sales, contract floors) or of its monthly
     holding cost (safety stock); they order what is given up first and are shown beside the money.
+
+    `objective`: `profit`; `cost` (as much demand served as can be, at least cost); `service` (contract floors, then market
+    priorities one after the other, then profit). `strategy`: `free` takes the best mix; `chase` makes nothing ahead of demand;
+    `level` works the same hours every period; `hybrid` lets them swing by `hybrid_band_ratio` around a level.
+    `strategic_min_ratio` is the share of demand over the horizon that strategic markets and items get at least. A change of a
+    quantity from one period to the next costs `smoothing_penalty_ratio`, a change against the previous plan inside the first
+    `plan_fence_buckets` periods `plan_change_penalty_ratio` of the item's value. `frozen`: the frozen zone is `firm` (a plan that
+    cannot keep it is refused) or `priced` (what cannot be made of it is shown). Stock beyond its shelf life costs
+    `shelf_life_penalty_ratio` of its value each period. `allocation` shares what is short inside a priority. The ranges of
+    `explained_limits` binding limits are worked out.
     """
 
     shortage: Literal["lost_sales", "backlog"] = "lost_sales"
     lost_sales_penalty_ratio: float = Field(default=0.10, ge=0)
     contract_floor_penalty_ratio: float = Field(default=1.0, ge=0)
     safety_stock_penalty_ratio: float = Field(default=3.0, ge=0)
+    objective: Literal["profit", "cost", "service"] = "profit"
+    strategy: Literal["free", "chase", "level", "hybrid"] = "free"
+    hybrid_band_ratio: Ratio = 0.15
+    strategic_min_ratio: Ratio = 0.0
+    smoothing_penalty_ratio: float = Field(default=0.0, ge=0)
+    plan_change_penalty_ratio: float = Field(default=0.0, ge=0)
+    plan_fence_buckets: int = Field(default=3, ge=0)
+    frozen: Literal["firm", "priced"] = "firm"
+    shelf_life_penalty_ratio: float = Field(default=1.0, ge=0)
+    allocation: Literal["fair_share", "margin"] = "fair_share"
+    explained_limits: int = Field(default=12, ge=0)
     is_integer_lots: bool = False
     time_limit_seconds: float = Field(default=120, gt=0)
     optimality_gap_ratio: Ratio = 0.001
+
+
+class SupplyEvent(Section):
+    """Something that may go wrong with a resource or a supplier: in each period it starts with a probability and lasts a while."""
+
+    title: str
+    resource_id: str | None = None
+    supplier_id: str | None = None
+    probability_ratio: Ratio
+    loss_ratio: Ratio = 1.0
+    duration_buckets: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _hits_one_thing(self) -> SupplyEvent:
+        if (self.resource_id is None) == (self.supplier_id is None):
+            raise ValueError("name a resource_id or a supplier_id, one of them")
+        return self
+
+
+class Risk(Section):
+    """How the plan is tried against futures that may come; 0 samples leaves it out.
+
+    `committed_buckets`: what is started and ordered in them is fixed before the future is known (empty: the frozen zone, at least one).
+    `persistence_ratio`: how much of a period's demand error carries over into the next. `cvar_weight_ratio`: what share of the aim is
+    the mean of the worst outcomes (those beyond `cvar_ratio`) instead of the mean of all.
+    """
+
+    samples: int = Field(default=30, ge=0, le=1000)
+    committed_buckets: int | None = Field(default=None, ge=1)
+    persistence_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    cvar_weight_ratio: Ratio = 0.0
+    cvar_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    loss_buckets: int = Field(default=1, ge=1)
+    supply_events: tuple[SupplyEvent, ...] = ()
 
 
 class Compute(Section):
@@ -134,6 +189,7 @@ class Settings(Section):
     tolerances: Tolerances = Tolerances()
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
+    risk: Risk = Risk()
     finance: Finance = Finance()
     compute: Compute = Compute()
     check_severity: dict[str, Literal["blocks", "warns", "info"]] = {}

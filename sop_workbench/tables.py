@@ -256,7 +256,16 @@ def _by_suffix(name: str) -> tuple[ColumnType, str]:
 
 
 def _typed(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
-    """The series in its declared type, and which values would not go."""
+    """The series in its declared type, and which values would not go; texts are looked at once each."""
+    if raw.dtype != object or pd.api.types.infer_dtype(raw, skipna=True) != "string":
+        return _typed_values(raw, column)
+    code, distinct = pd.factorize(raw, use_na_sentinel=False)
+    typed, wrong = _typed_values(pd.Series(distinct, dtype=object), column)
+    return typed.take(code).set_axis(raw.index), wrong.take(code).set_axis(raw.index)
+
+
+def _typed_values(raw: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    """Each value in the declared type, and which would not go."""
     empty = raw.isna() | (raw.astype(str).str.strip() == "") if raw.dtype == object else raw.isna()
     if column.type == "text":
         typed = _text(raw).mask(empty, None)
@@ -294,6 +303,8 @@ def _text(raw: pd.Series) -> pd.Series:
 
 
 def _dates(raw: pd.Series) -> pd.Series:
+    if raw.dtype == "datetime64[ns]":
+        return raw
     parsed = pd.to_datetime(raw, errors="coerce", format="ISO8601" if raw.dtype == object else None)
     if getattr(parsed.dt, "tz", None) is not None:
         parsed = parsed.dt.tz_convert("UTC").dt.tz_localize(None)

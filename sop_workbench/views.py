@@ -1190,6 +1190,98 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
+def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Why items are short, for whom, and what it would take; most money first."""
+    _needs(shortage_reason, "shortage_reason")
+    rows = shortage_reason.sort_values(["short_amt", "item_id", "market_id", "period", "price_amt"], ascending=[False, True, True, True, False])
+    money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
+    return _view(
+        rows[["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]].head(top),
+        f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
+        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the limit in "
+        "one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "Nothing is short in this plan.",
+    )
+
+
+def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Who gets what of the items that are short, by rule; most money lost first."""
+    _needs(allocation, "allocation")
+    named = _with_item(allocation, item, "item_name").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="m:1")
+    named["market_name"] = named["market_name"].fillna(named["market_id"])
+    rows = named.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
+    measures = ["demand_qty", "floor_qty", "planned_qty", "allocated_qty", "lost_qty", "lost_amt"]
+    return _view(
+        rows[["item_name", "market_name", "period", *measures, "rule"]].head(top),
+        f"Who gives way: {short(named['lost_amt'].sum(), MONEY)} not served when what is short is shared by rule",
+        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most profitable plan, "
+        "with the same total for each item and period.",
+        "Nothing has to be shared: every item is served in full.",
+    )
+
+
+def bottleneck_hours(bottleneck_ranking: pd.DataFrame, resource: pd.DataFrame, item: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+    """What each item earns per hour of the dearest bottleneck."""
+    _needs(bottleneck_ranking, "bottleneck_ranking")
+    dearest = bottleneck_ranking.sort_values(["hour_price_amt", "resource_id"], ascending=[False, True])["resource_id"].head(1)
+    rows = _with_item(bottleneck_ranking[bottleneck_ranking["resource_id"].isin(dearest)], item, "item_name").sort_values("rank")
+    names = resource.dropna(subset=["resource_name"]).set_index("resource_id")["resource_name"]
+    where = "".join(dearest.map(names).fillna(dearest))
+    price = rows["hour_price_amt"].max()
+    rows = rows.assign(served_ratio=rows["served_qty"] / rows["demand_qty"].where(rows["demand_qty"] > 0))
+    shown = rows if len(rows) <= top else pd.concat([rows.head(top // 2 + top % 2), rows.tail(top // 2)])
+    return _view(
+        shown[["item_name", "rank", "unit_margin_amt", "hours_per_unit", "margin_amt_per_hour", "demand_qty", "served_ratio"]],
+        f"An hour of {where} is worth up to {short(price, MONEY)}: items at the end of the list give way first" if len(rows) else "",
+        "Margin per hour = (mean price − purchases, variable cost and labour of everything in it) / hours of this resource in one unit. "
+        + (f"First and last of {len(rows)} items." if len(rows) > top else ""),
+        "No resource is a bottleneck: one more hour is worth nothing anywhere.",
+    )
+
+
+def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 20) -> pd.DataFrame:
+    """What no plant makes though it could, and what the first unit would lose."""
+    _needs(not_made, "not_made")
+    rows = _with_item(not_made, item, "item_name").sort_values(["loss_amt", "item_id", "location_id"])
+    return _view(
+        rows[["item_name", "location_id", "loss_amt", "period"]].head(top),
+        f"{_plural(len(rows), 'item is', 'items are')} not made at a plant that could",
+        "Loss by the first unit made, in the period that suits it best, at the plan's prices of hours, components and limits.",
+        "Everything that can be made is made, or costs nothing to make.",
+    )
+
+
+def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+    """Limits that whole quantities break."""
+    _needs(rounding_check, "rounding_check")
+    rows = rounding_check.assign(over_ratio=rounding_check["over_qty"] / rounding_check["limit_qty"].where(rounding_check["limit_qty"] > 0))
+    rows = rows.sort_values(["over_ratio", "over_qty"], ascending=False)
+    return _view(
+        rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
+        f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
+        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. Over = rounded − limit.",
+        "Rounded to whole quantities the plan keeps every limit: it is feasible.",
+    )
+
+
+def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
+    """What contract floors give each market, and what they cost."""
+    _needs(contract_floor_cost, "contract_floor_cost")
+    names = market.set_index("market_id")["market_name"]
+    rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
+    rows = rows.sort_values("floor_qty")
+    cost = rows["cost_amt"].sum()
+    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt", "cost_amt"]
+    view = _view(
+        rows[columns],
+        f"Contract floors cost {short(cost, MONEY)} of profit",
+        "Cost = profit of the best plan without floors − profit of this plan. Price = mean worth of one unit less under contract.",
+        "No market has a contract floor.",
+    )
+    view.attrs["bold"] = ("Whole plan",)
+    return view
+
+
 def purchases(purchase_plan: pd.DataFrame) -> pd.DataFrame:
     """What to order from suppliers, by period of the order."""
     _needs(purchase_plan, "purchase_plan")
@@ -1421,6 +1513,62 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     rows = table[(table["scenario"] != "base") & table["unit"].isin(_MONEY_UNITS)]
     rows = rows[rows.groupby("measure")["delta"].transform(lambda d: d.abs().max()) > _ROUNDING]
     return _view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
+
+
+def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
+    """What service costs and what stock buys, point by point."""
+    _needs(service_frontier, "service_frontier")
+    rows = service_frontier.sort_values(["frontier", "sequence"], ignore_index=True)
+    cost = rows[(rows["frontier"] == "service and profit") & ~rows["is_plan"]]
+    title = "What service costs, and what stock buys"
+    if len(cost) > 1:
+        last, before = cost.iloc[-1], cost.iloc[-2]
+        points = (last["fill_ratio"] - before["fill_ratio"]) * 100
+        if points > 0:
+            price = (before["profit_amt"] - last["profit_amt"]) / points
+            title = f"The last point of service, up to {percent(last['fill_ratio'])}, costs {short(price, MONEY)} of profit"
+    note = "Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed."
+    return _view(rows, title, note, "No demand to serve.")
+
+
+def vulnerability(vulnerability: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """The losses that hurt most, dearest first, with what remains after the best response."""
+    _needs(vulnerability, "vulnerability")
+    rows = vulnerability.sort_values(["lost_profit_amt", "kind", "member"], ascending=[False, True, True], ignore_index=True).head(top)
+    rows = rows.assign(name=rows["kind"] + " " + rows["member_name"], from_label=period_labels(rows["from_period"]))
+    title = rows["sentence"].iloc[0] if len(rows) else ""
+    note = "Each is taken away where the plan uses most of it, and the plan made again knowing of it; a surprise costs more."
+    return _view(rows[["name", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]], title, note,
+                 "Nothing can fail: the plan is empty.")
+
+
+def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
+    """Mean, P10, P50 and P90 of every measure, for the plan and for the plan made for all samples."""
+    _needs(plan_risk, "plan_risk")
+    rows = plan_risk.sort_values(["sequence", "plan"], ignore_index=True)
+    columns = ["mean_value", "p10_value", "p50_value", "p90_value", "worst_mean_value"]
+    texts = {column.removesuffix("_value"): [in_unit(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
+    profit = rows[(rows["plan"] == "plan") & (rows["measure"] == "profit")]
+    title = "" if profit.empty else (
+        f"Profit lies between {in_unit(profit['p10_value'].iloc[0], MONEY)} and {in_unit(profit['p90_value'].iloc[0], MONEY)} "
+        "in eight samples of ten")
+    return _view(rows[["plan", "measure"]].assign(**texts), title,
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each.",
+                 "No sample was drawn: risk.samples is 0.")
+
+
+def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:
+    """Profit and service of every sample, for the plan and for the plan made for all samples."""
+    _needs(sample_outcome, "sample_outcome")
+    return _view(sample_outcome[["plan", "sample", "profit_amt", "fill_ratio", "regret_amt"]], "Profit and service, one point a sample",
+                 "Regret: worth given up for not having known the sample.", "No sample was drawn: risk.samples is 0.")
+
+
+def risk_value(risk_value: pd.DataFrame) -> pd.DataFrame:
+    """What uncertainty costs and what planning for it brings, in sentences."""
+    _needs(risk_value, "risk_value")
+    return _view(risk_value.sort_values("sequence", ignore_index=True)[["figure", "value_amt", "sentence"]], "What not knowing costs",
+                 "RP, EEV and WS are means over the samples of profit less penalties.", "No sample was drawn: risk.samples is 0.")
 
 
 def kpi_cards(kpi: pd.DataFrame, plan_from: pd.Timestamp, names: Sequence[str] = BOARD_KPIS) -> pd.DataFrame:

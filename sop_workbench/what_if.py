@@ -330,6 +330,9 @@ class WhatIf:
         notes = []
         if self.plan.is_relaxed:
             notes.append("Lots and crews are counted in fractions here; the scenario, when it is run, plans whole ones.")
+        if self.settings.supply.objective != "profit":
+            aim = self.settings.supply.objective
+            notes.append(f"The plan of the cycle aims at {aim} first; here every answer, base too, is the most profitable plan.")
         if answer.way == "rebuilt":
             notes.append("This change alters what the plan is made of, not only its numbers: the model was built anew.")
         return (*notes, *answer.instance.notes)

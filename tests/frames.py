@@ -253,6 +253,7 @@ def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         for p in PERIODS[5:8]
     ]
     return {
+        **_explanation(unmet),
         "unmet_demand": unmet,
         "capacity_load": load,
         "resource_plan": used,
@@ -260,6 +261,82 @@ def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "supply_plan": made,
         "purchase_plan": bought,
         "binding_limit": _rows("binding_limit", limits),
+    }
+
+
+def _explanation(unmet: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Why some of it is short, who gives way, and what an hour of final assembly earns."""
+    short = unmet[unmet["lost_qty"] > 0].head(6)
+    reasons = [
+        {
+            "item_id": row.item_id,
+            "market_id": row.market_id,
+            "period": row.period,
+            "limit": "capacity",
+            "member": "Final assembly",
+            "limit_period": row.period,
+            "short_qty": row.lost_qty,
+            "short_amt": row.lost_qty * row.price_amt,
+            "needed_qty": 2 * row.lost_qty,
+            "unit": "hours",
+            "price_amt": 85.0,
+            "sentence": f"{row.item_id} in {row.market_id}: short; it would take hours more of Final assembly",
+        }
+        for row in short.itertuples()
+    ]
+    shares = [
+        {
+            "item_id": row.item_id,
+            "market_id": row.market_id,
+            "period": row.period,
+            "tier": 1,
+            "demand_qty": row.demand_qty,
+            "floor_qty": 0.0,
+            "planned_qty": row.served_qty,
+            "allocated_qty": row.served_qty,
+            "lost_qty": row.lost_qty,
+            "lost_amt": row.lost_qty * row.price_amt,
+            "rule": "priority 1: fair share of the rest",
+        }
+        for row in short.itertuples()
+    ]
+    ranking = [
+        {
+            "resource_id": "R1",
+            "item_id": f"I{n:02d}",
+            "rank": n + 1,
+            "unit_margin_amt": 120.0 - 10 * n,
+            "hours_per_unit": 2.0,
+            "margin_amt_per_hour": 60.0 - 5 * n,
+            "demand_qty": 900.0,
+            "served_qty": 900.0 if n < 6 else 700.0,
+            "hour_price_amt": 85.0,
+        }
+        for n in range(9)
+    ]
+    floors = [
+        {
+            "market_id": market,
+            "floor_qty": 500.0 * times,
+            "served_qty": 520.0 * times,
+            "served_without_qty": 300.0 * times,
+            "revenue_amt": 156_000.0 * times,
+            "revenue_without_amt": 90_000.0 * times,
+            "price_amt": price,
+            "cost_amt": cost,
+        }
+        for market, times, price, cost in (("M0", 1, 12.0, None), ("all", 1, None, 4_200.0))
+    ]
+    idle = [{"item_id": "I05", "location_id": "P1", "period": PERIODS[0], "loss_amt": 4.2, "sentence": "One I05 made at P1 would lose 4.20"}]
+    broken = {"limit": "capacity", "member": "Final assembly", "period": PERIODS[5], "unit": "hours", "limit_qty": 1000.0}
+    broken |= {"rounded_qty": 1001.5, "over_qty": 1.5, "sentence": "capacity of Final assembly is broken by 1.5 hours"}
+    return {
+        "shortage_reason": _rows("shortage_reason", reasons),
+        "allocation": _rows("allocation", shares),
+        "bottleneck_ranking": _rows("bottleneck_ranking", ranking),
+        "contract_floor_cost": _rows("contract_floor_cost", floors),
+        "not_made": _rows("not_made", idle),
+        "rounding_check": _rows("rounding_check", [broken]),
     }
 
 

@@ -356,3 +356,97 @@ def test_an_infeasible_scenario_is_shown_as_such(base):
 def test_nothing_is_compared_without_base():
     with pytest.raises(DataError, match="no_base"):
         scenario.compare({"other": {}}, [], CALENDAR)
+
+
+# ------------------------------------------------------------------ new rows
+NEW_SITE = [
+    {"table": "location", "operation": "insert", "rows": [{"location_id": "P2", "location_name": "New plant", "location_type": "plant"}]},
+    {"table": "resource", "operation": "insert", "rows": [
+        {"resource_id": "L2", "location_id": "P2", "regular_cost_amt_per_hour": 9.0, "overtime_cost_amt_per_hour": 14.0}]},
+    {"table": "capacity", "operation": "insert", "rows": [{"resource_id": "L2", "regular_hours": 80.0, "overtime_hours": 0.0}],
+     "from_period": "2027-01", "to_period": "2027-04"},
+    {"table": "production", "operation": "insert", "rows": [{"item_id": "F1", "location_id": "P2", "variable_cost_amt": 0.2}]},
+    {"table": "routing", "operation": "insert",
+     "rows": [{"item_id": "F1", "location_id": "P2", "resource_id": "L2", "hours_per_unit": 0.4}]},
+    {"table": "supplier_item", "operation": "insert", "rows": [
+        {"item_id": "M1", "supplier_id": "S9", "location_id": "P2", "unit_cost_amt": 2.5, "lead_time_days": 0}]},
+    {"table": "lane", "operation": "insert", "rows": [{"from_location_id": "P2", "to_id": "P1", "freight_cost_amt": 0.1}]},
+]
+
+
+def test_a_new_site_is_rows_put_in_and_earns():
+    base = evaluated()
+    with_site = evaluated(*(lever(**content) for content in NEW_SITE))
+    made = with_site["supply_plan"].query("location_id == 'P2'")
+    assert made["production_qty"].sum() > 0
+    assert with_site["financial_projection"]["profit_amt"].sum() > base["financial_projection"]["profit_amt"].sum()
+    assert len(BASE_TABLES["location"]) == 2
+
+
+def test_rows_put_in_are_checked_like_any_others():
+    wrong = [
+        lever(table="lane", operation="insert", rows=[{"from_location_id": "P1", "to_id": "N", "fright": 1.0}]),
+        lever(table="capacity", operation="insert", rows=[{"resource_id": "LINE", "regular_hours": 8, "overtime_hours": 0}]),
+        lever(table="market", operation="insert", rows=[{"market_id": "N", "market_name": "Again", "region": "North", "channel": "Shop"}]),
+    ]
+    with pytest.raises(DataError) as fault:
+        changed(*wrong)
+    text = str(fault.value)
+    for expected in ("unknown_column", "fright", "no_period", "duplicate_key"):
+        assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"operation": "insert"}, "insert needs rows"),
+        ({"operation": "remove", "rows": [{"item_id": "B1"}]}, "insert needs rows"),
+        ({"operation": "insert", "rows": [{"item_id": "B1"}], "where": {"item_id": "B1"}}, "leave where out"),
+    ],
+)
+def test_an_insert_must_make_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        lever(table="item", **options)
+
+
+# ------------------------------------------------------------------ workbooks
+def test_scenarios_come_from_a_workbook(tmp_path):
+    rows = pd.DataFrame([
+        {"scenario": "hours", "title": "Longer days", "reason": "A third shift", "table": "capacity", "column": "regular_hours",
+         "operation": "multiply", "value": 1.2, "where": "resource_id=LINE", "from_period": "2027-02",
+         "to_period": pd.Timestamp("2027-03-01")},
+        {"scenario": "hours", "table": "capacity", "column": "overtime_hours", "operation": "set", "value": 30},
+        {"scenario": "lane", "title": "Direct", "table": "lane", "operation": "insert",
+         "value": '[{"from_location_id": "P1", "to_id": "N", "freight_cost_amt": 0.2}]'},
+    ])
+    rows.to_excel(tmp_path / "options.xlsx", index=False)
+    loaded = {found.scenario_id: found for found in scenario.load_scenarios(tmp_path)}
+    assert list(loaded) == ["hours", "lane"]
+    assert (loaded["hours"].title, loaded["hours"].reason, len(loaded["hours"].levers)) == ("Longer days", "A third shift", 2)
+    after = changed(*loaded["hours"].levers)["capacity"]
+    assert after["regular_hours"].tolist() == [100.0, 120.0, 120.0, 100.0]
+    assert after["overtime_hours"].eq(30).all()
+    assert len(changed(*loaded["lane"].levers)["lane"]) == len(BASE_TABLES["lane"]) + 1
+
+
+def test_every_fault_of_a_workbook_is_told_with_its_row(tmp_path):
+    rows = pd.DataFrame([
+        {"scenario": "a", "table": "capacity", "column": "regular_hours", "operation": "double", "value": 2},
+        {"scenario": "a", "table": "capacity", "column": "", "operation": "multiply", "value": 2},
+        {"scenario": "a", "table": "lane", "operation": "insert", "value": "P1 to N"},
+    ])
+    rows.to_excel(tmp_path / "wrong.xlsx", index=False)
+    with pytest.raises(SettingsError) as fault:
+        scenario.load_scenarios(tmp_path)
+    for expected in ("row 2: operation", "row 3: levers: multiply needs a column", "row 4: value: rows to insert are written as JSON"):
+        assert expected in str(fault.value)
+    rows.rename(columns={"table": "tabel"}).to_excel(tmp_path / "wrong.xlsx", index=False)
+    with pytest.raises(SettingsError, match="missing columns: table; unknown columns: tabel"):
+        scenario.load_scenarios(tmp_path)
+
+
+def test_recorded_inserts_come_back_as_they_were():
+    made = Scenario.model_validate({"scenario": "site", "levers": NEW_SITE})
+    records = scenario.lever_records(made, CALENDAR).assign(why="a test")
+    (back,) = scenario.scenarios_from_records(records)
+    assert [one.rows for one in back.levers] == [one.rows for one in made.levers]

@@ -114,8 +114,18 @@ def test_binding_hour_is_told_in_a_sentence(steel_mix):
     limits = steel_mix.plan().binding_limit
     assert (limits["limit"] == "capacity").all()
     row = limits.iloc[2]
-    assert row["sentence"] == "Rolling mill in week 4 of 2026: one more hour is worth 3,400 USD"
+    assert row["sentence"] == ("Rolling mill in week 4 of 2026: one more hour is worth 3,400 USD up to 45 hours, "
+                               "then all demand for bands in mill is served")
     assert row["money_amt"] == pytest.approx(3400 * 32)
+
+
+@pytest.mark.parametrize(("hours", "low", "high"), [(32, 25, 45), (37, 25, 45), (42, 25, 45), (47, 45, 67.5)])
+def test_range_an_hour_holds_its_price_for(steel_mix, hours, low, high):
+    """Between the breaks of the published sweep (3400 to 45 hours, 2980 beyond) the price stays."""
+    limits = steel_mix.with_table("capacity", regular_hours=[40.0, 40.0, hours, 40.0]).plan().binding_limit
+    week_3 = limits[(limits["limit"] == "capacity") & (limits["period"] == steel_mix.periods[2])].iloc[0]
+    assert (week_3["range_low_qty"], week_3["range_high_qty"]) == pytest.approx((low, high), abs=1e-3)
+    assert week_3["next_limit"]
 
 
 # ------------------------------------------------------------------ what holds for every plan

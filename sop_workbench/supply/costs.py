@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyomo.environ as pyo
-from pyomo.environ import quicksum
 
-from sop_workbench.supply.constraints import at, due_qty
+from sop_workbench.supply.constraints import due_qty
+from sop_workbench.supply.notation import at, quicksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ Model: TypeAlias = pyo.ConcreteModel
 def revenue_amt(m: Model) -> Any:
     """Served quantity at the price it was ordered at: Σ price_amt · (due − lost_qty), less what is still late at the end."""
     return (quicksum(m.price_amt[key] * (due_qty(m, *key) - at(m.lost_qty, *key)) for key in m.DEMAND)
-            - quicksum(m.price_amt[key] * m.backlog_qty[key] for key in m.LATE if key[2] == m.last))
+            - quicksum(m.price_amt[key] * m.backlog_qty[key] for key in m.LATE_AT_END))
 
 
 def production_cost_amt(m: Model) -> Any:
@@ -50,7 +50,7 @@ def setup_cost_amt(m: Model) -> Any:
 
 def subcontract_cost_amt(m: Model) -> Any:
     """Subcontracted units at their price: Σ subcontract_cost_amt · subcontract_qty."""
-    return quicksum(m.subcontract_cost_amt[place] * m.subcontract_qty[place, t] for place in m.SUBCONTRACTED for t in m.PERIODS)
+    return quicksum(m.subcontract_cost_amt[i, p] * m.subcontract_qty[i, p, t] for i, p, t in m.SUBCONTRACTED_PERIODS)
 
 
 def purchase_cost_amt(m: Model) -> Any:
@@ -66,7 +66,7 @@ def freight_cost_amt(m: Model) -> Any:
 
 def holding_cost_amt(m: Model) -> Any:
     """Closing stock at its holding cost: Σ holding_cost_amt · closing_qty."""
-    return quicksum(m.holding_cost_amt[place] * m.closing_qty[place, t] for place in m.STOCK for t in m.PERIODS)
+    return quicksum(m.holding_cost_amt[i, p] * m.closing_qty[i, p, t] for i, p, t in m.STOCK_PERIODS)
 
 
 def backlog_cost_amt(m: Model) -> Any:
@@ -77,9 +77,8 @@ def backlog_cost_amt(m: Model) -> Any:
 # ------------------------------------------------------------------ penalties: priced, but nobody pays them
 def lost_sales_penalty(m: Model) -> Any:
     """Goodwill of lost demand, and of orders still late at the end: lost_sales_penalty_ratio · price / priority of the market."""
-    still_late = (key for key in m.LATE if key[2] == m.last)
     return (quicksum(m.lost_penalty_amt[key] * m.lost_qty[key] for key in m.LOST)
-            + quicksum(m.lost_penalty_amt[key] * m.backlog_qty[key] for key in still_late))
+            + quicksum(m.lost_penalty_amt[key] * m.backlog_qty[key] for key in m.LATE_AT_END))
 
 
 def contract_floor_penalty(m: Model) -> Any:
@@ -90,12 +89,44 @@ def contract_floor_penalty(m: Model) -> Any:
 def safety_stock_penalty(m: Model) -> Any:
     """Units below safety stock, each period: safety_stock_penalty_ratio · holding cost; at the end also their worth, to be bought back."""
     return (quicksum(m.safety_stock_penalty_ratio * m.holding_cost_amt[i, p] * m.safety_shortfall_qty[i, p, t] for i, p, t in m.TARGETS)
-            + quicksum(m.value_amt[i, p] * at(m.safety_shortfall_qty, i, p, t) for i, p, t in m.TARGETS if t == m.last))
+            + quicksum(m.value_amt[i, p] * m.safety_shortfall_qty[i, p, t] for i, p, t in m.TARGETS_AT_END))
 
 
 def storage_overflow_penalty(m: Model) -> Any:
     """Storage places beyond the limit: the highest price in the plan, so that it is never worth the profit."""
-    return quicksum(m.overflow_penalty_amt * m.storage_overflow_qty[p, t] for p in m.STORES for t in m.PERIODS)
+    return quicksum(m.overflow_penalty_amt * m.storage_overflow_qty[p, t] for p, t in m.STORE_PERIODS)
+
+
+def strategic_share_penalty(m: Model) -> Any:
+    """Units below a strategic share: contract_floor_penalty_ratio · mean price."""
+    return quicksum(m.strategic_penalty_amt[key] * m.strategic_shortfall_qty[key] for key in m.STRATEGIC)
+
+
+def shelf_life_penalty(m: Model) -> Any:
+    """Units older than their shelf life, each period: shelf_life_penalty_ratio · value."""
+    return quicksum(m.shelf_life_penalty_ratio * m.value_amt[i, p] * m.expired_qty[i, p, t] for i, p, t in m.SHELVED)
+
+
+def smoothing_penalty(m: Model) -> Any:
+    """Units started more or less than in the period before: smoothing_penalty_ratio · value."""
+    return quicksum(m.smoothing_penalty_ratio * m.value_amt[i, p] * (m.production_rise_qty[i, p, t] + m.production_fall_qty[i, p, t])
+                    for i, p, t in m.SMOOTHED)
+
+
+def plan_change_penalty(m: Model) -> Any:
+    """Units started more or less than the previous plan said, inside the fence: plan_change_penalty_ratio · value."""
+    return quicksum(m.plan_change_penalty_ratio * m.value_amt[i, p] * (m.plan_rise_qty[i, p, t] + m.plan_fall_qty[i, p, t])
+                    for i, p, t in m.FENCED)
+
+
+def prebuilt_penalty(m: Model) -> Any:
+    """Units in stock that a chase strategy would not have made, each period: what one sale brings, so that it is never worth the profit."""
+    return quicksum(m.prebuilt_penalty_amt[i] * m.prebuilt_qty[i, t] for i, t in m.CHASED)
+
+
+def frozen_shortfall_penalty(m: Model) -> Any:
+    """Units of the frozen zone that cannot be made, where it is priced: the highest price in the plan."""
+    return quicksum(m.frozen_penalty_amt * m.frozen_shortfall_qty[key] for key in m.FROZEN_AT_A_PRICE)
 
 
 COSTS: tuple[Callable[[Model], Any], ...] = (
@@ -104,6 +135,7 @@ COSTS: tuple[Callable[[Model], Any], ...] = (
 )
 PENALTIES: tuple[Callable[[Model], Any], ...] = (
     lost_sales_penalty, contract_floor_penalty, safety_stock_penalty, storage_overflow_penalty,
+    strategic_share_penalty, shelf_life_penalty, smoothing_penalty, plan_change_penalty, prebuilt_penalty, frozen_shortfall_penalty,
 )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sop_workbench import tables
+from sop_workbench.settings import Settings
 from sop_workbench.supply.instance import PLACE, Instance
+from sop_workbench.supply.ranges import PriceRange, Probe
 from sop_workbench.supply.readback import Reader
 
 _WORTH_TELLING = 1e-6
@@ -60,14 +63,46 @@ KINDS = (
     Kind("stock_ceiling", "most stock", "base units", _place, "one more unit that may be kept"),
     Kind("frozen_zone", "frozen zone", "base units", _place, "changing the frozen quantity by one unit"),
     Kind("contract_floor", "contract floor", "base units", _sale, "one unit less that must be served"),
+    Kind("strategic_share", "strategic share", "base units", _sale, "one unit less that must be served"),
+    Kind("level_ceiling", "level load", "hours", str, "one hour above the level"),
+    Kind("level_floor", "level load", "hours", str, "one hour below the level"),
+    Kind("chase_stock", "chase strategy", "base units", str, "one more unit made ahead of demand"),
+    Kind("shelf_life", "shelf life", "base units", _place, "one more unit that stays good"),
 )
 
+LEAD_TIME = Kind("stock_balance", "lead time", "base units", _place, "no more can arrive yet, and one more unit")
 
-def binding_limits(read: Reader, currency: str, bucket: str) -> pd.DataFrame:
-    """Every limit that stops the plan, with the worth of one more unit.
+# What has happened when a quantity can fall no further; each gets its key without the period, and the words of the period.
+_USED_UP: dict[str, Callable[..., str]] = {
+    "lost_qty": lambda item, market, when: f"all demand for {item} in {market}{when} is served",
+    "backlog_qty": lambda item, market, when: f"no order for {item} in {market} waits{when} any more",
+    "closing_qty": lambda item, location, when: f"no {item} is left in stock at {location}{when}",
+    "production_qty": lambda item, location, when: f"no {item} is made at {location}{when} any more",
+    "subcontract_qty": lambda item, location, when: f"no {item} is subcontracted at {location}{when} any more",
+    "consumed_qty": lambda item, location, when: f"no {item} is used at {location}{when} any more",
+    "purchase_qty": lambda item, supplier, location, when: f"no {item} is bought from {supplier} for {location}{when} any more",
+    "transfer_qty": lambda item, source, to, when: f"no {item} goes from {source} to {to}{when} any more",
+    "delivery_qty": lambda item, source, market, when: f"no {item} goes from {source} to {market}{when} any more",
+    "regular_used_hours": lambda resource, when: f"{resource} stands still{when}",
+    "overtime_used_hours": lambda resource, when: f"{resource} needs no overtime{when}",
+    "worker_count": lambda resource, when: f"nobody works on {resource}{when}",
+    "hired_count": lambda resource, when: f"nobody is hired for {resource}{when} any more",
+    "laid_off_count": lambda resource, when: f"nobody is laid off from {resource}{when} any more",
+    "safety_shortfall_qty": lambda item, location, when: f"the safety stock of {item} at {location}{when} is kept",
+    "floor_shortfall_qty": lambda item, market, when: f"the contract floor of {item} in {market}{when} is kept",
+    "strategic_shortfall_qty": lambda item, market, when: f"the strategic share of {item} in {market} is kept",
+    "storage_overflow_qty": lambda location, when: f"the storage of {location}{when} suffices",
+    "expired_qty": lambda item, location, when: f"no {item} at {location}{when} is too old any more",
+    "safety_stock": lambda item, location, when: f"the safety stock of {item} at {location}{when} is reached",
+}
 
-    price = gain of profit less penalties when the limit moves by one unit (HiGHS's dual value); it holds for
-    a small change, until the next limit binds.
+
+def binding_limits(read: Reader, settings: Settings) -> pd.DataFrame:
+    """Every limit that stops the plan, with the worth of one more unit and, for the dearest, the range it holds for.
+
+    price = gain of profit less penalties when the limit moves by one unit (HiGHS's dual value). The dearest row of each of the
+    `settings.supply.explained_limits` limits with most money, and as many rows with most money again, get the range: from
+    `range_low_qty` to `range_high_qty` the price stays; `next_limit` says what ends it in the direction that pays.
 
     Returns
     -------
@@ -78,14 +113,89 @@ def binding_limits(read: Reader, currency: str, bucket: str) -> pd.DataFrame:
     if not found:
         return tables.table("binding_limit").empty()
     rows = pd.concat(found, ignore_index=True)
-    names = _resource_names(read.instance)
-    when = period_words(read.instance.periods, bucket)
-    rows["member_name"] = rows["member"].replace(names)
-    rows["sentence"] = [
-        f"{row.member_name} in {when[row.t]}: {row.phrase} is worth {money_words(row.price_amt)} {currency}"
-        for row in rows.itertuples()]
+    rows["member_name"] = rows["member"].replace(_resource_names(read.instance))
     rows["money_amt"] = rows["price_amt"] * rows["limit_qty"]
+    rows = _with_ranges(read, rows, settings)
+    when = period_words(read.instance.periods, settings.bucket)
+    rows["sentence"] = [
+        f"{row.member_name} in {when[row.t]}: {row.phrase} is worth {money_words(row.price_amt)} {settings.currency}" + _range_words(row)
+        for row in rows.itertuples()]
     return read.dated(rows, "binding_limit")
+
+
+def _with_ranges(read: Reader, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Rows with the range of their price and what ends it, where they are among the dearest."""
+    rows = rows.assign(range_low_qty=np.nan, range_high_qty=np.nan, next_limit="", is_upward=rows["dual"] >= 0)
+    shown = dearest(rows, settings.supply.explained_limits)
+    if not len(shown):
+        return rows
+    probe = Probe(read.arrays, read.solution, settings)
+    words = Words(read.instance, settings.bucket)
+    for label in shown:
+        row = rows.loc[label]
+        found = probe.range_of(int(row["row"]), float(row["dual"]))
+        rows.loc[label, "price_amt"] = abs(found.price)
+        if found.less + found.more < _WORTH_TELLING:
+            continue
+        low, high = row["limit_qty"] - found.less, row["limit_qty"] + found.more
+        rows.loc[label, ["range_low_qty", "range_high_qty"]] = [_quantity(low), _quantity(high)]
+        rows.loc[label, "next_limit"] = words.stop(found, int(row["t"]))
+    # Where the plan sits on a corner, the price of one unit less may be more than that of one more, which is told.
+    rows = rows[rows["price_amt"] > _WORTH_TELLING].reset_index(drop=True)
+    return rows.assign(money_amt=rows["price_amt"] * rows["limit_qty"])
+
+
+def dearest(rows: pd.DataFrame, count: int) -> list:
+    """Labels of the dearest row of each of the first `count` limits by money, and of the `count` rows with most money."""
+    ranked = rows.sort_values(["price_amt", "t"], ascending=[False, True], kind="stable")
+    money = ranked.groupby(["limit", "member"], sort=True)["money_amt"].sum().sort_values(ascending=False, kind="stable").head(count)
+    dearest_row = ranked.reset_index(names="label").drop_duplicates(["limit", "member"]).set_index(["limit", "member"])["label"]
+    chosen = dearest_row.reindex(money.index).tolist()
+    by_money = rows.sort_values(["money_amt", "t"], ascending=[False, True], kind="stable").head(count).index
+    return list(dict.fromkeys([*chosen, *by_money]))
+
+
+def _range_words(row: Any) -> str:
+    """`up to 45 hours, then …`, or nothing where the range was not worked out or never ends."""
+    edge = row.range_high_qty if row.is_upward else row.range_low_qty
+    if not row.next_limit or not np.isfinite(edge):
+        return ""
+    return f" {'up' if row.is_upward else 'down'} to {quantity_words(edge)} {row.unit}, then {row.next_limit}"
+
+
+def _quantity(value: float) -> float:
+    """A quantity without the crumbs of the search; a range without end is empty."""
+    return round(value, 4) if np.isfinite(value) else np.nan
+
+
+class Words:
+    """How planners name limits and quantities of one plan."""
+
+    def __init__(self, instance: Instance, bucket: str) -> None:
+        self.periods, self.when = instance.periods, period_words(instance.periods, bucket)
+        self.names = _resource_names(instance)
+        self.kinds = {kind.family: kind for kind in KINDS}
+
+    def stop(self, found: PriceRange, t: int) -> str:
+        """What ends a range, in words; the period is named where it is another one."""
+        if found.stop is None:
+            return ""
+        name, key = found.stop
+        if name in _USED_UP:
+            when = "" if key[-1] == t else f" in {self.when[key[-1]]}"
+            return _USED_UP[name](*(self.names.get(part, part) for part in key[:-1]), when)
+        if name not in self.kinds:
+            return "the plan changes"
+        limit, member, when, _ = self.limit(found.stop)
+        prefix = "" if limit in ("capacity", "crew") else f"{limit} of "
+        return f"{prefix}{member}{'' if key[-1] == t else f' in {when}'} is the limit"
+
+    def limit(self, named: tuple[str, tuple]) -> tuple[str, str, str, str]:
+        """Kind, member, period and unit of a limit named by (family, key)."""
+        family, key = named
+        kind = self.kinds.get(family, LEAD_TIME)
+        member = kind.member(*key[:-1])
+        return kind.limit, self.names.get(member, member), self.when[key[-1]], kind.unit
 
 
 def clash_words(instance: Instance, members: list[tuple[str, tuple]], bucket: str) -> str:
@@ -128,22 +238,36 @@ def money_words(amount: float) -> str:
     return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
 
 
+def quantity_words(quantity: float) -> str:
+    """A quantity as people say it: whole from 100 on, one decimal below where it needs one.
+
+    Examples
+    --------
+    >>> quantity_words(1400.4), quantity_words(45.0), quantity_words(7.857)
+    ('1,400', '45', '7.9')
+    """
+    rounded = round(quantity, 0 if abs(quantity) >= 100 else 1) + 0.0
+    return f"{rounded:,.0f}" if rounded == round(rounded) else f"{rounded:,.1f}"
+
+
 def _of_kind(read: Reader, kind: Kind) -> pd.DataFrame:
     """Rows of one family that have a price."""
     block = read.arrays.rows.get(kind.family)
-    if block is None or not block.keys:
+    if block is None or not len(block.positions):
         return pd.DataFrame()
-    price = np.abs(read.solution.row_price[block.positions])
+    dual = read.solution.row_price[block.positions]
+    price = np.abs(dual)
     upper, lower = read.arrays.row_upper[block.positions], read.arrays.row_lower[block.positions]
     limit = np.where(np.isfinite(upper), upper, lower)
     if kind.family.startswith("crew_") and kind.family != "crew_limit":
         limit = _hours_of_crew(read, block.keys, kind.family)
     # A resource that offers no overtime is not limited by it.
     is_told = (price > _WORTH_TELLING) & ~((kind.family == "overtime_limit") & (limit == 0))
-    rows = [{"limit": kind.limit, "member": kind.member(*key[:-1]), "t": key[-1], "unit": kind.unit, "limit_qty": float(size),
-             "price_amt": float(worth), "phrase": kind.phrase}
-            for key, size, worth, told in zip(block.keys, limit, price, is_told, strict=True) if told]
-    return pd.DataFrame(rows)
+    told = np.flatnonzero(is_told)
+    keys = block.keys_at(told)
+    return pd.DataFrame({
+        "limit": kind.limit, "member": [kind.member(*key[:-1]) for key in keys], "t": [key[-1] for key in keys], "unit": kind.unit,
+        "limit_qty": limit[told], "price_amt": price[told], "phrase": kind.phrase, "dual": dual[told], "row": block.positions[told]})
 
 
 def _hours_of_crew(read: Reader, keys: list[tuple], family: str) -> np.ndarray:
@@ -158,18 +282,21 @@ def _waiting_for_supply(read: Reader) -> pd.DataFrame:
     """Stock that nothing can replenish in time and of which one more unit would be worth more than it costs."""
     place = [*PLACE, "t"]
     instance = read.instance
-    rows = read.put(instance.each_period(instance.stocked), "price_amt", read.price("stock_balance", place))
+    rows = instance.each_period(instance.stocked)
+    rows["row"] = read.arrays.rows["stock_balance"].position(rows, place)
+    rows["price_amt"] = read.solution.row_price[rows["row"]] if len(rows) else 0.0
     rows = rows.merge(instance.scheduled, on=place, how="left", validate="1:1")
     coming = rows["scheduled_qty"].fillna(0.0).groupby([rows[key] for key in PLACE]).cumsum()  # no open order brings nothing
     rows["limit_qty"] = rows["opening_qty"] + coming
     earliest = _earliest_arrival(instance)
-    rows["earliest"] = pd.MultiIndex.from_frame(rows[PLACE]).map(earliest).to_numpy(dtype=float)
+    first = pd.MultiIndex.from_frame(instance.stocked[PLACE]).map(earliest).to_numpy(dtype=float)
+    rows["earliest"] = np.repeat(first, len(instance.periods))
     # Where nothing can ever come the component or item has no source, which the notes of the plan say.
     waiting = (rows["t"] < rows["earliest"]) & (rows["price_amt"] > rows["value_amt"] * (1 + _WORTH_TELLING) + _WORTH_TELLING)
     rows = rows[waiting]
-    return rows.assign(limit="lead time", unit="base units", phrase="no more can arrive yet, and one more unit",
+    return rows.assign(limit=LEAD_TIME.limit, unit=LEAD_TIME.unit, phrase=LEAD_TIME.phrase, dual=rows["price_amt"],
                        member=[_place(row.item_id, row.location_id) for row in rows.itertuples()])[
-        ["limit", "member", "t", "unit", "limit_qty", "price_amt", "phrase"]]
+        ["limit", "member", "t", "unit", "limit_qty", "price_amt", "phrase", "dual", "row"]]
 
 
 def _earliest_arrival(instance: Instance) -> dict[tuple[str, str], int]:

@@ -56,6 +56,14 @@ class Instance:
         item_id, location_id, t, safety_stock_qty, target_qty.
     stock_limit, storage, frozen : DataFrame
         Hard stock limits by t; storage places by location; fixed production by t.
+    strategic : DataFrame
+        item_id, market_id, t (the last period), floor_qty, floor_penalty_amt: least supply over the horizon.
+    shelved : DataFrame
+        item_id, location_id, life (shelf life in periods).
+    previous : DataFrame
+        Production the previous plan said, by t between frozen zone and fence, where its change has a price.
+    levelled : DataFrame
+        resource_id, t: periods in which a resource has hours and something can be started on it.
     notes : tuple of str
         Sentences about what can never be served.
     """
@@ -78,14 +86,20 @@ class Instance:
     stock_limit: pd.DataFrame
     storage: pd.DataFrame
     frozen: pd.DataFrame
+    strategic: pd.DataFrame
+    shelved: pd.DataFrame
+    previous: pd.DataFrame
+    levelled: pd.DataFrame
     notes: tuple[str, ...]
 
     def each_period(self, frame: pd.DataFrame, lead: str | None = None) -> pd.DataFrame:
         """Every row in every period; with `lead`, only those that arrive within the horizon."""
-        crossed = frame.merge(pd.DataFrame({"t": range(len(self.periods))}), how="cross")
+        horizon = len(self.periods)
+        crossed = frame.take(np.repeat(np.arange(len(frame)), horizon)).reset_index(drop=True)
+        crossed["t"] = np.tile(np.arange(horizon), len(frame))
         if lead is None:
             return crossed
-        return crossed[crossed["t"] + crossed[lead] < len(self.periods)].reset_index(drop=True)
+        return crossed[crossed["t"] + crossed[lead] < horizon].reset_index(drop=True)
 
 
 def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings,
@@ -117,15 +131,17 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
     transfer = _transfers(known["lane"], places, reachable, useful)
     delivery = _deliveries(known["lane"], places, demand)
     crew = known["workforce"].merge(known["resource"], on="resource_id", validate="1:1")
+    routing, capacity = _both(known["routing"], made), _capacity(known, periods)
+    earlier = known["previous_plan"] if frozen_plan is None else frozen_plan
     return Instance(
         periods=periods,
         stocked=_stocked(places, opening, known, settings, calendar),
         scheduled=scheduled,
         made=made,
         usage=_usage(made, bom, periods, calendar),
-        routing=_sorted(_both(known["routing"], made), [*PLACE, "resource_id"]),
+        routing=_sorted(routing, [*PLACE, "resource_id"]),
         resource=_sorted(known["resource"], ["resource_id"]),
-        capacity=_sorted(_capacity(known, periods), ["resource_id", "t"]),
+        capacity=_sorted(capacity, ["resource_id", "t"]),
         crew=_sorted(crew, ["resource_id"]),
         bought=_with_lead(_sorted(_both(known["supplier_item"], places), ["item_id", "supplier_id", "location_id"]), calendar),
         transfer=_with_lead(transfer, calendar),
@@ -135,8 +151,13 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
         target=_sorted(_both(target, places), [*PLACE, "t"]),
         stock_limit=_sorted(stock_limit, [*PLACE, "t"]),
         storage=known["location"].loc[known["location"]["storage_limit_qty"].notna(), ["location_id", "storage_limit_qty"]],
-        frozen=_frozen(frozen_plan, made, settings, periods),
-        notes=(*_stock_notes(counted), *_source_notes(demand, delivery, components, reachable, present)),
+        frozen=_earlier_starts(earlier, made, periods, 0, settings.frozen_buckets),
+        strategic=_strategic(demand, known, settings, len(periods) - 1),
+        shelved=_shelved(places, known["item"], calendar),
+        previous=_earlier_starts(earlier, made, periods, settings.frozen_buckets,
+                                 settings.supply.plan_fence_buckets if settings.supply.plan_change_penalty_ratio > 0 else 0),
+        levelled=_levelled(routing, made, capacity, crew, settings.frozen_buckets if len(earlier) else 0, len(periods)),
+        notes=(*_stock_notes(counted), *_routing_notes(routing), *_source_notes(demand, delivery, components, reachable, present)),
     )
 
 
@@ -146,7 +167,7 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     Raises
     ------
     DataError
-        Negative demand, price or hours, a lane to nowhere, hours of an unknown resource, a period without stated hours.
+        Negative demand, price or hours, a price or demand that is empty or infinite, a lane to nowhere, hours of an unknown resource, a period without stated hours.
     """
     lane, capacity = inputs["lane"], inputs["capacity"]
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])
@@ -157,6 +178,8 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
         ("negative_hours", "capacity", capacity.query("regular_hours < 0 or overtime_hours < 0"), "regular_hours", "enter 0 hours or more"),
         ("negative_demand", "consensus_demand", dated.query("demand_qty < 0"), "demand_qty", "plan 0 or more"),
         ("negative_price", "consensus_demand", dated.query("price_amt < 0"), "price_amt", "enter a price of 0 or more"),
+        ("endless_price", "consensus_demand", dated[~np.isfinite(dated["price_amt"])], "price_amt", "enter the price as a finite number"),
+        ("endless_demand", "consensus_demand", dated[~np.isfinite(dated["demand_qty"])], "demand_qty", "plan a finite quantity"),
         ("lane_to_nowhere", "lane", lane[~lane["to_id"].isin(places)], "to_id", "make to_id a location or a market, or remove the lane"),
         ("unknown_resource", "capacity", unknown, "resource_id", "enter the resource with its location and cost per hour in resource"),
         ("hours_not_stated", "capacity", unstated, "resource_id", "state the hours of every period planned; write 0 where there are none"),
@@ -283,19 +306,54 @@ def _capacity(inputs: dict[str, pd.DataFrame], periods: pd.DatetimeIndex) -> pd.
     return capacity[~capacity["resource_id"].isin(inputs["workforce"]["resource_id"])]
 
 
-def _frozen(frozen_plan: pd.DataFrame | None, made: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex) -> pd.DataFrame:
-    """Production that an earlier plan fixed in the frozen zone and that still reaches stock within the horizon."""
-    if frozen_plan is None:
+def _earlier_starts(earlier: pd.DataFrame, made: pd.DataFrame, periods: pd.DatetimeIndex, first: int, end: int) -> pd.DataFrame:
+    """Production an earlier plan holds from period `first` to before `end` and that still reaches stock within the horizon."""
+    if earlier.empty:
         return _no_quantities("production_qty")
-    plan = _in_horizon(frozen_plan, periods).merge(made[[*PLACE, "lead"]], on=PLACE, validate="m:1")
-    plan = plan[(plan["t"] < settings.frozen_buckets) & (plan["t"] + plan["lead"] < len(periods))]
-    return plan[[*PLACE, "t", "production_qty"]]
+    plan = _in_horizon(earlier, periods).merge(made[[*PLACE, "lead"]], on=PLACE, validate="m:1")
+    plan = plan[(plan["t"] >= first) & (plan["t"] < end) & (plan["t"] + plan["lead"] < len(periods))]
+    return _sorted(plan[[*PLACE, "t", "production_qty"]], [*PLACE, "t"])
+
+
+def _strategic(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], settings: Settings, last: int) -> pd.DataFrame:
+    """Least supply of every pair whose market or item is strategic, over the whole horizon."""
+    market, item = (inputs[name].loc[inputs[name]["is_strategic"], f"{name}_id"] for name in ("market", "item"))
+    ratio = settings.supply.strategic_min_ratio
+    rows = demand[(demand["market_id"].isin(market) | demand["item_id"].isin(item)) & (demand["demand_qty"] > 0) & (ratio > 0)]
+    rows = rows.assign(floor_qty=ratio * rows["demand_qty"], worth=rows["floor_penalty_amt"] * rows["demand_qty"])
+    found = rows.groupby(SALE, as_index=False)[["floor_qty", "worth", "demand_qty"]].sum()
+    return found.assign(floor_penalty_amt=found["worth"] / found["demand_qty"], t=last)[[*SALE, "t", "floor_qty", "floor_penalty_amt"]]
+
+
+def _shelved(places: pd.DataFrame, item: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    """Shelf life in whole periods of every item that has one, wherever it lies."""
+    dated = item.loc[item["shelf_life_months"].notna(), ["item_id", "shelf_life_months"]]
+    rows = places.merge(dated, on="item_id", validate="m:1")
+    return rows.assign(life=(rows["shelf_life_months"] * calendar.buckets_per_year / 12 + 1e-9).astype(int))[[*PLACE, "life"]]
+
+
+def _levelled(routing: pd.DataFrame, made: pd.DataFrame, capacity: pd.DataFrame, crew: pd.DataFrame, frozen: int,
+              horizon: int) -> pd.DataFrame:
+    """Periods after the frozen zone in which a resource has hours and the quickest item on it still reaches stock."""
+    quickest = routing.merge(made[[*PLACE, "lead"]], on=PLACE, validate="m:1").groupby("resource_id")["lead"].min()
+    open_hours = capacity.loc[capacity["regular_hours"] + capacity["overtime_hours"] > 0, ["resource_id", "t"]]
+    staffed = crew[["resource_id"]].merge(pd.DataFrame({"t": range(horizon)}), how="cross")
+    rows = pd.concat([open_hours, staffed], ignore_index=True)
+    latest = horizon - 1 - rows["resource_id"].map(quickest)
+    return _sorted(rows[(rows["t"] >= frozen) & (rows["t"] <= latest)], ["resource_id", "t"])
 
 
 def _stock_notes(counted: pd.DataFrame) -> tuple[str, ...]:
     """One sentence for every stock that is booked below zero."""
     return tuple(f"Stock of {row.item_id} at {row.location_id} is booked as {row.on_hand_qty:g}: planned as 0."
                  for row in counted[counted["on_hand_qty"] < 0].itertuples())
+
+
+def _routing_notes(routing: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every operation that takes no time, and so is no limit."""
+    idle = routing[(routing["hours_per_unit"] == 0) & (routing["hours_per_lot"] == 0)]
+    return tuple(f"{row.item_id} at {row.location_id} takes no hours of {row.resource_id}: that resource does not limit it."
+                 for row in idle.itertuples())
 
 
 def _source_notes(demand: pd.DataFrame, delivery: pd.DataFrame, components: pd.DataFrame, reachable: pd.DataFrame,

@@ -1,24 +1,26 @@
-"""From Pyomo to HiGHS: the model as arrays, the maps back to its names, the solution."""
+"""HiGHS: from a model in arrays to its solution, or to why there is none."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import highspy
 import numpy as np
 import pandas as pd
-import pyomo.environ as pyo
-from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
-from scipy.sparse import csc_array
 
 from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
+from sop_workbench.supply.compile import Arrays, Block, compile_arrays
 
-_INFINITY = highspy.kHighsInf
+__all__ = ["Arrays", "Block", "NoPlanError", "Progress", "Solution", "collection_paused", "compile_arrays", "open_solver", "run_cold",
+           "solve"]
+
 _STATUS = highspy.HighsModelStatus
+INTERIOR_POINT_SIZE = 20_000  # rows + columns from which interior points beat simplex (docs/benchmarks.md)
 
 
 class NoPlanError(Exception):
@@ -28,49 +30,6 @@ class NoPlanError(Exception):
         self.is_unbounded = is_unbounded
         self.members = members
         super().__init__(members)
-
-
-@dataclass(frozen=True)
-class Block:
-    """One variable or constraint family: its index tuples and their columns or rows."""
-
-    keys: list[tuple]
-    positions: np.ndarray
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """A model as HiGHS takes it, with the way back from columns and rows to names.
-
-    Attributes
-    ----------
-    matrix : csc_array
-        Coefficients, rows × columns.
-    cost, lower, upper : ndarray
-        By column; `offset` is the constant of the objective (maximised).
-    row_lower, row_upper : ndarray
-        By row.
-    is_integer : ndarray of bool
-        By column.
-    columns, rows : dict of str to Block
-        Variables and constraint families by name.
-    """
-
-    matrix: csc_array
-    cost: np.ndarray
-    offset: float
-    lower: np.ndarray
-    upper: np.ndarray
-    row_lower: np.ndarray
-    row_upper: np.ndarray
-    is_integer: np.ndarray
-    columns: dict[str, Block]
-    rows: dict[str, Block]
-
-    @property
-    def columns_count(self) -> int:
-        """Number of variables."""
-        return len(self.cost)
 
 
 @dataclass(frozen=True)
@@ -87,12 +46,15 @@ class Solution:
         Profit less penalties.
     status : str
         How the solver ended, in words.
+    basis : HighsBasis, optional
+        The corner the plan lies in (of the linear plan with its whole numbers held).
     """
 
     value: np.ndarray
     row_price: np.ndarray
     objective_amt: float
     status: str
+    basis: highspy.HighsBasis | None = None
 
     def values(self, block: Block | None, key: list[str]) -> pd.Series:
         """Values of a variable by its index (empty when the model has none)."""
@@ -104,9 +66,9 @@ class Solution:
 
     @staticmethod
     def _by_key(numbers: np.ndarray, block: Block | None, key: list[str]) -> pd.Series:
-        if block is None or not block.keys:
+        if block is None or not len(block.members):
             return pd.Series(dtype=float, index=pd.MultiIndex.from_arrays([[]] * len(key), names=key))
-        return pd.Series(numbers[block.positions], index=pd.MultiIndex.from_tuples(block.keys, names=key))
+        return pd.Series(numbers[block.positions], index=block.index(key))
 
 
 @contextmanager
@@ -121,23 +83,39 @@ def collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def compile_arrays(model: pyo.ConcreteModel) -> Arrays:
-    """Compile a linear Pyomo model once into arrays, keeping the map from names to columns and rows."""
-    form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-    right_hand_side = np.asarray(form.rhs, dtype=float)
-    bound = np.fromiter((row.bound_type for row in form.rows), dtype=np.int8, count=len(form.rows))
-    lower, upper, is_integer = _column_bounds(form.columns)
-    return Arrays(
-        matrix=csc_array(form.A), cost=np.asarray(form.c.todense(), dtype=float).ravel(), offset=float(np.asarray(form.c_offset)[0]),
-        lower=lower, upper=upper, is_integer=is_integer,
-        row_lower=np.where(bound <= 0, right_hand_side, -_INFINITY), row_upper=np.where(bound >= 0, right_hand_side, _INFINITY),
-        columns=_blocks(model, pyo.Var, {id(column): n for n, column in enumerate(form.columns)}),
-        rows=_blocks(model, pyo.Constraint, {id(row.constraint): n for n, row in enumerate(form.rows)}),
-    )
+@dataclass(frozen=True)
+class Progress:
+    """Where the search for whole lots stands.
+
+    Attributes
+    ----------
+    seconds : float
+        Since the search began.
+    best_amt : float
+        Objective of the best plan so far; -inf before the first.
+    bound_amt : float
+        No plan is better than this.
+    gap_ratio : float
+        Distance between the two, as a share of the best.
+    """
+
+    seconds: float
+    best_amt: float
+    bound_amt: float
+    gap_ratio: float
 
 
-def solve(arrays: Arrays, settings: Settings) -> Solution:
+def solve(arrays: Arrays, settings: Settings, progress: Callable[[Progress], None] | None = None) -> Solution:
     """Solve the plan; where lots are whole, prices are those of the plan with its whole numbers held.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        The model.
+    settings : Settings
+        Time limit, gap, seed.
+    progress : callable, optional
+        Called with a `Progress` every few seconds while whole lots are searched for.
 
     Raises
     ------
@@ -150,10 +128,54 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     if not arrays.columns_count:
         return Solution(np.array([]), np.zeros(len(arrays.row_lower)), arrays.offset, "optimal: there is nothing to plan")
     solver = open_solver(arrays, settings)
+    start_whole_lots(solver, arrays, settings)
+    if progress is not None:
+        show_progress(solver, progress)
+    run_cold(solver)
+    return read_solution(solver, arrays, concluded(solver, arrays, settings))
+
+
+def run_cold(solver: highspy.Highs) -> None:
+    """Solve a model that has no plan yet: a large linear one by interior points and crossover to a corner, any other by simplex.
+
+    What is solved again afterwards starts from that corner, by simplex.
+    """
+    is_large = solver.getNumRow() + solver.getNumCol() >= INTERIOR_POINT_SIZE
+    is_linear = not any(kind != highspy.HighsVarType.kContinuous for kind in solver.getLp().integrality_)
+    if is_large and is_linear:
+        solver.setOptionValue("solver", "ipx")
+    solver.run()
+    solver.setOptionValue("solver", "choose")
+
+
+def show_progress(solver: highspy.Highs, progress: Callable[[Progress], None]) -> None:
+    """Tell how the search for whole lots goes on."""
+    def told(event: Any) -> None:
+        found = event.data_out
+        progress(Progress(found.running_time, found.mip_primal_bound, found.mip_dual_bound, found.mip_gap))
+
+    solver.setOptionValue("log_to_console", False)
+    solver.setOptionValue("output_flag", True)  # HiGHS tells callbacks nothing when it is silent; nothing is printed all the same
+    solver.cbMipLogging.subscribe(told)
+
+
+def start_whole_lots(solver: highspy.Highs, arrays: Arrays, settings: Settings) -> None:
+    """Where lots are whole, let the search begin with those the linear plan already fills."""
     if arrays.is_integer.any():
         columns, switches = linear_start(arrays, settings)
         solver.setSolution(len(columns), columns, switches)
-    solver.run()
+
+
+def concluded(solver: highspy.Highs, arrays: Arrays, settings: Settings) -> highspy.HighsModelStatus:
+    """How the solver ended; refuses an end without a plan.
+
+    Raises
+    ------
+    NoPlanError
+        When no plan, or no best plan, exists.
+    SolverError
+        When the solver stopped without a plan.
+    """
     status = solver.getModelStatus()
     has_plan = solver.getInfo().primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     if status in (_STATUS.kInfeasible, _STATUS.kUnboundedOrInfeasible, _STATUS.kUnbounded):
@@ -161,14 +183,21 @@ def solve(arrays: Arrays, settings: Settings) -> Solution:
     if status != _STATUS.kOptimal and not (has_plan and status in (_STATUS.kTimeLimit, _STATUS.kIterationLimit, _STATUS.kInterrupt)):
         raise SolverError(f"the solver stopped without a plan ({solver.modelStatusToString(status)}); raise supply.time_limit_seconds, "
                           "widen supply.optimality_gap_ratio, or plan fewer periods")
+    return status
+
+
+def read_solution(solver: highspy.Highs, arrays: Arrays, status: highspy.HighsModelStatus) -> Solution:
+    """Values and prices of the plan the solver holds; where lots are whole, prices are those with the whole numbers held."""
     value = _without_noise(np.asarray(solver.getSolution().col_value))
     if arrays.is_integer.any():
         value[arrays.is_integer] = np.round(value[arrays.is_integer])
         objective = solver.getInfo().objective_function_value
         words = _integer_words(solver, status)
-        return Solution(value, _prices_with_integers_held(solver, arrays, value), float(objective), words)
+        prices = _prices_with_integers_held(solver, arrays, value)
+        return Solution(value, prices, float(objective), words, solver.getBasis())
     words = "optimal" if status == _STATUS.kOptimal else f"best plan found ({solver.modelStatusToString(status).lower()})"
-    return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words)
+    return Solution(value, np.asarray(solver.getSolution().row_dual), float(solver.getInfo().objective_function_value), words,
+                    solver.getBasis())
 
 
 def linear_start(arrays: Arrays, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +209,7 @@ def linear_start(arrays: Arrays, settings: Settings) -> tuple[np.ndarray, np.nda
         Columns of the lot and order switches, and 1 or 0 for each; empty when there are none or no linear plan.
     """
     solver = open_solver(replace(arrays, is_integer=np.zeros_like(arrays.is_integer)), settings)
-    solver.run()
+    run_cold(solver)
     none = np.array([], dtype=np.int32)
     if solver.getModelStatus() != _STATUS.kOptimal:
         return none, np.array([])
@@ -216,11 +245,16 @@ def refuse_endless_numbers(arrays: Arrays) -> None:
                           "correct it in the input tables")
 
 
+def solver_options(settings: Settings) -> dict[str, bool | int | float]:
+    """HiGHS's options: silent, deterministic, with the time limit and gap of the settings."""
+    return {"output_flag": False, "random_seed": settings.compute.seed, "threads": 1,
+            "time_limit": settings.supply.time_limit_seconds, "mip_rel_gap": settings.supply.optimality_gap_ratio}
+
+
 def open_solver(arrays: Arrays, settings: Settings) -> highspy.Highs:
-    """A HiGHS object that holds the model: silent, deterministic, with the time limit and gap of the settings."""
+    """A HiGHS object that holds the model, with the options of the settings."""
     solver = highspy.Highs()
-    for option, value in {"output_flag": False, "random_seed": settings.compute.seed, "threads": 1,
-                          "time_limit": settings.supply.time_limit_seconds, "mip_rel_gap": settings.supply.optimality_gap_ratio}.items():
+    for option, value in solver_options(settings).items():
         solver.setOptionValue(option, value)
     rows, columns = arrays.matrix.shape
     lp = highspy.HighsLp()
@@ -274,7 +308,7 @@ def endless_columns(arrays: Arrays, settings: Settings) -> list[tuple[str, tuple
 
 def _named(blocks: dict[str, Block], is_chosen: np.ndarray) -> list[tuple[str, tuple]]:
     """Names and keys of chosen columns or rows, sorted."""
-    return sorted((name, block.keys[n]) for name, block in blocks.items() for n in np.flatnonzero(is_chosen[block.positions]).tolist())
+    return sorted((name, key) for name, block in blocks.items() for key in block.keys_at(np.flatnonzero(is_chosen[block.positions])))
 
 
 def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.ndarray) -> np.ndarray:
@@ -290,32 +324,6 @@ def _prices_with_integers_held(solver: highspy.Highs, arrays: Arrays, value: np.
 def _integer_words(solver: highspy.Highs, status: highspy.HighsModelStatus) -> str:
     gap = solver.getInfo().mip_gap
     return f"whole lots, within {gap:.2%} of the best" + ("" if status == _STATUS.kOptimal else "; stopped at the time limit")
-
-
-def _column_bounds(columns: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bounds and integrality of each Pyomo variable; one look-up per domain, not per variable."""
-    lower, upper = np.full(len(columns), -_INFINITY), np.full(len(columns), _INFINITY)
-    is_integer = np.zeros(len(columns), dtype=bool)
-    intervals: dict[int, tuple] = {}
-    for n, column in enumerate(columns):
-        domain = column.domain
-        if id(domain) not in intervals:
-            intervals[id(domain)] = domain.get_interval()
-        low, high, step = intervals[id(domain)]
-        lower[n] = -_INFINITY if low is None else low
-        upper[n] = _INFINITY if high is None else high
-        is_integer[n] = step == 1
-    return lower, upper, is_integer
-
-
-def _blocks(model: pyo.ConcreteModel, kind: type, position: dict[int, int]) -> dict[str, Block]:
-    """Index tuples and positions of every component of a kind; what the compiler dropped has no position."""
-    blocks = {}
-    for component in model.component_objects(kind):
-        found = [(key, position[id(entry)]) for key, entry in component.items() if id(entry) in position]
-        keys = [key if isinstance(key, tuple) else (key,) for key, _ in found]
-        blocks[component.local_name] = Block(keys, np.array([place for _, place in found], dtype=np.int64))
-    return blocks
 
 
 def _without_noise(value: np.ndarray) -> np.ndarray:

@@ -23,10 +23,10 @@ import pandas as pd
 from sop_workbench.errors import SolverError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
+from sop_workbench.supply.compile import Arrays, Block
 from sop_workbench.supply.instance import PLACE, SALE, Instance, supply_instance
-from sop_workbench.supply.model import build_model
-from sop_workbench.supply.plan import plan_supply
-from sop_workbench.supply.solve import Arrays, Block, collection_paused, compile_arrays, open_solver, refuse_endless_numbers
+from sop_workbench.supply.plan import compiled_plan, plan_supply
+from sop_workbench.supply.solve import open_solver, refuse_endless_numbers
 
 Tables = Mapping[str, pd.DataFrame]
 Values = Mapping[tuple[str, str], np.ndarray]
@@ -84,7 +84,19 @@ _DECLARED = frozenset(
     }
 )
 # Further ones and the tables whose declared columns they are made of too; any other may be made of every table.
-_FURTHER: dict[str, frozenset[str]] = {}
+_FURTHER: dict[str, frozenset[str]] = {
+    "strategic_share": frozenset({"consensus_demand"}),
+    "strategic_shortfall_qty": frozenset({"consensus_demand"}),
+    "frozen_shortfall_qty": frozenset({"consensus_demand"}),
+    "prebuilt_qty": frozenset({"consensus_demand"}),
+    "chase_stock": frozenset({"consensus_demand", "inventory_target"}),
+    "level_ceiling": frozenset({"capacity"}),
+    "level_floor": frozenset({"capacity"}),
+    "level_hours": frozenset(),
+    **dict.fromkeys(
+        ("shelf_life", "expired_qty", "production_smoothing", "production_rise_qty", "production_fall_qty", "plan_change", "plan_rise_qty",
+         "plan_fall_qty"), frozenset()),
+}
 
 
 @dataclass(frozen=True)
@@ -355,8 +367,7 @@ class LoadedPlan:
         instance = supply_instance(
             inputs, tables["consensus_demand"], tables["inventory_target"], self.settings, self.periods, self.calendar, self.frozen_plan
         )
-        with collection_paused():
-            arrays = compile_arrays(build_model(instance, self.settings))
+        arrays = compiled_plan(instance, self.settings)
         refuse_endless_numbers(arrays)
         return instance, replace(arrays, is_integer=np.zeros_like(arrays.is_integer))
 

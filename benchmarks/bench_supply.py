@@ -1,0 +1,210 @@
+"""The supply plan stated and solved: ours beside the same linear program as raw arrays, in linopy and through Pyomo's usual way.
+
+`python benchmarks/bench_supply.py [--sizes S,M,L] [--ways raw,ours,linopy,appsi] [--no-solve] [--time-limit SECONDS]`
+
+Every way runs in a process of its own and starts from the same sparse frames (`supply_instance`), whose time stands in its own
+column. Times are processor seconds; peak memory is what the process needed above the loaded frames. linopy comes with
+`pip install -e .[bench]`; without it its row says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+from company import SETTINGS, SIZES, company
+
+from sop_workbench import tables
+from sop_workbench.supply import plan
+from sop_workbench.supply.compile import compile_arrays
+from sop_workbench.supply.instance import supply_instance
+from sop_workbench.supply.model import build_model
+from sop_workbench.supply.readback import Reader
+from sop_workbench.supply.solve import collection_paused, concluded, open_solver, read_solution, run_cold, solver_options
+
+WAYS = ("raw", "ours", "linopy", "appsi")
+
+
+class Stages:
+    """Processor seconds by stage, and the peak of memory above the start."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = psutil.Process().memory_info().rss
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Take the time of one stage."""
+        start = time.process_time()
+        yield
+        self.seconds[name] = time.process_time() - start
+
+    def peak_mb(self) -> float:
+        """Most memory above the start."""
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        return (peak * 1024 - self._start) / 1e6
+
+
+# ------------------------------------------------------------------ the ways; each returns objective and size
+def raw(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """Arrays by hand."""
+    from supply_peers import raw_arrays, raw_tables
+    with stages.stage("build"):
+        arrays = raw_arrays(instance, settings)
+    with stages.stage("translate"):
+        solver = open_solver(arrays, settings)
+    if with_solve:
+        with stages.stage("solve"):
+            run_cold(solver)
+        with stages.stage("read back"):
+            raw_tables(instance, arrays, np.asarray(solver.getSolution().col_value))
+    return solver.getInfo().objective_function_value, (*arrays.matrix.shape, arrays.matrix.nnz)
+
+
+def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """The workbench."""
+    with collection_paused():
+        with stages.stage("build"):
+            model = build_model(instance, settings)
+        with stages.stage("translate"):
+            arrays = compile_arrays(model)
+            solver = open_solver(arrays, settings)
+    solution = None
+    if with_solve:
+        with stages.stage("solve"):
+            run_cold(solver)
+            solution = read_solution(solver, arrays, concluded(solver, arrays, settings))
+        with stages.stage("read back"):  # every result table, validated, with prices and their sentences
+            plan.read_result(plan.Source(Reader(instance, arrays, solution), settings, tables.table("market").empty()))
+    return solution.objective_amt if solution else 0.0, (*arrays.matrix.shape, arrays.matrix.nnz)
+
+
+def linopy(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """linopy, handed over in memory."""
+    import warnings
+
+    from supply_peers import Numbers, linopy_model
+    warnings.simplefilter("ignore")
+    with stages.stage("build"):
+        model = linopy_model(instance, settings)
+    with stages.stage("translate"):
+        solver = model.to_highspy() if hasattr(model, "to_highspy") else __import__("linopy").io.to_highspy(model)
+    for option, value in solver_options(settings).items():
+        solver.setOptionValue(option, value)
+    if with_solve:
+        with stages.stage("solve"):
+            run_cold(solver)
+        with stages.stage("read back"):
+            value = pd.Series(np.asarray(solver.getSolution().col_value))
+            labels = model.matrices.vlabels
+            for name in model.variables:
+                pd.Series(value.to_numpy(), index=labels).reindex(model.variables[name].labels.values.ravel())
+    d = Numbers(instance, settings)
+    earned = float((d.price * d.demand).sum())
+    return earned - solver.getInfo().objective_function_value, (solver.getNumRow(), solver.getNumCol(), solver.getNumNz())
+
+
+def appsi(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
+    """The same rules, every constraint made by Pyomo, handed over by its usual interface."""
+    from pyomo.contrib.appsi.solvers import Highs
+    with stages.stage("build"):
+        model = build_model(instance, settings, in_bulk=False)
+    solver = Highs()
+    solver.highs_options = solver_options(settings)
+    with stages.stage("translate"):
+        solver.set_instance(model)
+    inner = solver._solver_model
+    objective = 0.0
+    if with_solve:
+        with stages.stage("solve"):
+            inner.setOptionValue("output_flag", False)
+            for option, value in solver_options(settings).items():
+                inner.setOptionValue(option, value)
+            run_cold(inner)
+        objective = inner.getInfo().objective_function_value
+        with stages.stage("read back"):
+            solver._sol = inner.getSolution()
+            for variable, value in zip(solver._pyomo_var_to_solver_var_map, solver._sol.col_value, strict=True):
+                solver._vars[variable][0].set_value(value, skip_validation=True)
+    return objective, (inner.getNumRow(), inner.getNumCol(), inner.getNumNz())
+
+
+# ------------------------------------------------------------------ one process per way
+def measure(way: str, folder: Path, with_solve: bool, time_limit: float) -> dict[str, Any]:
+    """One way in this process."""
+    settings = SETTINGS.model_copy(update={"supply": SETTINGS.supply.model_copy(update={"time_limit_seconds": time_limit})})
+    inputs, demand, target, periods = pickle.loads((folder / "company.pkl").read_bytes())
+    start = time.process_time()
+    instance = supply_instance(inputs, demand, target, settings, periods, settings.calendar)
+    seconds = time.process_time() - start
+    del inputs, demand, target
+    stages = Stages()
+    run: Callable[..., tuple[float, tuple]] = globals()[way]
+    try:
+        objective, size = run(instance, settings, stages, with_solve)
+    except ImportError as fault:
+        return {"missing": str(fault)}
+    return {"sets": seconds, **stages.seconds, "peak": stages.peak_mb(), "objective": objective, "size": size}
+
+
+def show(size: str, found: dict[str, dict[str, Any]]) -> None:
+    """The table of one size."""
+    rows, columns, entries = next(result["size"] for result in found.values() if "size" in result)
+    print(f"\n{size}: {rows:,} rows, {columns:,} columns, {entries:,} entries\n")
+    print("| way | frames | build | translate | build + translate | × raw | solve | read back | peak MB | × raw | objective |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    base = found.get("raw", {})
+    for way, result in found.items():
+        if "missing" in result:
+            print(f"| {way} | not measured: {result['missing']} |")
+            continue
+        stated = result["build"] + result["translate"]
+        times = f"{stated / (base['build'] + base['translate']):.1f}" if base else ""
+        memory = f"{result['peak'] / base['peak']:.1f}" if base else ""
+        solved = [f"{result[name]:.2f}" if name in result else "–" for name in ("solve", "read back")]
+        print(f"| {way} | {result['sets']:.2f} | {result['build']:.3f} | {result['translate']:.3f} | {stated:.3f} | {times} | {solved[0]} "
+              f"| {solved[1]} | {result['peak']:,.0f} | {memory} | {result['objective']:,.2f} |", flush=True)
+    objectives = [result["objective"] for result in found.values() if result.get("solve")]
+    if len(objectives) > 1:
+        print(f"\nlargest relative difference of the objectives: {np.ptp(objectives) / abs(objectives[0]):.1e}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="S,M")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--no-solve", action="store_true")
+    parser.add_argument("--time-limit", type=float, default=3600.0)
+    parser.add_argument("--one", nargs=2, metavar=("WAY", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one[0], Path(options.one[1]), not options.no_solve, options.time_limit)))
+        return
+    for size in options.sizes.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "company.pkl").write_bytes(pickle.dumps(company(*SIZES[size])))
+            found = {}
+            for way in options.ways.split(","):
+                command = [sys.executable, __file__, "--one", way, folder, "--time-limit", str(options.time_limit)]
+                done = subprocess.run([*command, *(["--no-solve"] if options.no_solve else [])], check=True, capture_output=True, text=True)
+                found[way] = json.loads(done.stdout.splitlines()[-1])
+            show(size, found)
+
+
+if __name__ == "__main__":
+    main()

@@ -129,15 +129,13 @@ def by_size(size: str) -> None:
     inputs, demand, target, periods = company(*SIZES[size])
     load, what_if = timed(lambda: WhatIf(inputs, demand, target, SETTINGS, periods, SETTINGS.calendar))
     arrays, instance = what_if.plan.arrays, what_if.plan.instance
-    print(
-        f"## Size {size}: {arrays.matrix.shape[0]:,} rows × {arrays.matrix.shape[1]:,} columns; loaded and solved cold in {load / 1000:,.1f} s\n"
-    )
+    rows, columns = arrays.matrix.shape
+    print(f"## Size {size}: {rows:,} rows × {columns:,} columns; loaded and solved cold in {load / 1000:,.1f} s\n")
     raw_load, solver = timed(lambda: raw_loaded(arrays))
     print(f"The same arrays in raw highspy, cold: {raw_load / 1000:,.1f} s\n")
     basis = solver.getBasis()
-    print(
-        "| change | raw update · solve · read = total | ours levers · update · solve · read = total | beyond the solve | × raw | profit agrees |"
-    )
+    print("| change | raw: update · solve · read = total | ours: levers · update · solve · read = total "
+          "| beyond the solve | × raw | profit agrees |")
     print("|---|---|---|---|---|---|")
     for name, (pulled, change) in changes_at(arrays, instance).items():
         ours = best(lambda pulled=pulled: ours_change(what_if, pulled))

@@ -25,8 +25,8 @@ from sop_workbench.inventory import unit_value
 from sop_workbench.periods import Calendar
 from sop_workbench.scenario import Lever, Scenario, load_scenario, picked_rows, scenario_tables
 from sop_workbench.settings import Settings
-from sop_workbench.supply.figures import FigureReader, Figures, LimitReader
 from sop_workbench.supply import warm
+from sop_workbench.supply.figures import FigureReader, Figures, LimitReader
 from sop_workbench.supply.warm import Answer, LoadedPlan
 
 Tables = Mapping[str, pd.DataFrame]

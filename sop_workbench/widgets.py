@@ -710,14 +710,14 @@ class _FollowingChart(ipywidgets.VBox):
     def __init__(self, draw: Callable[[pd.DataFrame], charts.Shown]) -> None:
         super().__init__()
         self._shows: Hashable = None
+        self._chart: ipywidgets.DOMWidget | None = None
         self._draw, self._title = draw, ipywidgets.HTML()
 
     def follow(self, view: pd.DataFrame, shows: Hashable) -> None:
         """Show a view; `shows` names what it shows besides its numbers."""
         title = str(view.attrs.get("title", "")).replace(views.MONEY, charts.currency())
         self._title.value = f'<div style="font-size:15px;font-weight:600">{html.escape(title)}</div>'
-        shown_now: tuple[Any, ...] = self.children
-        chart = shown_now[-1] if shown_now else None
+        chart = self._chart
         if isinstance(chart, LiveChart) and self._shows == shows and len(view):
             (name,) = chart.spec["datasets"]
             chart.label = title
@@ -726,7 +726,8 @@ class _FollowingChart(ipywidgets.VBox):
         plain = view.copy()
         plain.attrs["title"] = ""
         shown = self._draw(plain)
-        self.children = (self._title, ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown, label=title))
+        self._chart = ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown, label=title)
+        self.children = (self._title, self._chart)
         self._shows = shows
 
 

@@ -93,7 +93,7 @@ def _pull_hours_by_keyboard(page) -> None:
     slider.focus()
     for _ in range(25):
         page.keyboard.press("ArrowLeft")
-    page.get_by_text(re.compile(r"Profit −[\d.,]+ ?k? ?\S* against base")).first.wait_for()
+    page.get_by_text(re.compile(r"Profit [-−][\d.,]+ ?k? ?\S* against base")).first.wait_for()
     assert page.locator(".sop-timing").first.inner_text().startswith("Answered in")
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Profit as in base").first.wait_for()

@@ -19,12 +19,13 @@ from statsforecast.models import AutoETS, DynamicOptimizedTheta, SeasonalNaive
 from sop_workbench.forecast.drivers import DriverNames, driver_forecast
 from sop_workbench.forecast.panel import KEYS
 
+WITHOUT_ONE_PRICE = "drivers without the uniform price"
 WEEKS_AHEAD = 8
 # Seven origins, eight weeks apart: each of the last 56 weeks is forecast once.
 ORIGINS = 7
 START = pd.Timestamp("1989-09-14")
 NAMES = DriverNames(
-    elastic=("price_amt", "rival_price_amt"), uplift=("feature", "rival_feature"), joint=(("feature", "price_amt"),)
+    elastic=("price_amt", "rival_price_amt"), uplift=("feature", "rival_feature", "one_price"), joint=(("feature", "price_amt"),)
 )
 
 
@@ -46,12 +47,23 @@ def orange_juice() -> pd.DataFrame:
     featured = raw.pivot(index=["store", "week"], columns="brand", values="feat")
     # A brand that a store did not sell in a week was in no leaflet there.
     rival = featured.fillna(0.0).reindex(pd.MultiIndex.from_frame(raw[["store", "week"]])).to_numpy()
-    return pd.DataFrame({
+    return with_one_price(pd.DataFrame({
         "item_id": raw["brand_name"].astype(object), "market_id": raw["store"].map("{:03d}".format).astype(object),
         "period": START + pd.to_timedelta(7 * raw["week"].astype(int), unit="D"), "ordered_qty": raw["units"].astype(float),
         "price_amt": raw["price"].astype(float), "rival_price_amt": np.exp((prices * weight).sum(axis=1)),
         "deal": raw["deal"].astype(float), "feature": raw["feat"].astype(float), "rival_feature": (rival * weight).sum(axis=1),
-    })  # fmt: skip
+    }))  # fmt: skip
+
+
+def with_one_price(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds the share of stores that sell a brand at its most frequent price of the week.
+
+    Stores price by zone; a price that is the same in all of them is that of a special for the whole chain, and planned with it.
+    """
+    cents = table["price_amt"].round(4)
+    stores = table.groupby(["item_id", "period", cents])["market_id"].transform("size")
+    place = [table["item_id"], table["period"]]
+    return table.assign(one_price=stores.groupby(place).transform("max") / stores.groupby(place).transform("size"))
 
 
 def without_drivers(past: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
@@ -75,6 +87,7 @@ def main() -> None:
     table = orange_juice()
     last = table["period"].max()
     seconds = dict.fromkeys(("drivers", "others"), 0.0)
+    fewer = DriverNames(NAMES.elastic, [name for name in NAMES.uplift if name != "one_price"], NAMES.joint)
     parts = []
     for number in range(ORIGINS, 0, -1):
         start = last - pd.Timedelta(weeks=WEEKS_AHEAD * number - 1)
@@ -86,6 +99,8 @@ def main() -> None:
         begun = time.process_time()
         others = without_drivers(past, plan)
         seconds["others"] += time.process_time() - begun
+        plain, _ = driver_forecast(past, plan, fewer)
+        made = made.assign(**{WITHOUT_ONE_PRICE: plain["forecast_qty"]})
         joined = plan[[*KEYS, "period", "ordered_qty"]].merge(made, on=[*KEYS, "period"], validate="one_to_one")
         parts.append(joined.merge(others, on=[*KEYS, "period"], validate="one_to_one").assign(origin=start))
     every = pd.concat(parts, ignore_index=True)
@@ -93,6 +108,7 @@ def main() -> None:
     print(f"{every.groupby(KEYS).ngroups} series, {ORIGINS} origins, {WEEKS_AHEAD} weeks ahead; processor seconds in all\n")
     print("| model | WAPE by brand × store | bias | seconds |\n|---|---|---|---|")
     print(score("drivers, pooled (ours)", every["forecast_qty"].to_numpy(), actual, seconds["drivers"]))
+    print(score(WITHOUT_ONE_PRICE, every[WITHOUT_ONE_PRICE].to_numpy(), actual, seconds["drivers"]))
     for name in ("SeasonalNaive", "AutoETS", "DynamicOptimizedTheta"):
         print(score(f"{name}, no drivers", every[name].to_numpy(), actual, seconds["others"] / 3))
     inside = ((every["ordered_qty"] >= every["low_qty"]) & (every["ordered_qty"] <= every["high_qty"])).mean()

@@ -1,11 +1,12 @@
 """Time and memory of the statistical forecast as the number of series grows.
 
-`python benchmarks/bench_scale.py [count ...]` runs 1,000, 5,000 and 20,000 synthetic series (item × market, 48 months,
-18 ahead, effort quick), each in a fresh process.
+`python benchmarks/bench_scale.py [count ...] [--effort quick standard]` runs 1,000, 5,000 and 20,000 synthetic series
+(item × market, 48 months, 18 ahead), each in a fresh process.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -37,11 +38,11 @@ def history(series: int) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def measure(series: int) -> str:
+def measure(series: int, effort: str) -> str:
     """One line of the table, measured in this process."""
     table = history(series)
     periods = pd.date_range("2026-01-01", periods=AHEAD, freq="MS")
-    settings = Settings.model_validate({"company": "Any", "forecast": {"effort": "quick"}})
+    settings = Settings.model_validate({"company": "Any", "forecast": {"effort": effort}})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     wall, processor = time.perf_counter(), time.process_time()
     made, _ = statistical_forecast(table, periods, settings, Calendar("month"))
@@ -49,18 +50,26 @@ def measure(series: int) -> str:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if len(made) != series * AHEAD:
         raise SystemExit(f"{len(made):,} rows made, {series * AHEAD:,} expected")
-    return f"| {series:,} | {wall:.1f} | {processor:.1f} | {1000 * processor / series:.1f} | {peak:,.0f} | {peak - before:,.0f} |"
+    return (
+        f"| {effort} | {series:,} | {wall:.1f} | {processor:.1f} | {1000 * processor / series:.1f} | {peak:,.0f} | {peak - before:,.0f} |"
+    )
 
 
 def main() -> None:
     """Measure and print; with --one, a single case in this process."""
-    if sys.argv[1:2] == ["--one"]:
-        print(measure(int(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("counts", nargs="*", type=int, default=[1000, 5000, 20000], help="numbers of series")
+    parser.add_argument("--effort", nargs="+", default=["quick", "standard"])
+    parser.add_argument("--one", action="store_true", help="only the first of each, in this process")
+    options = parser.parse_args()
+    if options.one:
+        print(measure(options.counts[0], options.effort[0]))
         return
-    print("| series | seconds | processor seconds | processor ms a series | peak MB | of it for the forecast |")
-    print("|---|---|---|---|---|---|", flush=True)
-    for count in sys.argv[1:] or ["1000", "5000", "20000"]:
-        subprocess.run([sys.executable, __file__, "--one", count], check=True)
+    print("| effort | series | seconds | processor seconds | processor ms a series | peak MB | of it for the forecast |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for effort in options.effort:
+        for count in options.counts:
+            subprocess.run([sys.executable, __file__, str(count), "--effort", effort, "--one"], check=True)
 
 
 if __name__ == "__main__":

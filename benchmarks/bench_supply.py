@@ -3,8 +3,8 @@
 `python benchmarks/bench_supply.py [--sizes S,M,L] [--ways raw,ours,linopy,appsi] [--no-solve] [--time-limit SECONDS]`
 
 Every way runs in a process of its own and starts from the same sparse frames (`supply_instance`), whose time stands in its own
-column. Times are processor seconds; peak memory is what the process needed above the loaded frames. linopy comes with
-`pip install -e .[bench]`; without it its row says so.
+column. Times are processor seconds; "ranges" is how far the dearest prices hold, which the peers do not tell. Peak memory is what
+the process needed above the loaded frames. linopy comes with `pip install -e .[bench]`; without it its row says so.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from company import SETTINGS, SIZES, company
 from sop_workbench import tables
 from sop_workbench.supply import plan
 from sop_workbench.supply.compile import compile_arrays
+from sop_workbench.supply.explain import binding_limits
 from sop_workbench.supply.instance import supply_instance
 from sop_workbench.supply.model import build_model
 from sop_workbench.supply.readback import Reader
@@ -88,9 +89,16 @@ def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tupl
         with stages.stage("solve"):
             run_cold(solver)
             solution = read_solution(solver, arrays, concluded(solver, arrays, settings))
-        with stages.stage("read back"):  # every result table, validated, with prices and their sentences
-            plan.read_result(plan.Source(Reader(instance, arrays, solution), settings, tables.table("market").empty()))
+        source = plan.Source(Reader(instance, arrays, solution), _without_ranges(settings), tables.table("market").empty())
+        with stages.stage("read back"):  # every result table, validated, with the price of every limit in a sentence
+            plan.read_result(source)
+        with stages.stage("ranges"):  # how far the dearest prices hold, by solving on
+            binding_limits(source.read, settings)
     return solution.objective_amt if solution else 0.0, (*arrays.matrix.shape, arrays.matrix.nnz)
+
+
+def _without_ranges(settings: Any) -> Any:
+    return settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": 0})})
 
 
 def linopy(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple[float, tuple]:
@@ -165,8 +173,8 @@ def show(size: str, found: dict[str, dict[str, Any]]) -> None:
     """The table of one size."""
     rows, columns, entries = next(result["size"] for result in found.values() if "size" in result)
     print(f"\n{size}: {rows:,} rows, {columns:,} columns, {entries:,} entries\n")
-    print("| way | frames | build | translate | build + translate | × raw | solve | read back | peak MB | × raw | objective |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| way | frames | build | translate | build + translate | × raw | solve | read back | ranges | peak MB | × raw | objective |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     base = found.get("raw", {})
     for way, result in found.items():
         if "missing" in result:
@@ -175,9 +183,9 @@ def show(size: str, found: dict[str, dict[str, Any]]) -> None:
         stated = result["build"] + result["translate"]
         times = f"{stated / (base['build'] + base['translate']):.1f}" if base else ""
         memory = f"{result['peak'] / base['peak']:.1f}" if base else ""
-        solved = [f"{result[name]:.2f}" if name in result else "–" for name in ("solve", "read back")]
+        solved = [f"{result[name]:.2f}" if name in result else "–" for name in ("solve", "read back", "ranges")]
         print(f"| {way} | {result['sets']:.2f} | {result['build']:.3f} | {result['translate']:.3f} | {stated:.3f} | {times} | {solved[0]} "
-              f"| {solved[1]} | {result['peak']:,.0f} | {memory} | {result['objective']:,.2f} |", flush=True)
+              f"| {solved[1]} | {solved[2]} | {result['peak']:,.0f} | {memory} | {result['objective']:,.2f} |", flush=True)
     objectives = [result["objective"] for result in found.values() if result.get("solve")]
     if len(objectives) > 1:
         print(f"\nlargest relative difference of the objectives: {np.ptp(objectives) / abs(objectives[0]):.1e}")
@@ -203,6 +211,7 @@ def main() -> None:
                 command = [sys.executable, __file__, "--one", way, folder, "--time-limit", str(options.time_limit)]
                 done = subprocess.run([*command, *(["--no-solve"] if options.no_solve else [])], check=True, capture_output=True, text=True)
                 found[way] = json.loads(done.stdout.splitlines()[-1])
+                print(size, way, found[way], file=sys.stderr, flush=True)
             show(size, found)
 
 

@@ -209,77 +209,100 @@ def raw_tables(instance: Instance, arrays: Arrays, value: np.ndarray) -> list[pd
 
 
 # ------------------------------------------------------------------ linopy
-def linopy_model(instance: Instance, settings: Settings) -> Any:  # noqa: PLR0915 (the whole program in one place)
+def linopy_model(instance: Instance, settings: Settings) -> Any:
     """The linear program in linopy."""
-    import linopy
-    import xarray as xr
+    stated = _Linopy(Numbers(instance, settings))
+    stated.balances()
+    stated.limits()
+    stated.objective()
+    return stated.model
 
-    d = Numbers(instance, settings)
-    months = pd.RangeIndex(d.horizon, name="t")
-    m = linopy.Model()
 
-    def over(name: str, values: Any) -> Any:
+class _Linopy:
+    """The program of `raw_arrays` in linopy's words; dimensions: s stock, m made, c consumed, r resource, b bought, d delivery, k sale."""
+
+    def __init__(self, d: Numbers) -> None:
+        import linopy
+        import xarray
+
+        self.d, self.array, self.model = d, xarray.DataArray, linopy.Model()
+        self._months = pd.RangeIndex(d.horizon, name="t")
+        self.closing, self.short = self._decide("closing", "s", len(d.stocked)), self._decide("short", "g", len(d.safety))
+        self.beyond, self.consumed = self._decide("beyond", "w", len(d.stores)), self._decide("consumed", "c", len(d.stock_of_consumed))
+        self.start = self._decide("start", "m", len(d.made), d.made["lead"] if d.made["lead"].any() else None)
+        self.outside, self.buy = self._decide("outside", "m", len(d.made)), self._decide("buy", "b", len(d.bought), d.bought["lead"])
+        self.regular, self.overtime = (self._decide(name, "r", len(d.regular)) for name in ("regular", "overtime"))
+        self.send = self._decide("send", "d", len(d.delivery), d.delivery["lead"])
+        self.lost, self.below = self._decide("lost", "k", len(d.sale)), self._decide("below", "f", len(d.floors))
+        self.arriving = self._later(self.send, "d", d.delivery["lead"].to_numpy(), d.sale_of_delivery, "k", len(d.sale))
+
+    def _decide(self, name: str, index: str, size: int, lead: Any = None) -> Any:
+        month = np.arange(self.d.horizon)
+        exists = None if lead is None else self.array(month + np.asarray(lead)[:, None] < self.d.horizon, dims=(index, "t"))
+        return self.model.add_variables(lower=0, coords=[pd.RangeIndex(size, name=index), self._months], name=name, mask=exists)
+
+    def _over(self, name: str, values: Any) -> Any:
         values = np.asarray(values, dtype=float)
-        return xr.DataArray(values, dims=(name, "t")[: values.ndim])
+        return self.array(values, dims=(name, "t")[: values.ndim])
 
-    def decide(name: str, index: str, size: int, lead: Any = None) -> Any:
-        exists = None if lead is None else xr.DataArray(np.arange(d.horizon) + np.asarray(lead)[:, None] < d.horizon, dims=(index, "t"))
-        return m.add_variables(lower=0, coords=[pd.RangeIndex(size, name=index), months], name=name, mask=exists)
+    def _at(self, variable: Any, index: str, place: np.ndarray, target: str) -> Any:
+        """A variable looked up for each member of another dimension."""
+        return variable.isel({index: self.array(place, dims=target, coords={target: np.arange(len(place))})})
 
-    def to(expression: Any, index: str, group: np.ndarray, target: str, size: int) -> Any:
+    def _sum(self, expression: Any, index: str, group: np.ndarray, target: str, size: int) -> Any:
         """Sum of an expression by group, on every member of the target."""
-        summed = (1 * expression).groupby(xr.DataArray(group, dims=index, coords={index: np.arange(len(group))}, name=target)).sum()
-        return summed.reindex({target: np.arange(size)})
+        by = self.array(group, dims=index, coords={index: np.arange(len(group))}, name=target)
+        return (1 * expression).groupby(by).sum().reindex({target: np.arange(size)})
 
-    def later(expression: Any, index: str, lead: np.ndarray, group: np.ndarray, target: str, size: int) -> Any:
+    def _later(self, variable: Any, index: str, lead: np.ndarray, group: np.ndarray, target: str, size: int) -> Any:
         """What departs arrives a lead time later."""
         parts = []
         for wait in np.unique(lead):
             chosen = np.flatnonzero(lead == wait)
-            part = expression.isel({index: chosen})
-            moved = part.shift(t=int(wait)) if wait else 1 * part
-            by = xr.DataArray(group[chosen], dims=index, coords={index: chosen}, name=target)
-            parts.append(moved.groupby(by).sum().reindex({target: np.arange(size)}))
+            part = variable.isel({index: chosen})
+            by = self.array(group[chosen], dims=index, coords={index: chosen}, name=target)
+            parts.append((part.shift(t=int(wait)) if wait else 1 * part).groupby(by).sum().reindex({target: np.arange(size)}))
         return sum(parts[1:], parts[0])
 
-    n, sales = len(d.stocked), len(d.sale)
-    closing, short, beyond = decide("closing", "s", n), decide("short", "g", len(d.safety)), decide("beyond", "w", len(d.stores))
-    start = decide("start", "m", len(d.made), d.made["lead"] if d.made["lead"].any() else None)
-    outside, consumed = decide("outside", "m", len(d.made)), decide("consumed", "c", len(d.stock_of_consumed))
-    regular, overtime = decide("regular", "r", len(d.regular)), decide("overtime", "r", len(d.regular))
-    buy, send = decide("buy", "b", len(d.bought), d.bought["lead"]), decide("send", "d", len(d.delivery), d.delivery["lead"])
-    lost, below = decide("lost", "k", sales), decide("below", "f", len(d.floors))
-    opening = np.zeros((n, d.horizon))
-    opening[:, 0] = d.stocked["opening_qty"]
-    sent_lead = d.delivery["lead"].to_numpy()
-    m.add_constraints(
-        closing - closing.shift(t=1) - later(start, "m", d.made["lead"].to_numpy(), d.stock_of_made, "s", n)
-        - to(outside, "m", d.stock_of_made, "s", n) - later(buy, "b", d.bought["lead"].to_numpy(), d.stock_of_bought, "s", n)
-        + to(send, "d", d.stock_of_delivery, "s", n) + to(consumed, "c", d.stock_of_consumed, "s", n) == over("s", opening), name="stock")
-    used = start.isel(m=xr.DataArray(d.made_of_usage, dims="u", coords={"u": np.arange(len(d.made_of_usage))})) * over("u", d.usage_qty)
-    m.add_constraints(consumed - to(used, "u", d.consumed_of_usage, "c", len(d.stock_of_consumed)) == 0, name="material")
-    arriving = later(send, "d", sent_lead, d.sale_of_delivery, "k", sales)
-    m.add_constraints(arriving + lost == over("k", d.demand), name="market")
-    work = start.isel(m=xr.DataArray(d.made_of_job, dims="j", coords={"j": np.arange(len(d.made_of_job))})) * over("j", d.hours)
-    m.add_constraints(to(work, "j", d.resource_of_job, "r", len(d.regular)) - regular - overtime == 0, name="hours")
-    m.add_constraints(regular <= over("r", d.regular), name="capacity")
-    m.add_constraints(overtime <= over("r", d.overtime), name="overtime_limit")
-    m.add_constraints(outside <= over("m", d.made["subcontract_limit_qty"]), name="subcontract")
-    m.add_constraints(buy <= over("b", d.bought["max_qty"]), name="supplier")
-    store = np.full(int(d.place_of_stock.max()) + 1, -1)
-    store[d.stores] = np.arange(len(d.stores))
-    taken = to(closing * over("s", d.stocked["storage_qty"]), "s", store[d.place_of_stock], "w", len(d.stores))
-    m.add_constraints(taken - beyond <= over("w", d.storage_limit), name="storage")
-    kept = closing.isel(s=xr.DataArray(d.stock_of_target, dims="g", coords={"g": np.arange(len(d.safety))}))
-    m.add_constraints(kept + short >= over("g", d.safety), name="safety")
-    served = later(send, "d", sent_lead, d.sale_of_delivery, "k", sales).isel(
-        k=xr.DataArray(d.floors, dims="f", coords={"f": np.arange(len(d.floors))}))
-    m.add_constraints(served + below >= over("f", (d.floor_ratio * d.demand)[d.floors]), name="floor")
-    m.add_objective(
-        (closing * over("s", d.stocked["holding_cost_amt"])).sum() + (short * over("g", d.safety_penalty())).sum()
-        + (beyond * d.overflow_penalty).sum() + (start * over("m", d.made["variable_cost_amt"])).sum()
-        + (outside * over("m", d.made["subcontract_cost_amt"])).sum() + (regular * over("r", d.regular_cost)).sum()
-        + (overtime * over("r", d.overtime_cost)).sum() + (buy * over("b", d.bought["unit_cost_amt"])).sum()
-        + (send * over("d", d.delivery["freight_cost_amt"])).sum() + (lost * over("k", d.price + d.lost_penalty)).sum()
-        + (below * over("f", d.floor_penalty[d.floors])).sum())
-    return m
+    def balances(self) -> None:
+        """Stock, material, markets, hours."""
+        d, n, state = self.d, len(self.d.stocked), self.model.add_constraints
+        opening = np.zeros((n, d.horizon))
+        opening[:, 0] = d.stocked["opening_qty"]
+        gains = (self._later(self.start, "m", d.made["lead"].to_numpy(), d.stock_of_made, "s", n)
+                 + self._sum(self.outside, "m", d.stock_of_made, "s", n)
+                 + self._later(self.buy, "b", d.bought["lead"].to_numpy(), d.stock_of_bought, "s", n))
+        losses = self._sum(self.send, "d", d.stock_of_delivery, "s", n) + self._sum(self.consumed, "c", d.stock_of_consumed, "s", n)
+        state(self.closing - self.closing.shift(t=1) - gains + losses == self._over("s", opening), name="stock")
+        used = self._at(self.start, "m", d.made_of_usage, "u") * self._over("u", d.usage_qty)
+        state(self.consumed - self._sum(used, "u", d.consumed_of_usage, "c", len(d.stock_of_consumed)) == 0, name="material")
+        state(self.arriving + self.lost == self._over("k", d.demand), name="market")
+        work = self._at(self.start, "m", d.made_of_job, "j") * self._over("j", d.hours)
+        state(self._sum(work, "j", d.resource_of_job, "r", len(d.regular)) - self.regular - self.overtime == 0, name="hours")
+
+    def limits(self) -> None:
+        """Capacity, subcontractors, suppliers, storage, safety stock, contract floors."""
+        d, state = self.d, self.model.add_constraints
+        state(self.regular <= self._over("r", d.regular), name="capacity")
+        state(self.overtime <= self._over("r", d.overtime), name="overtime_limit")
+        state(self.outside <= self._over("m", d.made["subcontract_limit_qty"]), name="subcontract")
+        state(self.buy <= self._over("b", d.bought["max_qty"]), name="supplier")
+        store = np.full(int(d.place_of_stock.max()) + 1, -1)
+        store[d.stores] = np.arange(len(d.stores))
+        taken = self._sum(self.closing * self._over("s", d.stocked["storage_qty"]), "s", store[d.place_of_stock], "w", len(d.stores))
+        state(taken - self.beyond <= self._over("w", d.storage_limit), name="storage")
+        state(self._at(self.closing, "s", d.stock_of_target, "g") + self.short >= self._over("g", d.safety), name="safety")
+        served = self._at(self.arriving, "k", d.floors, "f")
+        state(served + self.below >= self._over("f", (d.floor_ratio * d.demand)[d.floors]), name="floor")
+
+    def objective(self) -> None:
+        """Costs and penalties less what is earned, without its constant."""
+        d = self.d
+        priced = [(self.closing, "s", d.stocked["holding_cost_amt"]), (self.short, "g", d.safety_penalty()),
+                  (self.beyond, "w", np.full(len(d.stores), d.overflow_penalty)), (self.start, "m", d.made["variable_cost_amt"]),
+                  (self.outside, "m", d.made["subcontract_cost_amt"]), (self.regular, "r", d.regular_cost),
+                  (self.overtime, "r", d.overtime_cost), (self.buy, "b", d.bought["unit_cost_amt"]),
+                  (self.send, "d", d.delivery["freight_cost_amt"]), (self.lost, "k", d.price + d.lost_penalty),
+                  (self.below, "f", d.floor_penalty[d.floors])]
+        terms = [(variable * self._over(index, amount)).sum() for variable, index, amount in priced]
+        self.model.add_objective(sum(terms[1:], terms[0]))

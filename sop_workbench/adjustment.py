@@ -93,10 +93,27 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
 
 
-def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str) -> pd.DataFrame:
-    """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again."""
-    replaced = edits.assign(kind="replace", value=edits["new_qty"])
-    return cycle.append(_TABLE, override.records(replaced), by=by, why=why)
+def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str, assumption_id: str = "") -> pd.DataFrame:
+    """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again.
+
+    Parameters
+    ----------
+    assumption_id : str
+        record_id of the assumption the edits rest on; empty where there is none.
+
+    Raises
+    ------
+    DataError
+        When the assumption is not on file.
+    """
+    known = cycle.records("assumption")["record_id"]
+    if assumption_id and assumption_id not in set(known):
+        wrong = tables.finding("unknown_assumption", "blocks", _TABLE, "", len(edits), assumption_id,
+                               f"record the assumption first; on file: {', '.join(known) or 'none'}")
+        raise DataError(tables.issue_frame([wrong]))
+    rows = edits.rename(columns={"new_qty": "value"})[[*_CELL, "value"]]
+    rows = rows.assign(family="", region="", kind="replace", assumption_id=assumption_id)
+    return cycle.append(_TABLE, rows, by=by, why=why)
 
 
 def _grid(consensus: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:

@@ -910,6 +910,72 @@ def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
     return (bars + base.mark_text(dy=-7, fontSize=10.5).encode(text="money_text:N")).properties(width=WIDTH, height=220)
 
 
+@_drawn
+def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load where demand falls as bars, a lead time earlier as a line; regular and demonstrated hours as rules over each period."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(2 if view["member"].nunique() == 1 else 6)))
+    hours = alt.Y("value:Q", axis=_amount_axis("Hours"))
+    words = {
+        "load_hours": "bill of capacity",
+        "offset_load_hours": "resource profile",
+        "regular_hours": "regular hours",
+        "demonstrated_hours": "demonstrated",
+    }
+    colours = _series(len(words))
+    named = base.transform_fold(list(words), as_=["line", "value"]).transform_filter("isValid(datum.value)")
+    colour = alt.Color(
+        "line:N", title=None, scale=alt.Scale(domain=list(words), range=colours), legend=alt.Legend(labelExpr=f"{words}[datum.label]")
+    )
+    area = named.transform_filter("datum.line == 'load_hours'").mark_area(opacity=0.25).encode(y=hours, color=colour)
+    lines = named.mark_line(strokeWidth=2, interpolate="linear").encode(
+        y=hours, color=colour, strokeDash=alt.condition("datum.line == 'load_hours'", alt.value([1, 0]), alt.value([5, 3]))
+    )
+    return _multiples(alt.layer(area, lines), view, 120)
+
+
+@_drawn
+def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Fill rate against safety stock money: the best mixes as a line, today's targets and the two better mixes as points."""
+    curve, points = view[view["option"] == "best mix"], view[view["option"] != "best mix"]
+    low = float(view["fill_ratio"].min())
+    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")))
+    y = alt.Y("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%"), scale=alt.Scale(domain=[low, 1.0]))
+    line = alt.Chart(curve).mark_line(strokeWidth=2, color=_style.brand_colour).encode(x=x, y=y, tooltip=_tooltips(view))
+    names = list(points["option"])
+    colour = alt.Color("option:N", title=None, scale=alt.Scale(domain=names, range=[ORANGE, "#e69f00", GREY][: len(names)]))
+    marks = (
+        alt.Chart(points)
+        .mark_point(size=110, filled=True, opacity=1)
+        .encode(x=x, y=y, color=colour, shape=alt.Shape("option:N", title=None, scale=alt.Scale(domain=names)), tooltip=_tooltips(view))
+    )
+    return (line + marks).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Safety stock money by place, three ways of placing it side by side."""
+    words = {"safety_stock_amt": "guaranteed service", "today_amt": "today's targets", "end_only_amt": "all at the end"}
+    colour = alt.Color(
+        "way:N",
+        title=None,
+        scale=alt.Scale(domain=list(words), range=[_style.brand_colour, "#e69f00", GREY]),
+        legend=alt.Legend(labelExpr=f"{words}[datum.label]"),
+    )
+    bars = (
+        alt.Chart(view)
+        .transform_fold(list(words), as_=["way", "value"])
+        .mark_bar()
+        .encode(
+            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
+            yOffset=alt.YOffset("way:N", sort=list(words)),
+            x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))),
+            color=colour,
+            tooltip=_tooltips(view),
+        )
+    )
+    return bars.properties(width=WIDTH - 40, height=alt.Step(16))
+
+
 # ------------------------------------------------------------------ 4 financial review
 @_drawn
 def profit_by_period(view: pd.DataFrame) -> alt.TopLevelMixin:

@@ -136,6 +136,29 @@ def unknown_family_or_region(data: Evidence) -> list[dict]:
     return sorted(found, key=lambda row: (row["table"], row["keys"]))
 
 
+def unknown_member_of_input(data: Evidence) -> list[dict]:
+    """A person's input speaks of an item or market that is not on file; the demand review leaves it out; warns."""
+    found = []
+    for column, master in (("item_id", "item"), ("market_id", "market")):
+        value = data["demand_input"][column]
+        rows = data["demand_input"][value.notna() & (value != "") & ~value.isin(data[master][column])]
+        unknown = rows.drop_duplicates(column).sort_values(column)
+        found += _found("warns", "demand_input", unknown, f"use a {column} of {master}, or add it there", key=["source", "author", column],
+                        count=len(rows))
+    return found
+
+
+def event_outside_horizon(data: Evidence) -> list[dict]:
+    """A promotion that is planned lies outside the periods planned, so that it moves nothing; warns."""
+    event = data["event"]
+    first = data.calendar.add(data.last_period, 1)
+    last = data.calendar.add(first, data.settings.horizon - 1)
+    is_open = event["kind"].isin(["promotion", "price"]) & event["status"].isin(["idea", "planned"])
+    rows = event[is_open & ((event["to_period"] < first) | (event["from_period"] > last))]
+    remedy = f"move it into {first:%Y-%m-%d} to {last:%Y-%m-%d}, set its status to done or cancelled, or plan further ahead"
+    return _found("warns", "event", rows, remedy, column="from_period")
+
+
 def reversed_dates(data: Evidence) -> list[dict]:
     """A span ends before it begins; blocks."""
     found = []
@@ -879,6 +902,8 @@ RULES: tuple[Rule, ...] = (
     unknown_reference,
     unknown_lane_end,
     unknown_family_or_region,
+    unknown_member_of_input,
+    event_outside_horizon,
     reversed_dates,
     contradictory_lot_limits,
     bom_loop,

@@ -178,8 +178,9 @@ def export_adjustments(file: Path, folder: Path, cycle_id: str | None) -> None:
 @_of_cycle
 @_by
 @_why
+@click.option("--assumption", default="", help="record_id of the assumption the changes rest on.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, why: str, yes: bool) -> None:
+def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, why: str, assumption: str, yes: bool) -> None:
     """Show what was changed in FILE against the stored consensus and, once confirmed, record it; nothing is recorded on a finding."""
     from sop_workbench.adjustment import append_edits, read_edits
 
@@ -191,8 +192,76 @@ def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, 
     _print_edits(edits)
     if not yes:
         click.confirm("record these adjustments?", abort=True)
-    append_edits(cycle, edits, by=by, why=why)
+    append_edits(cycle, edits, by=by, why=why, assumption_id=assumption)
     click.echo(f"{_counted(len(edits), 'adjustment')} recorded by {by}; they count from the next sop run on")
+
+
+@main.group()
+def history() -> None:
+    """Proposed corrections of history: list them, accept or reject them; they count from the next sop run on."""
+
+
+def _of_corrections(command: Callable) -> Callable:
+    """Options that pick proposals."""
+    for option in (
+        click.option("--kind", type=click.Choice(["stockout", "outlier", "missing", "partial", "negative"]), help="Only this kind."),
+        click.option("--item", "item_id", help="Only this item."),
+        click.option("--market", "market_id", help="Only this market."),
+        click.option("--period", help="Only this period (its first day)."),
+    ):
+        command = option(command)
+    return command
+
+
+@history.command("list")
+@_in_workspace
+@_of_cycle
+@_of_corrections
+@click.option("--status", type=click.Choice(["proposed", "accepted", "rejected"]), help="Only these.")
+def list_corrections(folder: Path, cycle_id: str | None, **chosen: str | None) -> None:
+    """Show raw and suggested quantity of every proposal, its evidence, and what was decided."""
+    from sop_workbench.correction import proposed_corrections, select
+
+    rows = select(proposed_corrections(_chain(folder, cycle_id).cycle), **chosen)
+    for row in rows.itertuples():
+        click.echo(f"  {row.item_id} {row.market_id} {row.period:%Y-%m-%d} {row.kind}: {row.raw_qty:,.1f} → {row.suggested_qty:,.1f} "
+                   f"[{row.status}] {row.evidence}")
+    click.echo(f"{_counted(len(rows), 'proposal')}, {(rows['status'] == 'proposed').sum()} of them open")
+
+
+def _decide(decision: str, folder: Path, cycle_id: str | None, by: str, why: str, **chosen: str | None) -> None:
+    from sop_workbench.correction import decide, proposed_corrections, select
+
+    cycle = _chain(folder, cycle_id).cycle
+    rows = select(proposed_corrections(cycle), **chosen)
+    rows = rows[rows["status"] != decision]
+    if rows.empty:
+        click.echo("no open proposal fits; sop history list shows all of them")
+        return
+    decide(cycle, rows.assign(decision=decision), by=by, why=why)
+    click.echo(f"{_counted(len(rows), 'correction')} {decision} by {by}; they count from the next sop run on")
+
+
+@history.command("accept")
+@_in_workspace
+@_of_cycle
+@_of_corrections
+@_by
+@_why
+def accept_corrections(**given: Any) -> None:
+    """Accept the proposals picked: the forecast reads the suggested quantity, raw stays beside it."""
+    _decide("accepted", **given)
+
+
+@history.command("reject")
+@_in_workspace
+@_of_cycle
+@_of_corrections
+@_by
+@_why
+def reject_corrections(**given: Any) -> None:
+    """Reject the proposals picked: history stays as it was booked."""
+    _decide("rejected", **given)
 
 
 @main.command()

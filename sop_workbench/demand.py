@@ -12,7 +12,7 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.errors import DataError, SopError
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, PULL_FORWARD_PERIODS, event_effects
-from sop_workbench.forecast.hierarchy import spread
+from sop_workbench.forecast.hierarchy import held_sums, spread
 from sop_workbench.forecast.models import INTERMITTENT_INTERVAL, SHORT_PERIODS
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel, pooled
 from sop_workbench.forecast.structure import SEASON_PRIOR, fit_structure
@@ -257,19 +257,56 @@ def promotion_demand(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
     >>> promotion_demand(base, january).round(6).tolist()
     [3000.0, 2400.0, 2560.0, 3800.0, 2200.0, 2200.0]
     """
-    inside = (demand.index >= event["from_period"]) & (demand.index <= event["to_period"])
+    inside, last, after = _event_places(demand, event)
+    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
+    pulled = demand.iloc[after] * event["pull_forward_ratio"]
+    result.iloc[after] -= pulled
+    result.iloc[last] += pulled.sum()
+    return result
+
+
+def without_promotion(demand: pd.Series, event: Mapping[str, Any]) -> pd.Series:
+    """Base demand of a plan that holds a promotion already: what `promotion_demand` would turn into it.
+
+    Parameters
+    ----------
+    demand : Series
+        Demand with the promotion, by period, without a gap.
+    event : mapping
+        from_period, to_period, uplift_ratio above −1, pull_forward_ratio below 1: a row of `event`.
+
+    Raises
+    ------
+    SopError
+        When the event lies outside the periods of the demand, or takes all of it away, so that there is no way back.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2026-01-01", periods=6, freq="MS")
+    >>> january = {"from_period": months[0], "to_period": months[0], "uplift_ratio": 0.1, "pull_forward_ratio": 0.2}
+    >>> without_promotion(pd.Series([3000.0, 2400, 2560, 3800, 2200, 2200], index=months), january).round(6).tolist()
+    [1600.0, 3000.0, 3200.0, 3800.0, 2200.0, 2200.0]
+    """
+    uplift, share = float(event["uplift_ratio"]), float(event["pull_forward_ratio"])
+    if uplift <= -1 or share >= 1:
+        raise SopError(f"an uplift of {uplift:g} with a pull-forward of {share:g} leaves no demand to work back from; state less")
+    inside, last, after = _event_places(demand, event)
+    base = demand.astype(float)
+    base.iloc[after] = base.iloc[after] / (1 - share)
+    base.iloc[last] -= base.iloc[after].sum() * share
+    return base.where(~inside, base / (1 + uplift)).clip(lower=0.0)
+
+
+def _event_places(demand: pd.Series, event: Mapping[str, Any]) -> tuple[np.ndarray, int, slice]:
+    """Which periods a promotion runs in, the last of them, and those it pulls from."""
+    inside = np.asarray((demand.index >= event["from_period"]) & (demand.index <= event["to_period"]))
     if not inside.any():
         raise SopError(
             f"the event from {event['from_period']:%Y-%m-%d} to {event['to_period']:%Y-%m-%d} lies outside the periods planned "
             f"({demand.index[0]:%Y-%m-%d} to {demand.index[-1]:%Y-%m-%d}); move it or plan further ahead"
         )
     last = int(np.flatnonzero(inside)[-1])
-    after = slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
-    result = demand.astype(float).where(~inside, demand * (1 + event["uplift_ratio"]))
-    pulled = demand.iloc[after] * event["pull_forward_ratio"]
-    result.iloc[after] -= pulled
-    result.iloc[last] += pulled.sum()
-    return result
+    return inside, last, slice(last + 1, last + 1 + PULL_FORWARD_PERIODS)
 
 
 def promotion_case(
@@ -429,11 +466,61 @@ def demand_streams(
 
 def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, item: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Statistical forecast with launch curves for young items and demand of ended ones at their successors (base_qty)."""
-    young = launch_forecast["item_id"].unique()
-    kept = statistical_forecast[~statistical_forecast["item_id"].isin(young)]
-    joined = pd.concat([part[[*CELL, "forecast_qty"]] for part in (kept, launch_forecast) if len(part)], ignore_index=True)
+    joined = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty"])
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
-    return moved.rename(columns={"forecast_qty": "base_qty"})
+    young = launch_forecast["item_id"].unique()
+    return take_from_family(moved, item, young, "forecast_qty").rename(columns={"forecast_qty": "base_qty"})
+
+
+def take_from_family(demand: pd.DataFrame, item: pd.DataFrame, young: np.ndarray, quantity: str = "demand_qty") -> pd.DataFrame:
+    """Lower what other items of a family sell by what its young items are said to take from them.
+
+    taken(family, market, period) = Σ_young cannibalisation_ratio · demand, at most what the others have; they give it in proportion to
+    their demand. The family's total is what it was with the launch, less what was taken: no unit is counted as old and as new.
+
+    Parameters
+    ----------
+    demand : DataFrame
+        item_id, market_id, period and `quantity`.
+    item : DataFrame
+        `item`, with family and cannibalisation_ratio (without that column nothing is taken).
+    young : array of str
+        Items being launched.
+
+    Examples
+    --------
+    >>> item = pd.DataFrame({"item_id": ["OLD", "NEW"], "family": "F", "cannibalisation_ratio": [0.0, 0.5]})
+    >>> october = pd.Timestamp("2026-10-01")
+    >>> rows = pd.DataFrame({"item_id": ["NEW", "OLD"], "market_id": "N", "period": october, "demand_qty": [40.0, 100.0]})
+    >>> take_from_family(rows, item, ["NEW"])["demand_qty"].tolist()
+    [40.0, 80.0]
+    """
+    if "cannibalisation_ratio" not in item or not len(young):
+        return demand
+    known = item.set_index("item_id")
+    family = demand["item_id"].map(known["family"])
+    is_young = demand["item_id"].isin(young) & family.notna()
+    asked = (demand[quantity] * demand["item_id"].map(known["cannibalisation_ratio"])).where(is_young, 0.0)
+    others = demand[quantity].where(~is_young & family.notna(), 0.0)
+    place = [family, demand["market_id"], demand["period"]]
+    # Items without a family lose nothing and take nothing.
+    taken, there = (values.groupby(place).transform("sum").fillna(0.0) for values in (asked, others))
+    share = (taken / there.where(there > 0)).clip(upper=1.0).fillna(0.0)
+    return demand.assign(**{quantity: demand[quantity] - others * share})
+
+
+def _handed_over(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Statistical forecast and launch curves in one, each young item by the weight of its curve."""
+    if launch_forecast.empty:
+        return statistical_forecast[[*CELL, *columns]]
+    curve = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+    parts = []
+    for frame, weight in ((statistical_forecast, 1 - statistical_forecast["item_id"].map(curve).fillna(0.0)),
+                          (launch_forecast, launch_forecast["weight_ratio"])):
+        # A market that only one of the two expects demand in gets its part of it.
+        parts.append(frame[[*CELL, *columns]].assign(**{column: frame[column] * weight for column in columns}))
+    joined = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return joined.groupby(CELL, as_index=False)[columns].sum()
 
 
 def move_to_successor(demand: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, quantity: str = "demand_qty") -> pd.DataFrame:
@@ -584,6 +671,66 @@ def _pipeline(opportunity: pd.DataFrame, grid: _Grid, periods: pd.DatetimeIndex)
     return pd.concat(parts, ignore_index=True).groupby(CELL, as_index=False)["demand_qty"].sum()
 
 
+def run_rate_by_place(sales_history: pd.DataFrame, item: pd.DataFrame, calendar: Calendar, window: int = 6) -> pd.DataFrame:
+    """What every item sold in every market lately: mean of the last `window` periods (item_id, family, market_id, rate_qty)."""
+    last = sales_history["period"].max()
+    recent = sales_history[sales_history["period"] > calendar.add(last, -window)] if len(sales_history) else sales_history
+    rate = (recent.groupby(KEYS)["ordered_qty"].sum() / window).rename("rate_qty").reset_index()
+    return rate.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+
+
+def known_scope(rows: pd.DataFrame, table: str, inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[dict]]:
+    """Rows whose item or family and market or region are on file, and one finding for each that are not.
+
+    One wrong name must not stop what everybody else said: the review leaves the rows out and tells of them.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        demand_input, opportunity or demand_adjustment.
+    table : str
+        Its name, for the finding.
+    inputs : mapping of DataFrame
+        item, market.
+    """
+    finished = inputs["item"][inputs["item"]["item_type"] == "finished"]
+    known = {
+        "item_id": set(finished["item_id"]), "family": set(finished["family"].dropna()),
+        "market_id": set(inputs["market"]["market_id"]), "region": set(inputs["market"]["region"]),
+    }  # fmt: skip
+    unknown = [next((f"{c}={v}" for c, v in _scope(row) if v not in known[c]), "") for row in rows.to_dict("records")]
+    wrong = pd.Series(unknown, index=rows.index, dtype=object)
+    remedy = "name a finished item, family, market or region that is on file; until then the rows are left out"
+    found = [
+        tables.finding("unknown_member", "warns", table, _row_keys(part, table), len(part), name, remedy)
+        for name, part in rows[wrong != ""].groupby(wrong[wrong != ""], sort=True)
+    ]
+    return rows[wrong == ""], found
+
+
+def _row_keys(rows: pd.DataFrame, table: str) -> str:
+    named = ("source", "author", "opportunity_id", "record_id")
+    return tables.key_text(rows, [column for column in tables.table(table).key if column in named])
+
+
+def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame) -> list[dict]:
+    """Adjustments that change nothing, as their period is not planned, and such as lean on an assumption that is not on file."""
+    outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
+    named = demand_adjustment["assumption_id"].fillna("")
+    loose = demand_adjustment[(named != "") & ~named.isin(assumption["record_id"])]
+    span = f"{periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
+    found = []
+    for rule, rows, column, remedy in (
+        ("adjustment_outside_horizon", outside, "period", f"adjust a period within {span}; this one changes nothing"),
+        ("unknown_assumption", loose, "assumption_id", "record the assumption first and name its record_id"),
+    ):
+        if len(rows):
+            values = ", ".join(sorted({f"{v:%Y-%m-%d}" if column == "period" else str(v) for v in rows[column]})[:5])
+            keys = _row_keys(rows, "demand_adjustment")
+            found.append(tables.finding(rule, "warns", "demand_adjustment", keys, len(rows), values, remedy))
+    return found
+
+
 # ------------------------------------------------------------------ weights, consensus
 
 
@@ -666,12 +813,13 @@ def consensus(
     statistical_forecast: pd.DataFrame,
     launch_forecast: pd.DataFrame,
     inputs: Mapping[str, pd.DataFrame],
+    demand_lock: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Unconstrained demand agreed on: streams without their bias, weighed, then people's adjustments in their order.
+    """Unconstrained demand agreed on: streams without their bias, weighed, then people's adjustments in their order, then locks.
 
     demand = Σ w·plan/(1 + bias) / Σ w over the streams that speak for a cell, plus the pipeline; then each adjustment adds,
-    multiplies or replaces the total of its scope and period, spread by share. The range keeps the proportions of the
-    statistical (or launch) range.
+    multiplies or replaces the total of its scope and period, spread by share. Last, locked quantities are held exactly at their
+    level, the rest moving in proportion. The range keeps the proportions of the statistical (or launch) range.
 
     Parameters
     ----------
@@ -681,6 +829,8 @@ def consensus(
         People's records, oldest first.
     inputs : mapping of DataFrame
         item, market, price.
+    demand_lock : DataFrame, optional
+        People's records, oldest first.
 
     Returns
     -------
@@ -690,11 +840,13 @@ def consensus(
     Raises
     ------
     DataError
-        When an adjustment names what is not on file, or an item has no price in any market.
+        When an adjustment or lock names what is not on file, locks contradict each other, or an item has no price in any market.
     """
     mixed = _weighed(demand_stream, stream_weight)
     periods = pd.DatetimeIndex(np.sort(mixed["period"].unique()))
     adjusted = _adjusted(mixed, demand_adjustment, inputs, periods)
+    if demand_lock is not None and len(demand_lock):
+        adjusted = held_to_locks(adjusted, demand_lock, inputs, periods)
     ranged = _with_range(adjusted, statistical_forecast, launch_forecast)
     priced = _with_price(ranged, inputs["price"], periods)
     priced["revenue_amt"] = priced["demand_qty"] * priced["price_amt"]
@@ -763,11 +915,114 @@ def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.Da
     return pd.concat([kept, fresh], ignore_index=True)
 
 
+_LOCK_SCOPE = ["item_id", "family", "market_id", "region", "channel"]
+
+
+def held_to_locks(
+    demand_plan: pd.DataFrame, demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex
+) -> pd.DataFrame:
+    """Demand in which every locked quantity comes out exactly, at whatever level it was locked; the rest moves in proportion.
+
+    Parameters
+    ----------
+    demand_plan : DataFrame
+        item_id, market_id, period, demand_qty.
+    demand_lock : DataFrame
+        People's records, oldest first; the newest of a scope and period counts, one without a quantity releases it.
+    inputs : mapping of DataFrame
+        item, market.
+    periods : DatetimeIndex
+        The horizon.
+
+    Returns
+    -------
+    DataFrame
+        Like `demand_plan`, with rows added for locked items and markets that had none.
+
+    Raises
+    ------
+    DataError
+        With every finding: a lock on what is not on file or outside the horizon, on places that sell nothing and are not to be
+        sold, or locks that contradict each other, by name.
+    """
+    _refuse_unknown_locks(demand_lock, inputs, periods)
+    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
+    parts, findings = [demand_plan[~demand_plan["period"].isin(newest["period"])]], []
+    for period, locks in newest.groupby("period", sort=True):
+        cells = _with_places(demand_plan[demand_plan["period"] == period], locks, inputs)
+        members = np.array([_inside_lock(cells, row) for row in locks.to_dict("records")], dtype=float)
+        names = [_lock_name(row) for row in locks.to_dict("records")]
+        try:
+            held = held_sums(cells["demand_qty"].to_numpy(), members, locks["locked_qty"].to_numpy(), names)
+        except SopError as fault:
+            findings.append(_lock_finding("conflicting_locks", locks, str(fault), "change or release one of the locks named"))
+            continue
+        parts.append(cells[CELL].assign(demand_qty=held))
+    if findings:
+        raise DataError(tables.issue_frame(findings))
+    return pd.concat([part for part in parts if len(part)], ignore_index=True).sort_values(CELL).reset_index(drop=True)
+
+
+def _with_places(cells: pd.DataFrame, locks: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Cells of one period with family, region and channel; places of a lock that has none yet are added with no demand."""
+    item, market = inputs["item"], inputs["market"]
+    finished = item.loc[item["item_type"] == "finished", ["item_id", "family"]]
+    everywhere = finished.merge(market[["market_id", "region", "channel"]], how="cross")
+    placed = cells.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    placed = placed.merge(market[["market_id", "region", "channel"]], on="market_id", how="left", validate="many_to_one")
+    fresh = [everywhere[_inside_lock(everywhere, row)] for row in locks.to_dict("records") if not _inside_lock(placed, row).any()]
+    if not fresh:
+        return placed
+    added = pd.concat(fresh, ignore_index=True).drop_duplicates(KEYS).assign(period=locks["period"].iloc[0], demand_qty=0.0)
+    return pd.concat([placed, added], ignore_index=True)
+
+
+def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
+    inside = np.ones(len(places), dtype=bool)
+    for column in _LOCK_SCOPE:
+        if row[column]:
+            inside &= (places[column] == row[column]).to_numpy()
+    return inside
+
+
+def _lock_name(row: Mapping[str, Any]) -> str:
+    """Such as `family=Gas Grills region=North period=2026-11-01 locked at 120`."""
+    scope = " ".join(f"{column}={row[column]}" for column in _LOCK_SCOPE if row[column]) or "the total"
+    return f"{scope} period={row['period']:%Y-%m-%d} locked at {row['locked_qty']:,.6g}"
+
+
+def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> None:
+    item, market = inputs["item"], inputs["market"]
+    finished = item[item["item_type"] == "finished"]
+    on_file = {"item_id": finished["item_id"], "family": finished["family"], **{c: market[c] for c in ("market_id", "region", "channel")}}
+    wrong = {column: demand_lock[(demand_lock[column] != "") & ~demand_lock[column].isin(known)] for column, known in on_file.items()}
+    findings = [
+        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name a {column} that is on file")
+        for column, rows in wrong.items()
+        if len(rows)
+    ]
+    outside = demand_lock[~demand_lock["period"].isin(periods)]
+    if len(outside):
+        remedy = f"lock a period from {periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
+        days = ", ".join(f"{period:%Y-%m-%d}" for period in outside["period"].unique()[:5])
+        findings.append(_lock_finding("outside_horizon", outside, days, remedy))
+    nobody = demand_lock[(demand_lock["item_id"] != "") & (demand_lock["family"] != "")]
+    families = nobody["item_id"].map(finished.set_index("item_id")["family"].to_dict())
+    nobody = nobody[families.notna() & (families != nobody["family"])]
+    if len(nobody):
+        remedy = "leave the family empty where an item is named, or name the item's own family"
+        findings.append(_lock_finding("item_of_another_family", nobody, ", ".join(nobody["family"].unique()[:5]), remedy))
+    if findings:
+        raise DataError(tables.issue_frame(findings))
+
+
+def _lock_finding(rule: str, rows: pd.DataFrame, value: str, remedy: str) -> dict:
+    return tables.finding(rule, "blocks", "demand_lock", tables.key_text(rows, [*_LOCK_SCOPE, "period"]), len(rows), value, remedy)
+
+
 def _with_range(adjusted: pd.DataFrame, statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame) -> pd.DataFrame:
     """Bounds in the proportions of the statistical or launch range; where it has none, the mean proportions."""
-    young = launch_forecast["item_id"].unique()
-    parts = [statistical_forecast[~statistical_forecast["item_id"].isin(young)], launch_forecast]
-    source = pd.concat([part[[*CELL, "forecast_qty", "low_qty", "high_qty"]] for part in parts if len(part)], ignore_index=True)
+    source = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty", "low_qty", "high_qty"])
     positive = source[source["forecast_qty"] > 0]
     totals = positive[["forecast_qty", "low_qty", "high_qty"]].sum()
     ratio = positive.assign(low=positive["low_qty"] / positive["forecast_qty"], high=positive["high_qty"] / positive["forecast_qty"])

@@ -129,23 +129,48 @@ def waterfall(plan_archive: pd.DataFrame, sales_history: pd.DataFrame) -> pd.Dat
     return validate("plan_waterfall", rows.sort_values(key, ignore_index=True))
 
 
-def error_by_lag(deviation: pd.DataFrame) -> pd.DataFrame:
-    """WAPE and bias of every stream by how far ahead it was planned.
+_CELL_LEVEL = "item_id × market_id"
+_LEVELS = {_CELL_LEVEL: ["item_id", "market_id"], "item_id": ["item_id"], "family": ["family"], "region": ["region"], "total": []}
 
-    WAPE = Σ|plan − actual| / Σ actual and bias = Σ(plan − actual) / Σ actual, over item, market and period of one lag.
+
+def error_by_lag(deviation: pd.DataFrame, market: pd.DataFrame | None = None) -> pd.DataFrame:
+    """WAPE and bias of every stream by how far ahead it was planned, at item × market, item, family, region and in total.
+
+    WAPE = Σ|plan − actual| / Σ actual and bias = Σ(plan − actual) / Σ actual, over the members and periods of one lag; plans and actuals
+    are added up to the level first, so that errors of a member's parts that cancel out are none there.
+
+    Parameters
+    ----------
+    deviation : DataFrame
+        `plan_deviation`.
+    market : DataFrame, optional
+        Gives the region of a market; without it there are no rows for regions. Production has plants, no regions.
 
     Examples
     --------
-    >>> rows = pd.DataFrame({"stream": ["sales"] * 2, "lag": [0, 0], "plan_qty": [110.0, 90.0], "actual_qty": [100.0, 100.0]})
-    >>> error_by_lag(rows)[["wape_ratio", "bias_ratio"]].to_dict("records")
-    [{'wape_ratio': 0.1, 'bias_ratio': 0.0}]
+    >>> rows = pd.DataFrame({"stream": "sales", "lag": 0, "plan_cycle_id": "2026-09", "item_id": ["A", "B"], "market_id": "N",
+    ...                      "family": "F", "period": pd.Timestamp("2026-09-01"), "plan_qty": [110.0, 90.0], "actual_qty": 100.0})
+    >>> error_by_lag(rows)[["level", "wape_ratio", "bias_ratio"]].to_dict("split")["data"]
+    [['item_id × market_id', 0.1, 0.0], ['item_id', 0.1, 0.0], ['family', 0.0, 0.0], ['total', 0.0, 0.0]]
     """
-    rows = [
-        {"stream": stream, "lag": lag, "wape_ratio": kpi.wape(part["actual_qty"], part["plan_qty"]),
+    if deviation.empty:
+        return table("plan_error_by_lag").empty()
+    region = {} if market is None else market.set_index("market_id")["region"].to_dict()
+    named = deviation.assign(family=deviation["family"].fillna(_NO_FAMILY), region=deviation["market_id"].map(region))
+    parts = [_errors_at(level, named if level != "region" else named[named["region"].notna()], keys) for level, keys in _LEVELS.items()]
+    return validate("plan_error_by_lag", pd.concat([part for part in parts if len(part)], ignore_index=True))
+
+
+def _errors_at(level: str, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Error and bias by stream and lag of plans and actuals added up to a level."""
+    group = ["stream", "lag"]
+    sums = rows.groupby([*group, "plan_cycle_id", *keys, "period"], as_index=False)[["plan_qty", "actual_qty"]].sum()
+    made = [
+        {"stream": stream, "level": level, "lag": lag, "wape_ratio": kpi.wape(part["actual_qty"], part["plan_qty"]),
          "bias_ratio": kpi.bias(part["actual_qty"], part["plan_qty"]), "actual_qty": part["actual_qty"].sum()}
-        for (stream, lag), part in deviation.groupby(["stream", "lag"])
+        for (stream, lag), part in sums.groupby(group)
     ]
-    return validate("plan_error_by_lag", pd.DataFrame(rows)) if rows else table("plan_error_by_lag").empty()
+    return pd.DataFrame(made)
 
 
 # ------------------------------------------------------------------ family grid

@@ -184,7 +184,7 @@ def is_recorded(edits: pd.DataFrame, demand_adjustment: pd.DataFrame) -> pd.Seri
     return (said["kind"] == "replace") & alike(said["new_qty"], said["value"].astype(float)) & is_last
 
 
-def records(edits: pd.DataFrame, level: str = "item × market", assumption: str = "") -> pd.DataFrame:
+def records(edits: pd.DataFrame, level: str = "item × market", assumption_id: str = "") -> pd.DataFrame:
     """Edits as rows of `demand_adjustment`, ready to be appended with who and why.
 
     Parameters
@@ -193,11 +193,11 @@ def records(edits: pd.DataFrame, level: str = "item × market", assumption: str 
         The level's keys, period, kind, value.
     level : str
         One of `LEVELS`.
-    assumption : str
-        What the change takes for granted.
+    assumption_id : str
+        record_id of the assumption they rest on; empty where there is none.
     """
     scope = {name: edits[name] if name in LEVELS[level] else "" for name in ("item_id", "family", "market_id", "region")}
-    return edits[["period", "kind", "value"]].assign(**scope, assumption=assumption)
+    return edits[["period", "kind", "value"]].assign(**scope, assumption_id=assumption_id)
 
 
 def cell_findings(

@@ -171,9 +171,11 @@ def launch_forecast(
     """Forecast items too young for a model by the launch curve of the item they are like.
 
     forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
-    and its last half year beyond; scale = (own sales so far + 3 average periods) / (curve so far + 3 average
-    periods). Without a like item the curve is the mean of all launches of the family, else of the company.
-    Markets share by own sales so far and by the sales of the item copied.
+    and its last half year beyond; scale = (mean own sales / mean of the curve so far)^(n / (n + k)) after n periods, k = 1
+    with a like item and ¼ without. Without a like item the curve is the mean of all launches of the family, else of the company.
+    Markets share by own sales so far and by the sales of the item copied. Where nothing like it was ever launched, Bass diffusion
+    takes over once three periods are sold. `estimator` names what was used; `launch_curves` shows the others beside it. In the
+    plan the curve hands over to the statistical forecast: it weighs 1 − n / 3 after n periods of sales (`weight_ratio`).
 
     Parameters
     ----------
@@ -200,9 +202,59 @@ def launch_forecast(
     return tables.validate("launch_forecast", pd.concat(parts, ignore_index=True).sort_values([*KEYS, "period"]).reset_index(drop=True))
 
 
+# How many periods of own sales the level of the curve is worth: a like item is named by somebody who knows, a family's mean
+# launch says little about one item. Sales below 5 % of the curve say no more than that.
+_LIKE_PERIODS, _FAMILY_PERIODS = 1.0, 0.25
+_LEAST_SHARE = 0.05
 _PRIOR_PERIODS = 3
+_HAND_OVER_PERIODS = 3
 _LEAST_LAUNCHES = 5
 _WIDE_RANGE = (0.5, 1.6)
+_MOST_LAUNCHES = 20
+
+
+def launch_curves(item: pd.DataFrame, sales_history: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar) -> pd.DataFrame:
+    """What every estimator expects of a young item, beside each other: the profile of its like and Bass diffusion.
+
+    Bass diffusion is fitted by least squares on sales, penalised for leaving what earlier launches were like (p, q and market;
+    median of the family's, else the company's; else the published yearly averages p .03, q .38), as if that were three periods of data.
+
+    Parameters
+    ----------
+    item, sales_history, periods, calendar
+        As for `launch_forecast`.
+
+    Returns
+    -------
+    DataFrame
+        `launch_curve`; `is_used` marks what `launch_forecast` took.
+    """
+    last = calendar.add(periods[0], -1)
+    launches = _Launches.read(item, sales_history[sales_history["period"] <= last], last, calendar)
+    parts = []
+    for row in _young_items(item, launches, periods, calendar):
+        for place, estimate in enumerate(launches.estimates(row, periods)):
+            model = estimate.model
+            parts.append(pd.DataFrame({
+                "item_id": row["item_id"], "estimator": estimate.estimator, "period": periods, "forecast_qty": estimate.quantity,
+                "is_used": place == 0, "innovation_ratio": np.nan if model is None else model.innovation,
+                "imitation_ratio": np.nan if model is None else model.imitation,
+                "market_qty": np.nan if model is None else model.market_qty, "evidence": estimate.words,
+            }))  # fmt: skip
+    if not parts:
+        return tables.table("launch_curve").empty()
+    return tables.validate("launch_curve", pd.concat(parts, ignore_index=True))
+
+
+@dataclass(frozen=True)
+class _LaunchEstimate:
+    """A young item's forecast by one estimator: total of its markets per period, and how it came about."""
+
+    estimator: str
+    quantity: np.ndarray
+    words: str
+    like: str | None
+    model: BassModel | None
 
 
 @dataclass(frozen=True)
@@ -227,10 +279,13 @@ class _Launches:
         group = pd.factorize(family.where(family.notna(), ""), sort=True)[0]
         with_season = season_factors(like_for_like(total, group), panel.periods, calendar)
         demand, started, is_seen = {}, {}, {}
+        launched = item.dropna(subset=["launch_date"]).set_index("item_id")["launch_date"].to_dict()
         for row, name in enumerate(names):
             first = int((~np.isnan(total[row])).argmax())
             factor = with_season[group[row]][[_season_slot(p, calendar) for p in panel.periods[first:]]]
-            demand[name], started[name], is_seen[name] = total[row, first:] / factor, panel.periods[first], first > 0
+            demand[name], started[name] = total[row, first:] / factor, panel.periods[first]
+            # An old item that is ordered now and then may sell late for the first time: its date says that it is no launch.
+            is_seen[name] = first > 0 and not launched.get(name, panel.periods[first]) < panel.periods[0]
         season = {label: with_season[group[row]] for row, label in enumerate(family.where(family.notna(), ""))}
         year = known[known["period"] > calendar.add(last, -calendar.buckets_per_year)]
         share = year.groupby(KEYS, as_index=False)["ordered_qty"].sum()
@@ -239,22 +294,73 @@ class _Launches:
     def forecast(self, row: dict, periods: pd.DatetimeIndex, coverage: float) -> pd.DataFrame:
         """Rows of `launch_forecast` for one young item; none when nothing like it was ever sold."""
         name = row["item_id"]
-        curve, words, like = self._curve(row, len(periods))
+        chosen = next(iter(self.estimates(row, periods)), None)
+        like = chosen.like if chosen is not None else None
         share = self._shares(name, like, row)
-        if curve is None or share.empty:
+        if chosen is None or share.empty:
             return tables.table("launch_forecast").empty()
-        own = self.demand.get(name, np.zeros(0))
-        typical = curve.mean() * _PRIOR_PERIODS
-        scale = (own.sum() + typical) / (curve[: len(own)].sum() + typical) if typical > 0 else 1.0
-        age = np.array([self._age(row, period) for period in periods])
-        factor = self._season_of(row["family"], periods)
-        quantity = np.where(age >= 0, scale * curve[np.clip(age, 0, len(curve) - 1)], 0) * factor
+        quantity = chosen.quantity
         low, high = self._range(coverage)
         frame = share.assign(key=1).merge(pd.DataFrame({"period": periods, "total": quantity, "key": 1}), on="key", validate="many_to_many")
         frame["forecast_qty"] = frame["total"] * frame["share"]
         frame["low_qty"], frame["high_qty"] = frame["forecast_qty"] * low, frame["forecast_qty"] * high
-        frame["method"] = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        frame["method"], frame["estimator"] = chosen.words, chosen.estimator
+        # After three periods the statistical forecast, which knows season and market, is the better one.
+        frame["weight_ratio"] = max(1 - len(self.demand.get(name, ())) / _HAND_OVER_PERIODS, 0.0)
         return frame.assign(item_id=name, like_item_id=like)[list(tables.table("launch_forecast").columns)]
+
+    def estimates(self, row: dict, periods: pd.DatetimeIndex) -> list[_LaunchEstimate]:
+        """Forecasts of a young item over all markets, best founded first: launch profile, Bass diffusion."""
+        made = [self._by_profile(row, periods), self._by_bass(row, periods)]
+        return [estimate for estimate in made if estimate is not None]
+
+    def _by_profile(self, row: dict, periods: pd.DatetimeIndex) -> _LaunchEstimate | None:
+        curve, words, like = self._curve(row, len(periods))
+        if curve is None:
+            return None
+        own = self.demand.get(row["item_id"], np.zeros(0))
+        scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
+        words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        estimator = "like-item profile" if like else "mean launch profile"
+        return _LaunchEstimate(estimator, self._ahead(row, periods, scale * curve), words, like, None)
+
+    def _by_bass(self, row: dict, periods: pd.DatetimeIndex) -> _LaunchEstimate | None:
+        """Bass diffusion held near what earlier launches were like, by own sales so far."""
+        own = self.demand.get(row["item_id"], np.zeros(0))
+        prior = self._bass_prior(row)
+        if prior is None and (len(own) < _PRIOR_PERIODS or own.sum() <= 0):
+            return None
+        if prior is None:
+            year = self.calendar.buckets_per_year
+            # Published averages are yearly; the market is then the one in which they would give own sales so far.
+            p, q = _PUBLISHED.innovation / year, _PUBLISHED.imitation / year
+            prior = BassModel(p, q, float(own.sum() / bass_cumulative(p, q, 1.0, len(own))), _PUBLISHED.estimator)
+        model = fit_bass(own, "sales", prior, _PRIOR_PERIODS) if own.sum() > 0 else prior
+        ages = [max(self._age(row, period), 0) for period in periods]
+        curve = bass_curve(model.innovation, model.imitation, model.market_qty, max(ages) + 1)
+        words = (
+            f"p {model.innovation:.4f}, q {model.imitation:.3f} a {self.calendar.bucket}, market {model.market_qty:,.0f}; "
+            f"prior: {prior.estimator}; {len(own)} periods of own sales"
+        )
+        named = f"Bass, penalised {model.estimator}" if own.sum() > 0 else "Bass, prior alone"
+        return _LaunchEstimate(named, self._ahead(row, periods, curve), words, None, model)
+
+    def _bass_prior(self, row: dict) -> BassModel | None:
+        """Mean (of logs) of the diffusions fitted to earlier launches of the family, else of the company."""
+        family = self.item["family"]
+        for words, members in (("family", family.index[family == row["family"]]), ("company", family.index)):
+            grown = [m for m in members if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= 2 * YOUNG_PERIODS
+                     and self.demand[m].sum() > 0]  # fmt: skip
+            if grown:
+                fits = [fit_bass(self.demand[m]) for m in sorted(grown)[-_MOST_LAUNCHES:]]
+                p, q, market = np.exp(np.median(np.log([(f.innovation, f.imitation, f.market_qty) for f in fits]), axis=0))
+                return BassModel(float(p), float(q), float(market), f"median of {len(fits)} earlier launches of the {words}")
+        return None
+
+    def _ahead(self, row: dict, periods: pd.DatetimeIndex, curve: np.ndarray) -> np.ndarray:
+        """A curve by age at the periods planned, with the season of the family; nothing before the launch."""
+        age = np.array([self._age(row, period) for period in periods])
+        return np.where(age >= 0, curve[np.clip(age, 0, len(curve) - 1)], 0) * self._season_of(row["family"], periods)
 
     def _age(self, row: dict, period: pd.Timestamp) -> int:
         """Periods since the launch: first sale, else launch date."""
@@ -349,6 +455,20 @@ def _season_slot(period: pd.Timestamp, calendar: Calendar) -> int:
     return period.month - 1 if calendar.bucket == "month" else min(period.isocalendar().week, 53) - 1
 
 
+def _own_scale(own: np.ndarray, curve: np.ndarray, prior_periods: float) -> float:
+    """Level of a launch over its curve: own sales so far, and 1 as if it were `prior_periods` of further sales, in logs.
+
+    Levels of launches differ by factors, not by units: a mean in units would hold an item that sells five times its curve
+    near the curve for half a year.
+    """
+    known = len(own)
+    least = _LEAST_SHARE * curve.mean()
+    if not known or least <= 0:
+        return 1.0
+    ratio = (own.mean() + least) / (curve[:known].mean() + least)
+    return float(ratio ** (known / (known + prior_periods)))
+
+
 def _extended(curve: np.ndarray, length: int) -> np.ndarray:
     """A curve carried on by the mean of its last half year."""
     tail = curve[-YOUNG_PERIODS:].mean()
@@ -380,6 +500,10 @@ class BassModel:
     imitation: float
     market_qty: float
     estimator: str
+
+
+# Averages over many published studies, a year (Sultan, Farley & Lehmann 1990); the market is the product's own.
+_PUBLISHED = BassModel(0.03, 0.38, float("nan"), "published averages p .03, q .38 a year")
 
 
 def bass_curve(innovation: float, imitation: float, market_qty: float, periods: int) -> np.ndarray:
@@ -432,8 +556,11 @@ def fit_bass(
 ) -> BassModel:
     """Fit a Bass diffusion by least squares on sales per period or on the cumulative curve.
 
-    The two give different parameters on noisy data; the name of the one used goes with the result. A prior
-    (such as p .03, q .38 of the published averages) holds p, q and m near it, as if it were that many periods of data.
+    minimise Σ ((curve(p, q, m) − seen) / mean seen)² + prior_periods / 3 · Σ (log(p, q, m) − log prior)²
+
+    The two estimators give different parameters on noisy data; the name of the one used goes with the result. A prior
+    (such as p .03, q .38 of the published averages) holds p, q and m near it, as if it were that many periods of data, and
+    lets one or two periods be fitted.
 
     Parameters
     ----------
@@ -449,7 +576,7 @@ def fit_bass(
     Raises
     ------
     SopError
-        When there are fewer than three periods or nothing was sold, and no prior is given.
+        When nothing was sold, or there are fewer than three periods and no prior is given.
 
     Examples
     --------
@@ -458,7 +585,7 @@ def fit_bass(
     (0.03, 0.38, 100000, 'least squares on sales')
     """
     sales = np.asarray(sales, dtype=float)
-    if len(sales) < 3 or sales.sum() <= 0:
+    if (len(sales) < 3 and (prior is None or prior_periods <= 0)) or sales.sum() <= 0:
         raise SopError(
             f"a Bass fit needs three periods with sales, got {len(sales)} periods with {sales.sum():g} sold; copy a like item instead"
         )
@@ -551,6 +678,40 @@ def phase_out(
     ]
     frame = pd.DataFrame(rows, columns=list(tables.table("phase_out_plan").columns))
     return tables.validate("phase_out_plan", frame)
+
+
+def total_lead_times(production: pd.DataFrame, supplier_item: pd.DataFrame, bill_of_material: pd.DataFrame) -> pd.Series:
+    """Days from the first order for an item's parts until the item is there: the longest way down the bill of material.
+
+    days(i) = own lead time (making: the plant's; buying: the supplier's; the longest where there are several) + max over parts of days.
+
+    Parameters
+    ----------
+    production, supplier_item, bill_of_material : DataFrame
+        Input tables. An item that is neither made nor bought, or a lead time not known, takes no days.
+
+    Examples
+    --------
+    >>> made = pd.DataFrame({"item_id": ["BIKE"], "lead_time_days": [5.0]})
+    >>> bought = pd.DataFrame({"item_id": ["BELL", "WHEEL"], "lead_time_days": [10.0, 40.0]})
+    >>> parts = pd.DataFrame({"parent_item_id": ["BIKE", "BIKE"], "component_item_id": ["BELL", "WHEEL"]})
+    >>> total_lead_times(made, bought, parts).to_dict()
+    {'BELL': 10.0, 'BIKE': 45.0, 'WHEEL': 40.0}
+    """
+    own = pd.concat([production[["item_id", "lead_time_days"]], supplier_item[["item_id", "lead_time_days"]]])
+    days = own.groupby("item_id")["lead_time_days"].max().fillna(0.0)
+    parts = bill_of_material[["parent_item_id", "component_item_id"]].drop_duplicates()
+    names = sorted(set(days.index) | set(parts["parent_item_id"]) | set(parts["component_item_id"]))
+    # Parts that nobody makes or buys add no time.
+    days = days.reindex(names, fill_value=0.0)
+    total = days.copy()
+    for _ in range(len(names)):
+        below = parts["component_item_id"].map(total).groupby(parts["parent_item_id"]).max()
+        longer = days.add(below, fill_value=0.0)
+        if np.allclose(longer, total):
+            break
+        total = longer
+    return total
 
 
 def _phase_out_row(row: dict, demand: pd.DataFrame, stock: float, lead_days: float, calendar: Calendar) -> dict:

@@ -21,20 +21,25 @@ from sop_workbench import (
     inventory,
     kpi,
     materials,
+    outlook,
     product,
     risk,
     scenario,
+    shaping,
     sources,
     supply,
     tables,
     what_if,
 )
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import demand_components, statistical_forecast
+from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast.decomposition import demand_components
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
 Tables = dict[str, pd.DataFrame]
+# How many can we make is asked for the quarter ahead.
+_BUILDABLE_PERIODS = 3
 
 
 def data_gathering_review(cycle: Cycle) -> Tables:
@@ -68,6 +73,7 @@ def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Ta
 def product_review(cycle: Cycle) -> Tables:
     """Step 1: classes of items, launches, phase-outs, portfolio health and excess stock with its money."""
     read = _read(cycle, ["item", "price", "sales_history", "stock_on_hand", "history_correction"])
+    made = _read(cycle, ["production", "supplier_item", "bill_of_material"])
     settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
     run_rate = product.run_rate_demand(history, cycle.periods)
@@ -75,7 +81,9 @@ def product_review(cycle: Cycle) -> Tables:
     written = {
         "item_class": item_class,
         "launch_forecast": product.launch_forecast(read["item"], history, cycle.periods, calendar),
-        "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar),
+        "launch_curve": product.launch_curves(read["item"], history, cycle.periods, calendar),
+        "phase_out_plan": product.phase_out(read["item"], run_rate, read["stock_on_hand"], as_of, calendar,
+                                            product.total_lead_times(**made)),
         "excess_stock": product.excess_stock(read["item"], read["stock_on_hand"], run_rate, item_class, settings, calendar),
         "portfolio": product.portfolio(read["item"], item_class, read["stock_on_hand"]),
     }
@@ -88,23 +96,58 @@ def demand_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["history_correction", "launch_forecast"])
     settings, calendar, periods = cycle.settings, cycle.calendar, cycle.periods
     history = demand.apply_corrections(inputs["sales_history"], read["history_correction"])
-    forecast, error = statistical_forecast(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"])
-    streams = demand.demand_streams(forecast, read["launch_forecast"], inputs, periods, calendar)
+    pins, locks = cycle.records("model_pin"), cycle.records("demand_lock")
+    made = forecast_tables(history, periods, settings, calendar, inputs["event"], inputs["item"], inputs["market"], pins)
+    forecast = made["statistical_forecast"]
+    said, told = _known_inputs(cycle, inputs)
+    streams = demand.demand_streams(forecast, read["launch_forecast"], said, periods, calendar)
     archive = past_plans(cycle, inputs["plan_archive"])
     weights = demand.stream_weights(archive, inputs["sales_history"], streams, calendar)
     adjustments = cycle.records("demand_adjustment")
+    agreed = demand.consensus(streams, weights, said["demand_adjustment"], forecast, read["launch_forecast"], inputs, locks)
     written = {
-        "statistical_forecast": forecast,
-        "forecast_error": error,
-        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
+        **made,
         "demand_stream": streams,
+        "forecast_component": demand_components(history, forecast, periods, calendar, inputs["event"], inputs["item"], inputs["market"]),
+        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
         "stream_weight": weights,
-        "consensus_demand": demand.consensus(streams, weights, adjustments, forecast, read["launch_forecast"], inputs),
+        "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
-        "plan_waterfall": execution.waterfall(archive, inputs["sales_history"]),
+        **_demand_outlook(cycle, inputs, said, history, agreed, told),
     }
-    return _write(cycle, {**inputs, **read, "demand_adjustment": adjustments}, written, "demand review")
+    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}
+    return _write(cycle, {**inputs, **read, **records}, written, "demand review")
+
+
+def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
+    """The inputs with what people said about items and markets on file, and a finding for everything else."""
+    said, told = dict(inputs), []
+    for name, rows in (("demand_input", inputs["demand_input"]), ("opportunity", inputs["opportunity"]),
+                       ("demand_adjustment", cycle.records("demand_adjustment"))):
+        said[name], found = demand.known_scope(rows, name, inputs)
+        told += found
+    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"))
+
+
+def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict]) -> Tables:
+    """What drives the demand agreed on, what promotions and prices would bring, risks and opportunities, the gap to budget."""
+    item, market, last = inputs["item"], inputs["market"], cycle.calendar.add(cycle.period, -1)
+    effects = _join("driver_effect", [
+        shaping.learn_event_effects(history, inputs["event"], item, market, last, cycle.calendar),
+        shaping.learn_price_effects(history, inputs["price"], item, last, cycle.calendar)])
+    cases = shaping.promotion_cases(agreed, inputs["event"], effects, item, market)
+    deals = outlook.pipeline_lines(said["opportunity"], agreed, inputs["sales_history"], inputs, cycle.periods, cycle.calendar)
+    told = told + shaping.event_findings(agreed, inputs["event"], item, market)
+    return {
+        "driver_effect": effects,
+        "promotion_case": cases,
+        "price_case": shaping.price_cases(agreed, effects, item),
+        "pipeline_line": deals,
+        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio),
+        "demand_gap": outlook.demand_gap(agreed, inputs["budget"], item, market),
+        "demand_issue": tables.issue_frame(told),
+    }
 
 
 def supply_review(cycle: Cycle) -> Tables:
@@ -113,13 +156,18 @@ def supply_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["consensus_demand", "item_class", "forecast_error"])
     settings, calendar = cycle.settings, cycle.calendar
     demand_now = read["consensus_demand"]
-    requirement = materials.explode(inputs["bill_of_material"], demand_now)
-    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar)
+    requirement = materials.explode(inputs["bill_of_material"], demand_now, calendar)
+    lag_error = inventory.error_at_lags(past_plans(cycle, inputs["plan_archive"]), inputs["sales_history"], calendar)
+    target = inventory.inventory_targets(demand_now, requirement, read["forecast_error"], read["item_class"], inputs, settings, calendar,
+                                         lag_error=lag_error)
     plan = supply.plan_supply(inputs, demand_now, target, settings, cycle.periods, calendar)
     written = {
         "inventory_target": target,
         "capacity_load": capacity.rough_cut_load(demand_now, inputs, calendar),
+        "buildable": capacity.how_many(demand_now, inputs, cycle.periods[:_BUILDABLE_PERIODS], calendar),
+        **_stock_tables(cycle, inputs, demand_now, requirement, target),
         **plan.tables,
+        **_material_tables(cycle, inputs, plan.supply_plan, target),
         **plan.explanation,
         "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
@@ -191,7 +239,7 @@ def execution_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
-        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"]),
+        "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
@@ -224,6 +272,28 @@ def _locked_plan(cycle: Cycle) -> pd.DataFrame:
     columns = list(tables.table("plan_archive").columns)
     frames = [frame.assign(lock_cycle_id=cycle.id)[columns] for frame in (streams, agreed, served, made)]
     return pd.concat(frames, ignore_index=True)
+
+
+def _stock_tables(cycle: Cycle, inputs: Tables, demand_now: pd.DataFrame, requirement: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """What stock money buys, where along the chain it is best held, how long today's stock lasts."""
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    tradeoff, option = inventory.stock_tradeoff(inventory.stocked_places(target, demand_now, value))
+    return {
+        "inventory_tradeoff": tradeoff,
+        "stock_option": option,
+        "stock_placement": inventory.stock_placement(target, demand_now, inputs, value, cycle.calendar),
+        "stock_cover": inventory.stock_cover(inputs["stock_on_hand"], requirement, value, cycle.settings, cycle.calendar),
+    }
+
+
+def _material_tables(cycle: Cycle, inputs: Tables, supply_plan: pd.DataFrame, target: pd.DataFrame) -> Tables:
+    """Components and purchases that the planned production of finished goods takes, in lots."""
+    finished = inputs["item"].loc[inputs["item"]["item_type"] == "finished", "item_id"]
+    taken = materials.component_demand(supply_plan[supply_plan["item_id"].isin(finished)], inputs["bill_of_material"], cycle.calendar)
+    places = target[["item_id", "location_id"]].drop_duplicates()
+    plan = materials.plan_materials(taken, inputs, cycle.periods, cycle.calendar, target=target,
+                                    holding_cost=inventory.holding_cost(places, inputs, cycle.settings, cycle.calendar))
+    return {"material_plan": plan.material_plan, "planned_purchase": plan.planned_purchase}
 
 
 def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:

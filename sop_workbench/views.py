@@ -46,6 +46,7 @@ _HEADERS = {
     "supplier_id": "Supplier",
 }
 _MONEY_UNITS = ("reporting currency", MONEY)
+_PROMISES = ("contract floor", "strategic share")
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
 SEVERITIES = ("blocks", "warns", "info")
@@ -561,7 +562,13 @@ def _at_level(frame: pd.DataFrame, item: pd.DataFrame, level: str) -> pd.DataFra
 
 
 def forecast_fan(
-    sales_history: pd.DataFrame, forecast: pd.DataFrame, item: pd.DataFrame, level: str = "total", periods: int = 36, top: int = 8
+    sales_history: pd.DataFrame,
+    forecast: pd.DataFrame,
+    item: pd.DataFrame,
+    level: str = "total",
+    periods: int = 36,
+    top: int = 9,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """History and forecast with its range, in total or by family.
 
@@ -576,7 +583,9 @@ def forecast_fan(
     periods : int
         Past periods shown.
     top : int
-        Members shown; the smaller ones are added up as `Others`: three rows of three small charts.
+        Members shown; the smaller ones are added up as `Others`.
+    forecast_range : DataFrame, optional
+        `forecast_range`: the band of a total or family is then the one calibrated on its own errors.
     """
     quantity = _quantity(forecast)
     if level not in ("total", "item_id") and len(forecast):
@@ -590,12 +599,52 @@ def forecast_fan(
         )
         item[level] = item[level].fillna(item[f"{level}_own"]) if not len(weights) else item[level].fillna(OTHER)
     fan = _fan(sales_history, forecast, item, level, periods)
+    band = "Band: range of the forecast at the interval of the settings; items are taken as independent of each other."
+    if forecast_range is not None and len(forecast_range):
+        fan = _with_own_range(fan, forecast_range, level)
+        band = f"Band: range that holds {percent(forecast_range['coverage_ratio'].min(), 0)}, from the sum's own back-test errors."
     return _view(
         fan,
         _fan_title(fan),
-        "Line: history, then forecast. Band: range of the forecast at the interval of the settings; "
-        "items are taken as independent of each other.",
+        f"Line: history, then forecast. {band}",
         "No forecast was made: there is no sales history.",
+    )
+
+
+def _with_own_range(fan: pd.DataFrame, forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Bounds in the proportions of the range of the member itself, where it has one."""
+    ratio = _range_ratios(forecast_range, level)
+    ratio["member"] = ratio["member"].replace({"all": "Total"}) if level == "total" else ratio["member"]
+    ranged = fan.merge(ratio, on=["member", "period"], how="left", validate="many_to_one")
+    for bound, share in (("low_qty", "low_ratio"), ("high_qty", "high_ratio")):
+        own = ranged["demand_qty"] * ranged[share]
+        ranged[bound] = ranged[bound].where(own.isna() | (ranged["kind"] == "history"), own)
+    return ranged[fan.columns]
+
+
+def _range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Bounds over forecast of every member of a level and period, at the narrowest coverage; none where nothing is expected."""
+    narrow = forecast_range["coverage_ratio"] == forecast_range["coverage_ratio"].min()
+    rows = forecast_range[narrow & (forecast_range["level"] == level) & (forecast_range["forecast_qty"] > 0)]
+    share = {f"{bound}_ratio": rows[f"{bound}_qty"] / rows["forecast_qty"] for bound in ("low", "high")}
+    return rows[["member", "period"]].assign(**share)
+
+
+def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
+    """How much of the back-test the ranges held, by level: a range that says 80 % should hold about 80 %."""
+    _needs(forecast_coverage, "forecast_coverage")
+    rows = forecast_coverage.assign(gap_ratio=forecast_coverage["covered_ratio"] - forecast_coverage["nominal_ratio"])
+    title = ""
+    if len(rows):
+        leaf = rows[rows["level"] == rows["level"].iloc[0]]
+        pairs = zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True)
+        held = ", ".join(f"{percent(nominal, 0)} range held {percent(covered)}" for nominal, covered in pairs)
+        title = f"In the back-test, at {leaf['level'].iloc[0]}, the {held}"
+    return _view(
+        rows,
+        title,
+        "Held = share of held-out quantities inside the range; each back-test origin is judged by a range made without its errors.",
+        "No back-test with two origins was possible: history is too short.",
     )
 
 
@@ -652,6 +701,7 @@ def demand_story(
     item: pd.DataFrame,
     level: str = "total",
     periods: int = 36,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """History as booked, what corrections make of it, the events, and the demand agreed on with its range.
 
@@ -663,6 +713,8 @@ def demand_story(
         `total` or `family`.
     periods : int
         Past periods shown.
+    forecast_range : DataFrame, optional
+        As for `forecast_fan`.
 
     Returns
     -------
@@ -671,7 +723,7 @@ def demand_story(
         touch the member (events).
     """
     _needs(history_correction, "history_correction")
-    fan = forecast_fan(sales_history, consensus_demand, item, level, periods)
+    fan = forecast_fan(sales_history, consensus_demand, item, level, periods, 8, forecast_range)  # 8 and the others: rows of three
     if fan.empty:
         return fan
     member = _members(item, level, fan)
@@ -930,11 +982,14 @@ def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows.assign(author=author, who=who)
 
 
-def demand_range(consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
+def demand_range(
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Unconstrained demand in money by family: agreed on, low, high, budget, and the gap in each case.
 
-    The range of a family takes an item's errors as moving together over markets and periods and as independent
-    between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
+    With `forecast_range`, the range of a family and of the total is the one calibrated on its own errors, which are taken as
+    moving together over periods. Without it a family takes an item's errors as moving together over markets and periods and as
+    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
     """
     _needs(consensus_demand, "consensus_demand")
     _needs(budget, "budget")
@@ -950,7 +1005,25 @@ def demand_range(consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.
     rows = families.join(plan.rename("budget_amt"), how="outer")
     total = rows.sum(min_count=1).rename("All families")
     rows = pd.concat([rows.sort_values("revenue_amt", ascending=False), total.to_frame().T]) if len(rows) else rows
+    if forecast_range is not None and len(forecast_range):
+        rows = _own_widths(rows, shared, item, forecast_range)
     return _range_view(rows, shared["period"].nunique())
+
+
+def _own_widths(rows: pd.DataFrame, shared: pd.DataFrame, item: pd.DataFrame, forecast_range: pd.DataFrame) -> pd.DataFrame:
+    """Squared half-widths of families and the total in the proportions of their own ranges, where they have one."""
+    money = _with_item(shared, item, "family").groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
+    whole = money.groupby("period", as_index=False)["revenue_amt"].sum().assign(family="All families")
+    ratios = pd.concat([_range_ratios(forecast_range, "family"), _range_ratios(forecast_range, "total").assign(member="All families")])
+    valued = pd.concat([money, whole]).merge(
+        ratios.rename(columns={"member": "family"}), on=["family", "period"], how="inner", validate="one_to_one"
+    )
+    valued["below"] = valued["revenue_amt"] * (1 - valued["low_ratio"])
+    valued["above"] = valued["revenue_amt"] * (valued["high_ratio"] - 1)
+    own = valued.groupby("family")[["below", "above"]].sum() ** 2
+    changed = rows.copy()
+    changed.update(own)
+    return changed
 
 
 def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -968,8 +1041,18 @@ def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     made["high_amt"] = made["demand_amt"] + made["opportunity_amt"]
     for name in ("low", "demand", "high"):
         made[f"gap_at_{name}_amt"] = made[f"{name}_amt"] - made["budget_amt"]
-    columns = ["family", "demand_amt", "risk_amt", "opportunity_amt", "low_amt", "high_amt", "budget_amt",
-               "gap_at_low_amt", "gap_at_demand_amt", "gap_at_high_amt"]
+    columns = [
+        "family",
+        "demand_amt",
+        "risk_amt",
+        "opportunity_amt",
+        "low_amt",
+        "high_amt",
+        "budget_amt",
+        "gap_at_low_amt",
+        "gap_at_demand_amt",
+        "gap_at_high_amt",
+    ]
     return _view(
         made[columns],
         _range_title(made.iloc[-1], count) if len(made) else "",
@@ -1164,7 +1247,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
-    ranked = binding_limit.sort_values(["price_amt", "period"], ascending=[False, True])
+    stopping = binding_limit[~binding_limit["limit"].isin(_PROMISES)]
+    ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
         price_amt=("price_amt", "first"),
@@ -1179,7 +1263,8 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     return _view(
         rows,
         title,
-        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds.",
+        "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds. "
+        "What contracts cost stands by itself.",
         "No limit stops this plan: all demand is served without one binding.",
     )
 
@@ -1190,16 +1275,24 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFrame:
-    """Why items are short, for whom, and what it would take; most money first."""
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+    """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
-    rows = shortage_reason.sort_values(["short_amt", "item_id", "market_id", "period", "price_amt"], ascending=[False, True, True, True, False])
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
+    rows = shortage_reason.groupby(["item_id", "market_id", "limit", "member", "unit"], as_index=False).agg(
+        period_count=("period", "nunique"), short_qty=("short_qty", "sum"), short_amt=("short_amt", "sum"),
+        needed_qty=("needed_qty", "sum"), price_amt=("price_amt", "max"))
+    rows = rows.sort_values(["short_amt", "item_id", "market_id", "price_amt"], ascending=[False, True, True, False])
+    rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
+    names = market.set_index("market_id")["market_name"]
+    rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
-        rows[["item_id", "market_id", "period", "short_qty", "limit", "member", "limit_period", "needed_qty", "unit", "price_amt"]].head(top),
+        rows[shown].head(top),
         f"Why {short(money, MONEY)} of demand is not served in time, and what it would take",
-        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the limit in "
-        "one), and what one more unit of it is worth. No profit: each more unit would lose that much.",
+        "The cheapest way back from each short market at the plan's prices: how much more of which limit (needed = short × units of the "
+        "limit in one), and what one more unit of it is worth at most. No profit: each more unit would lose that much; "
+        "better use: what it takes earns that much more elsewhere.",
         "Nothing is short in this plan.",
     )
 
@@ -1207,15 +1300,16 @@ def shortage_reasons(shortage_reason: pd.DataFrame, top: int = 40) -> pd.DataFra
 def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
-    named = _with_item(allocation, item, "item_name").merge(market[["market_id", "market_name"]], on="market_id", how="left", validate="m:1")
-    named["market_name"] = named["market_name"].fillna(named["market_id"])
+    names = market.set_index("market_id")["market_name"]
+    named = _with_item(allocation, item, "item_name")
+    named["market_name"] = named["market_id"].map(names).fillna(named["market_id"])
     rows = named.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
     measures = ["demand_qty", "floor_qty", "planned_qty", "allocated_qty", "lost_qty", "lost_amt"]
     return _view(
         rows[["item_name", "market_name", "period", *measures, "rule"]].head(top),
         f"Who gives way: {short(named['lost_amt'].sum(), MONEY)} not served when what is short is shared by rule",
-        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most profitable plan, "
-        "with the same total for each item and period.",
+        "Contract floors first, then priority 1, 2 …, inside one by the rule of the settings. Planned: the split of the most "
+        "profitable plan, with the same total for each item and period.",
         "Nothing has to be shared: every item is served in full.",
     )
 
@@ -1259,7 +1353,8 @@ def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
-        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. Over = rounded − limit.",
+        "Running totals rounded up to whole units, lots and orders, crews to whole people, against every hard limit. "
+        "Over = rounded − limit.",
         "Rounded to whole quantities the plan keeps every limit: it is feasible.",
     )
 
@@ -1271,7 +1366,8 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
-    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt", "cost_amt"]
+    columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
+               "cost_amt"]
     view = _view(
         rows[columns],
         f"Contract floors cost {short(cost, MONEY)} of profit",
@@ -1312,6 +1408,269 @@ def purchase_list(purchase_plan: pd.DataFrame, item: pd.DataFrame) -> pd.DataFra
         rows[["supplier_id", "item_id", "item_name", "first_order_period", "order_count", "purchase_qty", "purchase_cost_amt"]],
         "Purchases by supplier and item, most money first",
         empty="Nothing has to be bought.",
+    )
+
+
+# ------------------------------------------------------------------ 3 supply review: hours, stock money and materials in detail
+def capacity_table(capacity_load: pd.DataFrame, resource: pd.DataFrame) -> pd.DataFrame:
+    """Load of every resource over the horizon against regular, overtime and demonstrated hours, fullest first."""
+    _needs(capacity_load, "capacity_load")
+    names = resource.set_index("resource_id")["resource_name"] if "resource_name" in resource else pd.Series(dtype=object)
+    known = capacity_load.assign(demonstrated_load_hours=capacity_load["load_hours"].where(capacity_load["demonstrated_hours"].notna()))
+    columns = ["load_hours", "regular_hours", "overtime_hours", "demonstrated_hours", "demonstrated_load_hours"]
+    rows = known.groupby("resource_id")[columns].sum(min_count=1)
+    basis = capacity_load.drop_duplicates("resource_id").set_index("resource_id")["demonstrated_basis"]
+    rows = rows.assign(
+        resource=names.reindex(rows.index).fillna(pd.Series(rows.index, index=rows.index)),
+        utilisation_ratio=rows["load_hours"] / rows["regular_hours"].where(rows["regular_hours"] > 0),
+        of_demonstrated_ratio=rows["demonstrated_load_hours"] / rows["demonstrated_hours"].where(rows["demonstrated_hours"] > 0),
+        basis=basis,
+    ).sort_values("utilisation_ratio", ascending=False)
+    shown = ["resource", *columns[:4], "utilisation_ratio", "of_demonstrated_ratio", "basis"]
+    above = capacity_load[capacity_load["demonstrated_ratio"] > 1]
+    count = above.groupby("resource_id").size().reindex(rows.index).dropna().sort_values(ascending=False, kind="stable")
+    title = (
+        f"{rows.loc[count.index[0], 'resource']} needs more than it has shown it can do in {_plural(int(count.iloc[0]), 'period')}"
+        if len(count)
+        else "All load is within what has been shown"
+    )
+    return _view(
+        rows[shown],
+        title,
+        "Rough-cut over the horizon, not finite capacity. Utilisation = load / regular hours; of demonstrated = load / hours really "
+        "achieved (stated, by efficiency, or the best three of the last twelve periods).",
+        "No load: no routing connects the demand with a resource.",
+    )
+
+
+def load_by_method(capacity_load: pd.DataFrame, resource: pd.DataFrame, top: int = 4) -> pd.DataFrame:
+    """Load of the fullest resources where the demand falls and a lead time earlier, beside what there is."""
+    _needs(capacity_load, "capacity_load")
+    names = resource.set_index("resource_id")["resource_name"] if "resource_name" in resource else pd.Series(dtype=object)
+    fullest = capacity_load.groupby("resource_id")["utilisation_ratio"].max().nlargest(top).index
+    rows = capacity_load[capacity_load["resource_id"].isin(fullest)]
+    rows = rows.assign(member=rows["resource_id"].map(names).fillna(rows["resource_id"]))
+    moved = (rows["load_hours"] - rows["offset_load_hours"]).abs().sum()
+    title = "Lead times move load forward" if moved > _ROUNDING else "Lead times are too short to move load to an earlier period"
+    return _view(
+        rows[["member", "period", "load_hours", "offset_load_hours", "regular_hours", "overtime_hours", "demonstrated_hours"]],
+        title,
+        "Hours. Bill of capacity: where the demand falls. Resource profile: its lead times earlier, empty where it hangs on demand "
+        "beyond the horizon. Rough-cut, not finite capacity.",
+        "No load: no routing connects the demand with a resource.",
+    )
+
+
+def buildable(buildable: pd.DataFrame, item: pd.DataFrame, resource: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """How many can be made and what stops the next one: the demand as a whole first, then the items with least room."""
+    _needs(buildable, "buildable")
+    names = pd.concat([resource.dropna(subset=["resource_name"]).set_index("resource_id")["resource_name"], _item_names(item)])
+    first = buildable.drop_duplicates("item_id")
+    first = first.assign(room_ratio=first["buildable_qty"] / first["demand_qty"].where(first["demand_qty"] > 0))
+    first = first.assign(is_item=first["item_id"] != "all").sort_values(["is_item", "room_ratio", "item_id"], na_position="last").head(top)
+    rows = first.assign(
+        made=first["item_id"].map(names).where(first["is_item"], "The demand, as it is mixed"),
+        what_stops=[_limit_words(r.limit, r.member, r.limit_qty, names) for r in first.itertuples()],
+        then_stops=[_limit_words(r.next_limit, r.next_member, np.nan, names) for r in first.itertuples()],
+    )
+    whole = rows[~rows["is_item"]]
+    title = ""
+    if len(whole):
+        one = whole.iloc[0]
+        until = period_labels(pd.Series([one["until_period"]])).iloc[0]
+        stops = _limit_words(one["limit"], one["member"], np.nan, names)
+        title = (
+            f"{one['buildable_qty']:.2f} times the demand up to {until} could be served; {stops} stops more"
+            if pd.notna(one["buildable_qty"])
+            else f"Nothing at hand limits the demand up to {until}"
+        )
+    # The mix is counted in multiples of the demand: only its ratio means something.
+    rows[["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]] = rows[
+        ["demand_qty", "buildable_qty", "beyond_qty", "unit_gain_qty"]
+    ].where(rows["is_item"])
+    return _view(
+        rows[["made", "demand_qty", "buildable_qty", "room_ratio", "what_stops", "unit_gain_qty", "beyond_qty", "then_stops"]],
+        title,
+        "Rough-cut, no schedule: hours with overtime, stock, open orders and what suppliers can bring in time, for this item alone "
+        "(first row: all items as demanded, in multiples of the demand). Unit gain = units more for one more hour or unit of the limit.",
+        "Nothing is demanded in the periods counted.",
+    )
+
+
+def _limit_words(limit: str, member: str, quantity: float, names: pd.Series) -> str:
+    if limit == "none":
+        return "nothing"
+    name = names.get(member, member)
+    name = f"{name} ({member})" if limit == "material" and name != member else name
+    unit = "hours" if limit == "capacity" else "units"
+    return name if pd.isna(quantity) else f"{name}: {short(quantity)} {unit}"
+
+
+def inventory_tradeoff(inventory_tradeoff: pd.DataFrame) -> pd.DataFrame:
+    """What safety stock money buys: the frontier, and today's targets beside it."""
+    _needs(inventory_tradeoff, "inventory_tradeoff")
+    words = {"frontier": "best mix", "today": "today's targets", "same_service": "same fill rate", "same_money": "same money"}
+    rows = inventory_tradeoff.assign(option=inventory_tradeoff["option"].map(words))
+    at = inventory_tradeoff.drop_duplicates("option").set_index("option")
+    title = ""
+    if "today" in at.index:
+        saved = at.loc["today", "safety_stock_amt"] - at.loc["same_service", "safety_stock_amt"]
+        title = (
+            f"Today's {short(at.loc['today', 'safety_stock_amt'], MONEY)} of stock serve {percent(at.loc['today', 'fill_ratio'], 2)} "
+            f"from stock; the best mix does so with {short(saved, MONEY)} less"
+        )
+    return _view(
+        rows[["option", "sequence", "safety_stock_amt", "fill_ratio", "service_level_ratio", "gain_ratio"]],
+        title,
+        "Finished goods. Fill rate = share of demand served from stock; cycle service = share of replenishment cycles without a "
+        "stock-out; both weighted by revenue. They are two things.",
+        "No stock money can be weighed: no place has demand, price, worth and forecast error.",
+    )
+
+
+def service_measures(inventory_target: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Both measures of service by family: what is promised and what the safety stock gives."""
+    _needs(inventory_target, "inventory_target")
+    rows = _with_item(inventory_target, item, "family", "item_type", "standard_cost_amt")
+    rows = rows[(rows["item_type"] == "finished") & (rows["demand_qty"] > 0)]
+    rows = rows.assign(
+            # An item without a standard cost has no weight among the money of the others.
+        weight=rows["demand_qty"] * rows["standard_cost_amt"].fillna(0.0), safety_amt=rows["safety_stock_qty"] * rows["standard_cost_amt"]
+    )
+    measures = ["service_level_ratio", "expected_service_ratio", "fill_target_ratio", "expected_fill_ratio"]
+    weighted = (
+        rows.assign(**{name: rows[name] * rows["weight"] for name in measures}).groupby("family")[[*measures, "weight"]].sum(min_count=1)
+    )
+    found = weighted[measures].div(weighted["weight"].where(weighted["weight"] > 0), axis=0)
+    found["safety_stock_amt"] = rows.groupby("family")["safety_amt"].sum() / max(1, rows["period"].nunique())
+    return _view(
+        found.reset_index().sort_values("family"),
+        "Cycle service and fill rate, promised and expected",
+        "Weighted by demand at standard cost. Promised: cycle service level, fill rate (where one is promised); expected: what the safety "
+        "stock gives. The larger of the two stocks is held.",
+        "No finished item has a stock target.",
+    )
+
+
+def stock_options(stock_option: pd.DataFrame, item: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """Where the best mix for the same money holds more or less than today's targets, most money first."""
+    _needs(stock_option, "stock_option")
+    rows = stock_option.assign(item_name=stock_option["item_id"].map(_item_names(item)))
+    rows["move_amt"] = (rows["same_money_qty"] - rows["safety_stock_qty"]) * rows["unit_value_amt"]
+    rows = rows.sort_values("move_amt", key=lambda amounts: -amounts.abs()).head(top)
+    columns = [
+        "item_id",
+        "item_name",
+        "location_id",
+        "safety_stock_qty",
+        "same_money_qty",
+        "move_amt",
+        "fill_ratio",
+        "same_money_fill_ratio",
+    ]
+    return _view(
+        rows[columns],
+        "Where the same money would serve more",
+        "Move = money in safety stock more (or less) than today in the mix with the best fill rate for the same money. "
+        "It is the fill rate of all together: an item that earns little may be left with none.",
+        "No stock money can be weighed.",
+    )
+
+
+def stock_placement(stock_placement: pd.DataFrame, location: pd.DataFrame) -> pd.DataFrame:
+    """Safety stock money by place: best placement along the chain, today's targets, all of it at the end."""
+    _needs(stock_placement, "stock_placement")
+    names = location.set_index("location_id")["location_name"]
+    money = ["safety_stock_amt", "today_amt", "end_only_amt"]
+    rows = (
+        stock_placement.groupby("location_id")
+        .agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money})
+        .reset_index()
+    )
+    rows = rows.assign(location=rows["location_id"].map(names).fillna(rows["location_id"]))
+    best, today, end = (rows[name].sum() for name in money)
+    title = f"{short(best, MONEY)} of safety stock keep the promise along the whole chain; today's targets hold {short(today, MONEY)}"
+    return _view(
+        rows[["location", "item_count", *money]],
+        title,
+        "Finished goods. Today's targets cover the last leg and one review, as if the plant delivered at once; "
+        "guaranteed service covers plant and lanes, placed where it is cheapest. "
+        f"All of it at the end: {short(end, MONEY)}.",
+        "No chain of finished goods to place stock along.",
+    )
+
+
+def stock_cover(stock_cover: pd.DataFrame, item: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """Excess and obsolete stock of all kinds of items, most money first, with how long it lasts."""
+    _needs(stock_cover, "stock_cover")
+    rows = _with_item(stock_cover, item, "item_name", "item_type")
+    rows["too_much_amt"] = rows["excess_amt"] + rows["obsolete_amt"]
+    whole, excess, obsolete = (rows[name].sum() for name in ("on_hand_amt", "excess_amt", "obsolete_amt"))
+    shown = rows[(rows["excess_qty"] > 0) | (rows["obsolete_qty"] > 0)].sort_values(["too_much_amt", "item_id"], ascending=[False, True])
+    columns = [
+        "item_id",
+        "item_name",
+        "item_type",
+        "on_hand_qty",
+        "on_hand_amt",
+        "cover_months",
+        "cover_days",
+        "excess_amt",
+        "obsolete_amt",
+    ]
+    return _view(
+        shown[columns].head(top),
+        f"Of {short(whole, MONEY)} in stock {short(excess, MONEY)} is excess and {short(obsolete, MONEY)} has no demand",
+        "Excess = beyond the demand (own and of parents) of the cover limit; obsolete = no demand in the horizon. "
+        "Cover = stock / mean demand within the limit.",
+        "No stock is excess or obsolete.",
+    )
+
+
+def purchase_orders(planned_purchase: pd.DataFrame, item: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+    """Orders to place now, in the suppliers' minima and multiples, late ones and most money first."""
+    _needs(planned_purchase, "planned_purchase")
+    now = _first_periods(planned_purchase, 1)
+    rows = now.groupby(["supplier_id", "item_id", "location_id", "period"], as_index=False).agg(
+        first_receipt_period=("receipt_period", "min"),
+        purchase_qty=("purchase_qty", "sum"),
+        purchase_cost_amt=("purchase_cost_amt", "sum"),
+        is_late=("is_late", "any"),
+    )
+    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item)), when=np.where(rows["is_late"], "at once, late", "in time"))
+    rows = rows.sort_values(["is_late", "purchase_cost_amt", "supplier_id", "item_id"], ascending=[False, False, True, True])
+    title = f"{_plural(len(rows), 'order')} to place now, {short(rows['purchase_cost_amt'].sum(), MONEY)}" + (
+        f"; {int(rows['is_late'].sum()):,} of them late already" if rows["is_late"].any() else ""
+    )
+    return _view(
+        rows[
+            ["supplier_id", "item_id", "item_name", "location_id", "first_receipt_period", "purchase_qty", "purchase_cost_amt", "when"]
+        ].head(top),
+        title,
+        "Material requirements of the planned production: netted against stock, safety stock and open orders, split among suppliers.",
+        "Nothing has to be ordered.",
+    )
+
+
+def material_exceptions(material_plan: pd.DataFrame, item: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """Items whose requirements cannot be met in time: no source, a supplier's limit, a start that has passed."""
+    _needs(material_plan, "material_plan")
+    rows = material_plan[(material_plan["late_qty"] > _ROUNDING) | (material_plan["unsupplied_qty"] > _ROUNDING)]
+    rows = rows.groupby(["item_id", "location_id", "source"], as_index=False).agg(
+        first_period=("period", "min"), late_qty=("late_qty", "sum"), unsupplied_qty=("unsupplied_qty", "sum")
+    )
+    why = [rows["source"] == "none", rows["unsupplied_qty"] > _ROUNDING]
+    rows["why"] = np.select(
+        why, ["nothing makes, buys or brings it", "suppliers' limits are too low"], "lead time is longer than the time left"
+    )
+    rows = rows.assign(item_name=rows["item_id"].map(_item_names(item))).sort_values(
+        ["unsupplied_qty", "late_qty", "item_id"], ascending=[False, False, True]
+    )
+    return _view(
+        rows[["item_id", "item_name", "location_id", "first_period", "late_qty", "unsupplied_qty", "why"]].head(top),
+        f"{_plural(len(rows), 'component')} cannot all come in time",
+        "Late = should have been started before the first period; unsupplied = nothing can bring it.",
+        "Every component can come in time.",
     )
 
 
@@ -1707,10 +2066,10 @@ def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag:
     )
 
 
-def error_by_lag(plan_error_by_lag: pd.DataFrame) -> pd.DataFrame:
-    """Forecast error of every stream by how far ahead it was planned."""
+def error_by_lag(plan_error_by_lag: pd.DataFrame, level: str = "item_id × market_id") -> pd.DataFrame:
+    """Forecast error of every stream by how far ahead it was planned, at a level (down to item × market, up to the total)."""
     _needs(plan_error_by_lag, "plan_error_by_lag")
-    rows = plan_error_by_lag.dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
+    rows = plan_error_by_lag[plan_error_by_lag["level"] == level].dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
     nearest = rows[rows["lag"] == rows["lag"].min()].sort_values("wape_ratio")
     title = "".join(
         f"{r.stream.capitalize()} was closest {_plural(r.lag, 'period')} ahead: WAPE {percent(r.wape_ratio)}"

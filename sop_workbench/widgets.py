@@ -309,13 +309,21 @@ class AdjustmentGrid(_Form):
         """Append the changes that were shown."""
         if self._checked is None:
             raise SopError("look at the changes before you record them")
-        rows = override.records(self._checked, self._level, self._signed["assumption"])
-        self._cycle.append("demand_adjustment", rows, by=self._signed["by"], why=self._signed["why"])
+        who, why, assumed = (self._signed[name] for name in ("by", "why", "assumption"))
+        rows = override.records(self._checked, self._level, self._assume(assumed, who, why))
+        self._cycle.append("demand_adjustment", rows, by=who, why=why)
         self._entries, self._past, self._checked = {}, [], None
         self._signed |= {"why": "", "assumption": ""}
         self._load()
-        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {self._signed['by']}. The grid shows them; the plan "
+        self._tell("done", f"{_counted(len(rows), 'adjustment')} recorded by {who}. The grid shows them; the plan "
                    "follows when the demand review runs again: sop run, or this notebook from the top.")
+
+    def _assume(self, assumption: str, by: str, why: str) -> str:
+        """Record the assumption that changes rest on; its number, or nothing where there is none."""
+        if not assumption:
+            return ""
+        stored = self._cycle.append("assumption", pd.DataFrame([{"assumption": assumption, "owner": by}]), by=by, why=why)
+        return str(stored["record_id"].iloc[0])
 
     def back(self) -> None:
         """Go on editing instead of recording."""
@@ -327,8 +335,9 @@ class AdjustmentGrid(_Form):
         names = ("demand_stream", "stream_weight", "statistical_forecast", "launch_forecast", "price")
         read = {name: self._cycle.read(name) for name in names}
         inputs = {"item": self._item, "market": self._market, "price": read["price"]}
-        self._consensus = demand.consensus(read["demand_stream"], read["stream_weight"], self._cycle.records("demand_adjustment"),
-                                           read["statistical_forecast"], read["launch_forecast"], inputs)
+        adjustments, _ = demand.known_scope(self._cycle.records("demand_adjustment"), "demand_adjustment", inputs)
+        self._consensus = demand.consensus(read["demand_stream"], read["stream_weight"], adjustments, read["statistical_forecast"],
+                                           read["launch_forecast"], inputs, self._cycle.records("demand_lock"))
         self._periods = list(self._cycle.periods)
         self._place()
 

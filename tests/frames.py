@@ -23,11 +23,27 @@ def _grid(**axes) -> pd.DataFrame:
     return pd.MultiIndex.from_product(axes.values(), names=axes.keys()).to_frame(index=False)
 
 
+def _stressed() -> dict[str, pd.DataFrame]:
+    """What service costs, which loss hurts most, and what the plan comes to in samples."""
+    points = [(name, n, 0.90 + 0.01 * n, 9e6 - 5e4 * n * n, 4e5 + 3e4 * n, 8e5 - 9e4 * n, n == 0)
+              for name in ("service and profit", "stock and service") for n in range(6)]
+    losses = [("resource", "R1", "Line 1", PERIODS[6], 1, 3.1e5, 8.8e5, 0.965, "Without Line 1 for 1 month: 310,000 EUR less profit"),
+              ("supplier", "S1", "S1", PERIODS[2], 1, 4.2e4, 9.9e4, 0.985, "Without supplier S1 for 1 month: 42,000 EUR less profit")]
+    outcomes = [(plan, n, 9e6 + 1e5 * n + shift, 0.9 + 0.01 * n, 4e5, 7e5, 2e3 * n) for plan, shift in
+                (("plan", 0.0), ("plan for all samples", 5e3)) for n in range(1, 6)]
+    spread = [(plan, measure, n, unit, mean, 0.9 * mean, mean, 1.1 * mean, 0.85 * mean) for plan in ("plan", "plan for all samples")
+              for n, (measure, unit, mean) in enumerate((("profit", "EUR", 9e6), ("fill rate", "ratio", 0.93)), start=1)]
+    values = [("perfect information (EVPI)", 1, 3650.0, "Better forecasts and earlier warnings can bring 3,650 EUR at most.", 5, 0.2)]
+    rows = {"service_frontier": points, "vulnerability": losses, "sample_outcome": outcomes, "plan_risk": spread, "risk_value": values}
+    return {name: _rows(name, [dict(zip(tables.table(name).columns, row, strict=True)) for row in found]) for name, found in rows.items()}
+
+
 def all_frames() -> dict[str, pd.DataFrame]:
     """Every table the notebooks show, coherent with each other."""
     rng = np.random.default_rng(7)
     frames = {name: tables.table(name).empty() for name in tables.all_tables()}
     frames |= _master()
+    frames |= _stressed()
     frames |= _demand(frames, rng)
     frames |= _supply(frames, rng)
     frames |= _money(frames)
@@ -225,7 +241,13 @@ def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     load["regular_hours"], load["overtime_hours"] = 1000.0, 100.0
     load["load_hours"] = 700 + 150 * load["resource_id"].str[1:].astype(int) + 260 * load["period"].isin(PERIODS[5:8])
     load["utilisation_ratio"] = load["load_hours"] / load["regular_hours"]
-    load = load.assign(demonstrated_hours=950.0, is_overloaded=load["load_hours"] > 1100)
+    load = load.assign(
+        demonstrated_hours=950.0,
+        is_overloaded=load["load_hours"] > 1100,
+        offset_load_hours=load["load_hours"] - 20,
+        demonstrated_ratio=load["load_hours"] / 950.0,
+        demonstrated_basis="stated",
+    )
     used = load.assign(
         used_hours=load["load_hours"].clip(upper=1000), overtime_used_hours=(load["load_hours"] - 1000).clip(0, 100), hour_price_amt=0.0
     )
@@ -253,6 +275,7 @@ def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         for p in PERIODS[5:8]
     ]
     return {
+        **_stock_money(frames),
         **_explanation(unmet),
         "unmet_demand": unmet,
         "capacity_load": load,
@@ -261,6 +284,112 @@ def _supply(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "supply_plan": made,
         "purchase_plan": bought,
         "binding_limit": _rows("binding_limit", limits),
+    }
+
+
+def _stock_money(frames: dict) -> dict[str, pd.DataFrame]:
+    """What stock money buys, where it is held, what is buildable and what the material plan asks for."""
+    items = frames["item"]["item_id"]
+    target = _grid(item_id=items, location_id=["W1"], period=PERIODS).assign(
+        safety_stock_qty=60.0,
+        target_qty=110.0,
+        service_level_ratio=0.95,
+        lead_time_days=14.0,
+        error_qty=30.0,
+        method="as told",
+        demand_qty=100.0,
+        fill_target_ratio=0.97,
+        deviation_qty=36.0,
+        lot_qty=100.0,
+        expected_service_ratio=0.952,
+        expected_fill_ratio=0.985,
+    )
+    curve = [
+        {
+            "option": "frontier",
+            "sequence": n,
+            "safety_stock_amt": 20_000.0 * n,
+            "fill_ratio": 1 - 0.08 * 0.7**n,
+            "service_level_ratio": 1 - 0.5 * 0.8**n,
+            "gain_ratio": None,
+        }
+        for n in range(10)
+    ]
+    curve += [
+        {"option": option, "sequence": 0, "safety_stock_amt": amount, "fill_ratio": fill, "service_level_ratio": 0.95, "gain_ratio": None}
+        for option, amount, fill in (("today", 98_000.0, 0.97), ("same_service", 80_000.0, 0.97), ("same_money", 98_000.0, 0.981))
+    ]
+    option = pd.DataFrame(
+        {
+            "item_id": items,
+            "location_id": "W1",
+            "unit_value_amt": 100.0,
+            "safety_stock_qty": 60.0,
+            "same_service_qty": 50.0,
+            "same_money_qty": [40.0 + 5 * n for n in range(len(items))],
+            "fill_ratio": 0.97,
+            "same_money_fill_ratio": 0.98,
+        }
+    )
+    placement = _grid(item_id=items, location_id=["P1", "W1"]).assign(
+        stage_days=20.0,
+        inbound_days=0.0,
+        service_days=0.0,
+        net_days=20.0,
+        deviation_qty=30.0,
+        safety_stock_qty=40.0,
+        safety_stock_amt=4_000.0,
+        today_qty=60.0,
+        today_amt=3_500.0,
+        end_only_amt=4_500.0,
+    )
+    cover = pd.DataFrame(
+        {
+            "item_id": items,
+            "on_hand_qty": 500.0,
+            "on_hand_amt": 50_000.0,
+            "forward_demand_qty": 400.0,
+            "cover_months": 7.5,
+            "cover_days": 228.0,
+            "excess_qty": 100.0,
+            "excess_amt": 10_000.0,
+            "obsolete_qty": 0.0,
+            "obsolete_amt": 0.0,
+        }
+    )
+    made = [
+        {
+            "item_id": item,
+            "until_period": PERIODS[2],
+            "buildable_qty": 1.2 if item == "all" else 900.0,
+            "demand_qty": 1.0 if item == "all" else 500.0,
+            "limit": "capacity",
+            "member": "R1",
+            "limit_qty": 3300.0,
+            "unit_gain_qty": 0.4,
+            "beyond_qty": None,
+            "next_limit": "none",
+            "next_member": "",
+        }
+        for item in ("all", "I00", "I01")
+    ]
+    needs = _grid(item_id=["I00", "I03"], location_id=["P1"], period=PERIODS).assign(source="buy", from_location_id=None, low_level_code=1)
+    for column in tables.table("material_plan").columns:
+        if column not in needs:
+            needs[column] = 0.0
+    needs = needs.assign(gross_qty=100.0, receipt_qty=100.0, start_qty=100.0, net_qty=100.0, late_qty=[100.0] + [0.0] * (len(needs) - 1))
+    bought = _grid(item_id=["I00", "I03"], supplier_id=["S1"], location_id=["P1"], period=PERIODS[:6]).assign(
+        receipt_period=lambda b: b["period"] + pd.DateOffset(months=1), purchase_qty=100.0, purchase_cost_amt=2_500.0, is_late=False
+    )
+    return {
+        "inventory_target": target,
+        "inventory_tradeoff": _rows("inventory_tradeoff", curve),
+        "stock_option": option,
+        "stock_placement": placement,
+        "stock_cover": cover,
+        "buildable": _rows("buildable", made),
+        "material_plan": needs,
+        "planned_purchase": bought,
     }
 
 
@@ -327,7 +456,7 @@ def _explanation(unmet: pd.DataFrame) -> dict[str, pd.DataFrame]:
         }
         for market, times, price, cost in (("M0", 1, 12.0, None), ("all", 1, None, 4_200.0))
     ]
-    idle = [{"item_id": "I05", "location_id": "P1", "period": PERIODS[0], "loss_amt": 4.2, "sentence": "One I05 made at P1 would lose 4.20"}]
+    idle = {"item_id": "I05", "location_id": "P1", "period": PERIODS[0], "loss_amt": 4.2, "sentence": "One made would lose 4.20"}
     broken = {"limit": "capacity", "member": "Final assembly", "period": PERIODS[5], "unit": "hours", "limit_qty": 1000.0}
     broken |= {"rounded_qty": 1001.5, "over_qty": 1.5, "sentence": "capacity of Final assembly is broken by 1.5 hours"}
     return {
@@ -335,7 +464,7 @@ def _explanation(unmet: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "allocation": _rows("allocation", shares),
         "bottleneck_ranking": _rows("bottleneck_ranking", ranking),
         "contract_floor_cost": _rows("contract_floor_cost", floors),
-        "not_made": _rows("not_made", idle),
+        "not_made": _rows("not_made", [idle]),
         "rounding_check": _rows("rounding_check", [broken]),
     }
 
@@ -504,7 +633,8 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         .assign(plan_cycle_id="actual", lag=np.nan)
     )
     actual["plan_qty"] *= 9
-    lags = deviation.groupby(["stream", "lag"], as_index=False)["actual_qty"].sum().assign(wape_ratio=0.2, bias_ratio=0.03)
+    lags = deviation.groupby(["stream", "lag"], as_index=False)["actual_qty"].sum()
+    lags = lags.assign(wape_ratio=0.2, bias_ratio=0.03, level="item_id × market_id")
     lags["wape_ratio"] += 0.02 * lags["lag"]
     causes = [
         {"measure": "revenue_amt", "level": "family", "member": f, "deviation_amt": a, "share_ratio": a / -90_000}

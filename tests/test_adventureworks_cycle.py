@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sop_workbench import kpi
+from sop_workbench import kpi, supply, tables
 from sop_workbench.store import Cycle, open_workspace
 
 SOP = str(Path(sys.executable).with_name("sop"))
@@ -100,7 +100,7 @@ def test_the_plan_is_scored_against_the_five_later_months(june: Cycle) -> None:
     by_item = scored.groupby(["item_id", "period"], as_index=False)[["actual_qty", "plan_qty"]].sum()
     error = kpi.wape(by_item["actual_qty"], by_item["plan_qty"])
     assert 0 < error < 1
-    by_lag = june.read("plan_error_by_lag").query("stream == 'consensus'")
+    by_lag = june.read("plan_error_by_lag").query("stream == 'consensus' and level == 'item_id'")
     assert set(by_lag["lag"]) == {0, 1, 2, 3, 4}
 
 
@@ -116,3 +116,61 @@ def test_the_money_of_the_plan_adds_up(january: Cycle) -> None:
     money = january.read("financial_projection")
     costs = [c for c in money.columns if c.endswith("_cost_amt")]
     assert money["profit_amt"].sum() == pytest.approx(money["revenue_amt"].sum() - money[costs].sum().sum(), abs=0.01)
+
+
+# ------------------------------------------------------------------ the spring of 2014 as it came, planned with what was known in January
+def actual_demand(january: Cycle, june: Cycle) -> pd.DataFrame:
+    """Orders of January to May 2014 at the prices known in January (those paid, where none was), consensus from June on."""
+    consensus, history = january.read("consensus_demand"), june.read("sales_history")
+    ordered = history[history["period"].isin(consensus["period"])]
+    known = consensus.groupby(["item_id", "market_id"])["price_amt"].mean().rename("price_amt").reset_index()
+    ordered = ordered.merge(known, on=["item_id", "market_id"], how="left", validate="m:1")
+    ordered["price_amt"] = ordered["price_amt"].fillna(ordered["net_sales_amt"] / ordered["ordered_qty"])
+    quantity = ordered["ordered_qty"]
+    ordered = ordered.assign(demand_qty=quantity, low_qty=quantity, high_qty=quantity, revenue_amt=quantity * ordered["price_amt"])
+    later = consensus[~consensus["period"].isin(ordered["period"])]
+    return tables.validate("consensus_demand", pd.concat([ordered, later])[list(tables.table("consensus_demand").columns)])
+
+
+@pytest.fixture(scope="module")
+def spring(january: Cycle, june: Cycle) -> tuple[supply.SupplyResult, pd.DataFrame]:
+    """The plan of January for the demand that came, and that demand."""
+    demand = actual_demand(january, june)
+    return supply.plan_supply(january.inputs(), demand, january.read("inventory_target"), january.settings, january.periods,
+                              january.calendar), demand
+
+
+def test_centre_50_is_the_priced_bottleneck_of_spring_and_60_the_next(spring) -> None:
+    plan, _ = spring
+    hours = plan.resource_plan[plan.resource_plan["period"].between("2014-01-01", "2014-05-01")]
+    peak = (hours["used_hours"] / hours["regular_hours"]).groupby(hours["resource_id"]).max().nlargest(3)
+    assert list(peak.index[:2]) == ["50", "60"]
+    assert peak["50"] == pytest.approx(1.0)
+    assert peak["60"] > 0.8 > peak.iloc[2]
+    limits = plan.binding_limit[plan.binding_limit["limit"].isin(["capacity", "overtime"])]
+    april = limits[(limits["member"] == "50") & (limits["period"] == "2014-04-01")].iloc[0]
+    assert april["price_amt"] > 1
+    assert april["range_low_qty"] < april["limit_qty"] < april["range_high_qty"]
+    assert april["sentence"].startswith("Subassembly in April 2014: one more hour is worth ")
+    assert set(limits["member"]) <= {"50", "60"}
+
+
+def test_a_quarter_more_demand_in_spring_gives_an_hour_of_centre_60_a_price_too(spring, january: Cycle) -> None:
+    _, demand = spring
+    more = demand.assign(demand_qty=demand["demand_qty"].where(demand["period"] > "2014-05-01", 1.25 * demand["demand_qty"]))
+    plan = supply.plan_supply(january.inputs(), more, january.read("inventory_target"), january.settings, january.periods, january.calendar)
+    limits = plan.binding_limit[(plan.binding_limit["limit"] == "capacity") & (plan.binding_limit["period"] == "2014-04-01")]
+    assert set(limits["member"]) == {"50", "60"}
+    assert (limits["price_amt"] > 0.5).all()
+
+
+def test_resellers_bought_below_cost_are_kept_by_contract_and_its_cost_is_shown(spring, january: Cycle) -> None:
+    plan, demand = spring
+    cost = supply.contract_floor_cost(plan, january.inputs(), demand, january.read("inventory_target"), january.settings, january.periods,
+                                      january.calendar).set_index("market_id")
+    resellers = cost.drop(index="all")
+    assert len(resellers) == 10
+    assert (resellers["served_qty"] > 1.1 * resellers["served_without_qty"]).all()
+    assert cost.loc["all", "cost_amt"] > 1e6
+    short = plan.unmet_demand["floor_shortfall_qty"].sum()
+    assert short < 0.02 * cost.loc["all", "floor_qty"]

@@ -214,6 +214,7 @@ FORGET = {
     "Product": "select * replace (case when SellEndDate < date '2013-12-28' then SellEndDate end as SellEndDate, "
     "1.0 as StandardCost, 1.0 as ListPrice, timestamp '2013-01-01' as ModifiedDate) from {t} where SellStartDate < date '2013-12-28'",
     "ProductCostHistory": "select * replace (null::timestamp as EndDate) from {t} where StartDate < date '2013-12-28'",
+    "ProductListPriceHistory": "select * replace (null::timestamp as EndDate) from {t} where StartDate < date '2013-12-28'",
     "ProductInventory": "select * from {t} where false",
     "ProductVendor": "select * replace (99.0 as LastReceiptCost, null as OnOrderQty) from {t}",
     "PurchaseOrderHeader": "select * replace (2 as Status, 0 as SubTotal) from {t} where OrderDate < date '2013-12-28'",
@@ -274,6 +275,7 @@ MICROSOFT = {
     "ProductSubcategory": [[1, 1, "Road Bikes", "GUID", D]],
     "ProductCategory": [[1, "Bikes", "GUID", D]],
     "ProductCostHistory": [[1, D, "", "500.0000", D]],
+    "ProductListPriceHistory": [[1, D, "", "900.0000", D]],
     "ProductVendor": [[2, 9, 17, "30.0000", "31.5000", D, 1, 5, "", "CTN", D]],
     "ProductInventory": [[1, 6, "A", 1, 408, "GUID", D]],
     "Vendor": [[9, "CHAIN0001", 'Chains "R" us', 1, 1, 1, "", D]],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from situations import RandomCompany, frame, read_situation
 
 from sop_workbench import capacity, materials, tables
@@ -16,20 +19,36 @@ MONTHS = pd.date_range("2026-01-01", periods=2, freq="MS")
 def company(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """One item made at two plants from a component made at the first."""
     inputs = {name: tables.table(name).empty() for name in tables.names("input")}
-    inputs["production"] = frame("production", [{"item_id": "F", "location_id": "P1"}, {"item_id": "F", "location_id": "P2"},
-                                                {"item_id": "C", "location_id": "P1", "yield_ratio": 0.8}])
-    inputs["routing"] = frame("routing", [
-        {"item_id": "F", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 1.0},
-        {"item_id": "F", "location_id": "P2", "resource_id": "R2", "hours_per_unit": 2.0},
-        {"item_id": "C", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 0.4}])
+    inputs["production"] = frame(
+        "production",
+        [
+            {"item_id": "F", "location_id": "P1"},
+            {"item_id": "F", "location_id": "P2"},
+            {"item_id": "C", "location_id": "P1", "yield_ratio": 0.8},
+        ],
+    )
+    inputs["routing"] = frame(
+        "routing",
+        [
+            {"item_id": "F", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 1.0},
+            {"item_id": "F", "location_id": "P2", "resource_id": "R2", "hours_per_unit": 2.0},
+            {"item_id": "C", "location_id": "P1", "resource_id": "R1", "hours_per_unit": 0.4},
+        ],
+    )
     inputs["bill_of_material"] = frame("bill_of_material", [{"parent_item_id": "F", "component_item_id": "C", "quantity_per": 2.0}])
-    inputs["capacity"] = frame("capacity", [{"resource_id": resource, "period": period, "regular_hours": hours, "overtime_hours": 10.0}
-                                            for resource, hours in (("R1", 300.0), ("R2", 200.0)) for period in MONTHS])
+    inputs["capacity"] = frame(
+        "capacity",
+        [
+            {"resource_id": resource, "period": period, "regular_hours": hours, "overtime_hours": 10.0}
+            for resource, hours in (("R1", 300.0), ("R2", 200.0))
+            for period in MONTHS
+        ],
+    )
     return inputs | changes
 
 
 def demand_of(item: str, *quantities: float) -> pd.DataFrame:
-    return pd.DataFrame({"item_id": item, "market_id": "K", "period": MONTHS[:len(quantities)], "demand_qty": quantities})
+    return pd.DataFrame({"item_id": item, "market_id": "K", "period": MONTHS[: len(quantities)], "demand_qty": quantities})
 
 
 def load_of(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.Series:
@@ -110,3 +129,173 @@ def test_overall_factors_split_total_hours_by_history():
         capacity.overall_factors(demand, hours, share.assign(share_ratio=0.6))
     with pytest.raises(ValueError, match="no hours_per_unit for C"):
         capacity.overall_factors(demand, hours.iloc[:2], share)
+
+
+# ------------------------------------------------------------------ resource profile and bill of capacity
+def with_lead(**days: float) -> dict[str, pd.DataFrame]:
+    inputs = company()
+    inputs["production"] = inputs["production"].assign(lead_time_days=inputs["production"]["item_id"].map(days).fillna(0.0))
+    return inputs
+
+
+def test_resource_profile_puts_every_operation_its_lead_times_earlier():
+    month = 365.25 / 12
+    months = pd.date_range("2026-01-01", periods=4, freq="MS")
+    hours = frame(
+        "capacity", [{"resource_id": r, "period": p, "regular_hours": h} for r, h in (("R1", 300.0), ("R2", 200.0)) for p in months]
+    )
+    inputs = {**with_lead(F=month, C=month), "capacity": hours}
+    demand = pd.DataFrame({"item_id": "F", "period": months, "demand_qty": [0.0, 0.0, 100.0, 0.0]})
+    found = capacity.rough_cut_load(demand, inputs, CALENDAR).set_index(["resource_id", "period"])
+    # Where the demand falls, all in March; by profile assembly starts in February, the component in January.
+    assert found.loc["R1", "load_hours"].tolist() == pytest.approx([0, 0, 175, 0])
+    by_profile = found.loc["R1", "offset_load_hours"].tolist()
+    assert by_profile[:2] == pytest.approx([100, 75])
+    assert np.isnan(by_profile[2:]).all()  # hangs on demand in May and June
+    assert found.loc["R2", "offset_load_hours"].tolist()[:3] == pytest.approx([0, 50, 0])
+
+
+def test_without_lead_times_both_ways_are_the_same():
+    found = capacity.rough_cut_load(demand_of("F", 100.0, 50.0), company(), CALENDAR)
+    assert found["offset_load_hours"].tolist() == pytest.approx(found["load_hours"].tolist())
+
+
+def test_bill_of_capacity_by_hand_with_offsets():
+    month = 365.25 / 12
+    found = capacity.bill_of_capacity(with_lead(F=month, C=2 * month), MONTHS[0], CALENDAR)
+    by_key = found.set_index(["item_id", "resource_id", "offset"])["hours_per_unit"].to_dict()
+    # F at either of two plants: mean hours; two C with yield .8, three months before F is there.
+    assert by_key == pytest.approx({("C", "R1", 2): 0.5, ("F", "R1", 1): 0.5, ("F", "R2", 1): 1.0, ("F", "R1", 3): 2 * 0.4 / 0.8})
+
+
+# ------------------------------------------------------------------ demonstrated capacity
+def history(*produced: float) -> pd.DataFrame:
+    past = pd.date_range(end="2025-12-01", periods=len(produced), freq="MS")
+    return frame(
+        "production_history",
+        [{"item_id": "F", "location_id": "P1", "period": p, "produced_qty": q} for p, q in zip(past, produced, strict=True)],
+    )
+
+
+def test_demonstrated_hours_are_the_best_three_periods_with_what_went_into_them():
+    inputs = company(production_history=history(10, 80, 100, 90, 20))
+    # One hour of F and two C at .8 yield and .4 hours: 2 hours on R1.
+    assert capacity.demonstrated_hours(inputs, CALENDAR, MONTHS[0]).to_dict() == pytest.approx({"R1": 90 * 2.0})
+
+
+def test_too_short_or_too_old_a_history_demonstrates_nothing():
+    assert capacity.demonstrated_hours(company(production_history=history(10, 80)), CALENDAR, MONTHS[0]).empty
+    assert capacity.demonstrated_hours(company(), CALENDAR, MONTHS[0]).empty
+    later = pd.Timestamp("2030-01-01")
+    assert capacity.demonstrated_hours(company(production_history=history(10, 80, 90)), CALENDAR, later).empty
+
+
+def test_stated_hours_go_before_efficiency_and_that_before_history():
+    resource = frame(
+        "resource", [{"resource_id": "R1", "location_id": "P1", "efficiency_ratio": 0.9}, {"resource_id": "R2", "location_id": "P2"}]
+    )
+    inputs = company(resource=resource, production_history=history(10, 80, 100, 90))
+    inputs["capacity"] = inputs["capacity"].assign(demonstrated_hours=[250.0, None, None, None])
+    found = capacity.rough_cut_load(demand_of("F", 100.0, 100.0), inputs, CALENDAR).set_index(["resource_id", "period"])
+    assert found.loc[("R1", MONTHS[0]), ["demonstrated_hours", "demonstrated_basis"]].tolist() == [250, "stated"]
+    assert found.loc[("R1", MONTHS[1]), ["demonstrated_hours", "demonstrated_basis"]].tolist() == [270, "efficiency"]
+    assert found.loc[("R1", MONTHS[1]), "demonstrated_ratio"] == pytest.approx(175 / 270)
+    assert pd.isna(found.loc[("R2", MONTHS[0]), "demonstrated_hours"])
+
+
+# ------------------------------------------------------------------ how many, and what stops the next one
+def hand(hours: dict, stock: dict, purchase: dict) -> capacity.AtHand:
+    return capacity.AtHand(*(pd.Series(one, dtype=float) for one in (hours, stock, purchase)))
+
+
+def paint_company() -> dict[str, pd.DataFrame]:
+    inputs = {name: tables.table(name).empty() for name in tables.names("input")}
+    inputs["production"] = frame("production", [{"item_id": "chair", "location_id": "P"}])
+    inputs["routing"] = frame("routing", [{"item_id": "chair", "location_id": "P", "resource_id": "line", "hours_per_unit": 0.5}])
+    inputs["bill_of_material"] = frame("bill_of_material", [{"parent_item_id": "chair", "component_item_id": "paint", "quantity_per": 2.0}])
+    return inputs
+
+
+def only(mix: dict, at: capacity.AtHand, inputs: dict) -> pd.DataFrame:
+    return capacity.buildable(pd.DataFrame({"item_id": list(mix), "mix_qty": list(mix.values())}), at, inputs, MONTHS[0], CALENDAR)
+
+
+def test_how_many_and_what_stops_the_next_one_and_then():
+    found = only({"chair": 1.0}, hand({"line": 100}, {"paint": 300}, {"paint": 200}), paint_company()).iloc[0]
+    assert found[["limit", "member", "limit_qty"]].tolist() == ["capacity", "line", 100]
+    assert found[["buildable_qty", "unit_gain_qty", "beyond_qty"]].tolist() == pytest.approx([200, 2, 250])
+    assert found[["next_limit", "next_member"]].tolist() == ["material", "paint"]
+
+
+def test_components_in_stock_save_the_hours_of_making_them():
+    inputs = company()
+    inputs["routing"] = inputs["routing"][inputs["routing"]["location_id"] == "P1"]
+    inputs["production"] = inputs["production"][inputs["production"]["location_id"] == "P1"]
+    # One F: 1 hour and two C of .4/.8 hours each; 40 C lie there.
+    found = only({"F": 1.0}, hand({"R1": 100}, {"C": 40}, {}), inputs).iloc[0]
+    assert found["buildable_qty"] == pytest.approx((100 + 40 * 0.5) / 2)
+
+
+def test_plants_share_the_work_and_both_stop_it():
+    found = only({"F": 1.0}, hand({"R1": 100, "R2": 50}, {"C": 1e6}, {}), company())
+    assert found["buildable_qty"].tolist() == pytest.approx([125, 125])
+    assert found["member"].tolist() == ["R1", "R2"]
+    assert found["unit_gain_qty"].tolist() == pytest.approx([1, 0.5])
+
+
+def test_nothing_limits_what_takes_no_hours_and_no_material():
+    inputs = paint_company()
+    free = {**inputs, "routing": inputs["routing"].head(0), "bill_of_material": inputs["bill_of_material"].head(0)}
+    found = only({"chair": 1.0}, hand({}, {}, {}), free).iloc[0]
+    assert found["limit"] == "none"
+    assert pd.isna(found["buildable_qty"])
+
+
+def test_a_component_without_stock_or_source_stops_the_first():
+    found = only({"chair": 1.0}, hand({"line": 100}, {}, {}), paint_company()).iloc[0]
+    assert found[["buildable_qty", "limit", "member"]].tolist() == [0, "material", "paint"]
+
+
+def test_a_mix_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="mix needs at least one item"):
+        only({"chair": 0.0}, hand({}, {}, {}), paint_company())
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.integers(0, 1_000))
+def test_more_at_hand_never_makes_fewer_and_the_next_limit_stands_beyond(seed):
+    situation = RandomCompany(seed).situation()
+    at = capacity.at_hand(situation.inputs, situation.periods[:2], CALENDAR)
+    mix = situation.demand.groupby("item_id", as_index=False)["demand_qty"].sum().rename(columns={"demand_qty": "mix_qty"})
+    found = capacity.buildable(mix[mix["mix_qty"] > 0], at, situation.inputs, situation.periods[0], CALENDAR)
+    more = capacity.buildable(
+        mix[mix["mix_qty"] > 0], at._replace(hours=at.hours + 10, stock=at.stock + 10), situation.inputs, situation.periods[0], CALENDAR
+    )
+    if found["limit"].iloc[0] != "none":
+        assert (found["beyond_qty"].isna() | (found["beyond_qty"] >= found["buildable_qty"] - 1e-6)).all()
+        assert pd.isna(more["buildable_qty"].iloc[0]) or more["buildable_qty"].iloc[0] >= found["buildable_qty"].iloc[0] - 1e-6
+
+
+def test_at_hand_counts_stock_orders_hours_and_what_suppliers_can_bring_in_time():
+    month = 365.25 / 12
+    inputs = company(
+        stock_on_hand=frame("stock_on_hand", [{"item_id": "C", "location_id": "P1", "on_hand_qty": 7, "as_of_date": "2025-12-31"}]),
+        open_supply=frame(
+            "open_supply",
+            [
+                {"order_id": "1", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-02-10", "open_qty": 5},
+                {"order_id": "2", "item_id": "C", "location_id": "P1", "kind": "purchase", "due_date": "2026-03-10", "open_qty": 90},
+            ],
+        ),
+        supplier_item=frame(
+            "supplier_item",
+            [
+                {"item_id": "M", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": month, "max_qty": 40},
+                {"item_id": "N", "supplier_id": "A", "location_id": "P1", "unit_cost_amt": 1, "lead_time_days": 2 * month},
+            ],
+        ),
+    )
+    at = capacity.at_hand(inputs, MONTHS, CALENDAR)
+    assert at.hours.to_dict() == {"R1": 620, "R2": 420}
+    assert at.stock.to_dict() == {"C": 12}
+    assert at.purchase.to_dict() == {"M": 40, "N": 0}

@@ -156,6 +156,30 @@ CASES = {
         1,
         "family=G",
     ),
+    "unknown_member_of_input": (
+        {
+            "item": [item()],
+            "market": [market()],
+            "demand_input": [
+                {"source": "sales", "author": "Ann", "item_id": "GONE", "market_id": "N", "period": "2026-10-01", "input_qty": 4.0},
+                {"source": "sales", "author": "Ann", "item_id": "A", "market_id": "N", "period": "2026-10-01", "input_qty": 4.0},
+            ],
+        },
+        "warns",
+        1,
+        "source=sales author=Ann item_id=GONE",
+    ),
+    "event_outside_horizon": (
+        {
+            "event": [
+                {"event_id": n, "kind": "promotion", "family": "F", "from_period": p, "to_period": p, "status": status}
+                for n, p, status in (("E1", "2028-05-01", "planned"), ("E2", "2026-11-01", "planned"), ("E3", "2025-05-01", "done"))
+            ]
+        },
+        "warns",
+        1,
+        "event_id=E1",
+    ),
     "reversed_dates": (
         changed(bill_of_material=[bom("A", "B", valid_from="2026-05-01", valid_to="2026-04-30")]),
         "blocks",

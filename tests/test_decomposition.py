@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from sop_workbench import tables
-from sop_workbench.forecast import demand_components
-from sop_workbench.forecast.decomposition import PARTS
+from sop_workbench.forecast.decomposition import PARTS, demand_components
 from sop_workbench.periods import Calendar
 
 MONTHS = pd.date_range("2023-01-01", periods=36, freq="MS")

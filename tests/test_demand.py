@@ -351,6 +351,52 @@ def archive(error: dict[str, tuple[float, float]], seed: int = 1) -> tuple[pd.Da
     return tables.validate("plan_archive", pd.concat(rows, ignore_index=True)), history
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("ABCD"), st.sampled_from("MN"), st.integers(0, 5), st.floats(0, 1e5)), min_size=1, max_size=20),
+    st.lists(st.sampled_from(["A", "B", "C", "D", None]), min_size=4, max_size=4), st.lists(st.integers(0, 7), min_size=4, max_size=4),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_moves_to_successors_is_conserved_in_every_market_and_period(rows: list, heirs: list, ends: list) -> None:
+    months = pd.date_range("2026-09-01", periods=8, freq="MS")
+    # An item that never ends keeps its demand; a chain of ended items, or one that goes in a circle, ends in nobody.
+    last_days = [months[e] if e < 7 else pd.NaT for e in ends]
+    frame = pd.DataFrame({"item_id": list("ABCD"), "phase_out_date": last_days, "successor_item_id": heirs})
+    table = pd.DataFrame(rows, columns=["item_id", "market_id", "period", "demand_qty"])
+    table = table.assign(period=[AHEAD[n] for n in table["period"]]).groupby(["item_id", "market_id", "period"], as_index=False).sum()
+    made = demand.move_to_successor(table, frame, CALENDAR)
+    names = dict(zip("ABCD", heirs, strict=True))
+    heirless = {(n, p) for n in "ABCD" for p in AHEAD[:6] if demand._heir(n, p, names, _ends(frame)) is None}
+    ended = table["period"] > pd.to_datetime(table["item_id"].map(_ends(frame)))
+    lost = table[ended & np.array([(n, p) in heirless for n, p in zip(table["item_id"], table["period"], strict=True)])]
+    before, after, gone = (t.groupby(["market_id", "period"])["demand_qty"].sum() for t in (table, made, lost))
+    np.testing.assert_allclose(after.reindex(before.index), before.sub(gone, fill_value=0.0), rtol=1e-9, atol=1e-6)
+    assert (made["demand_qty"] >= 0).all()
+
+
+def _ends(frame: pd.DataFrame) -> dict:
+    return frame.set_index("item_id")["phase_out_date"].to_dict()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABCDE"), st.sampled_from("MN"), st.floats(0, 1e5)), min_size=1, max_size=10), st.floats(0, 1),
+    st.floats(0, 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_launch_takes_from_its_family_and_the_total_is_kept(rows: list, first: float, second: float) -> None:
+    """D and E are launched in the family of A and B; C is of another. Old + new = old before + new − what was taken."""
+    frame = pd.DataFrame({"item_id": list("ABCDE"), "family": list("FFGFF"), "cannibalisation_ratio": [0.9, 0.0, 0.0, first, second]})
+    table = pd.DataFrame(rows, columns=["item_id", "market_id", "demand_qty"]).assign(period=AHEAD[0])
+    table = table.groupby(["item_id", "market_id", "period"], as_index=False).sum()
+    made = demand.take_from_family(table, frame, np.array(["D", "E"]))
+    assert (made["demand_qty"] >= 0).all()
+    changed = made.set_index(["item_id", "market_id"])["demand_qty"] - table.set_index(["item_id", "market_id"])["demand_qty"]
+    assert (changed[changed.index.get_level_values(0).isin(["C", "D", "E"])] == 0).all()
+    for market, part in table.groupby("market_id"):
+        sold = part.set_index("item_id")["demand_qty"].reindex(list("ABCDE"), fill_value=0.0)
+        taken = min(first * sold["D"] + second * sold["E"], sold["A"] + sold["B"])
+        assert -changed.xs(market, level="market_id").sum() == pytest.approx(taken, rel=1e-9, abs=1e-6)
+
+
 def test_weights_follow_past_error_once_the_bias_is_out() -> None:
     plans, history = archive({"statistical": (0.0, 0.10), "sales": (0.25, 0.05), "marketing": (0.0, 0.30)})
     stream = pd.concat([streams(inputs()).assign(stream=name) for name in ("statistical", "sales", "marketing", "customer")])

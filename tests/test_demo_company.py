@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from sop_workbench import demand, tables
+from sop_workbench import demand, shaping, tables
 from sop_workbench.checks import run_checks
 from sop_workbench.scenario import apply_levers, load_scenarios
 from sop_workbench.settings import load_settings
@@ -293,6 +293,59 @@ def test_promotions_lift_their_month_and_empty_the_next(event_id):
         assert dip < 1.0
     else:
         assert total[period] > 1.2 * total[[period - pd.DateOffset(months=1), period + pd.DateOffset(months=1)]].max()
+
+
+@pytest.mark.parametrize("event_id", PLANTED["history"]["promotions"])
+def test_what_promotions_did_is_learned_with_a_range_that_holds_what_was_planted(event_id):
+    frames = inputs()
+    calendar = SETTINGS.calendar
+    last = calendar.add(calendar.cycle_period(NEWEST), -1)
+    learned = shaping.learn_event_effects(frames["sales_history"], frames["event"], frames["item"], frames["market"], last, calendar)
+    family, region, _, uplift = PLANTED["history"]["promotions"][event_id]
+    scope = shaping.scope_name({"family": family, **({"region": region} if region else {})})
+    found = learned.set_index(["member", "measure"])
+    for measure, planted in (("uplift", uplift), ("pull_forward", {"Gas Grills": 0.08, "Cookware": 0.10}[family])):
+        row = found.loc[(scope, measure)]
+        assert row["basis"] == "estimated from history"
+        assert row["low_ratio"] < planted < row["high_ratio"]
+        assert row["low_ratio"] > 0
+
+
+@cache
+def corrections() -> pd.DataFrame:
+    frames = inputs()
+    as_of = SETTINGS.calendar.as_of(NEWEST)
+    masters = frames["item"], frames["market"]
+    return demand.history_corrections(frames["sales_history"], frames["event"], SETTINGS, SETTINGS.calendar, as_of, *masters)
+
+
+@pytest.mark.parametrize(("item", "market", "period"), PLANTED["history"]["outliers"])
+def test_the_demand_review_proposes_to_correct_every_outlier(item, market, period):
+    found = corrections().query("item_id == @item and market_id == @market and period == @period")
+    assert found["kind"].tolist() == ["outlier"]
+    assert found["suggested_qty"].item() < 0.5 * found["raw_qty"].item()
+
+
+@pytest.mark.parametrize(("item", "market", "period"), PLANTED["history"]["lost_rows"])
+def test_the_demand_review_proposes_to_fill_every_lost_row(item, market, period):
+    found = corrections().query("item_id == @item and market_id == @market and period == @period")
+    assert found["kind"].tolist() == ["missing"]
+    assert found["suggested_qty"].item() > 0
+
+
+@pytest.mark.parametrize(("item", "period"), PLANTED["history"]["flagged_stockouts"] + PLANTED["history"]["unflagged_stockouts"])
+def test_the_demand_review_proposes_to_correct_every_stockout(item, period):
+    found = corrections().query("item_id == @item and period == @period")
+    assert "stockout" in set(found["kind"])
+    stockouts = found[found["kind"] == "stockout"]
+    assert (stockouts["suggested_qty"] > stockouts["raw_qty"]).all()
+
+
+@pytest.mark.parametrize("event_id", PLANTED["history"]["promotions"])
+def test_a_planted_promotion_passes_for_no_outlier(event_id):
+    family, _, period, _ = PLANTED["history"]["promotions"][event_id]
+    found = corrections().query("period == @period and kind == 'outlier'")
+    assert not found["item_id"].map(finished()["family"]).eq(family).any()
 
 
 def test_the_stages_of_life_are_there():

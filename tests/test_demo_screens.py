@@ -10,7 +10,7 @@ import pytest
 from test_demo_company import NEWEST, PLANTED, SETTINGS, inputs
 
 from sop_workbench import charts, demand, tables, views, widgets
-from sop_workbench.forecast import demand_components
+from sop_workbench.forecast.decomposition import demand_components
 
 HORIZON = SETTINGS.calendar.horizon(NEWEST, SETTINGS.horizon)
 AS_OF = SETTINGS.calendar.as_of(NEWEST)

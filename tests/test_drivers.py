@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sop_workbench import tables
 from sop_workbench.errors import SopError
+from sop_workbench.forecast import drivers
 from sop_workbench.forecast.drivers import DriverNames, driver_forecast
 
 NAMES = DriverNames(elastic=("price_amt", "rival_price_amt"), uplift=("feature",))
@@ -84,6 +87,35 @@ def test_a_short_series_leans_on_its_item() -> None:
     assert found["evidence"] == "6 periods"
     other = effect(effects, "price_amt", "item_id × market_id", "A · M04")
     assert found["high_ratio"] - found["low_ratio"] > other["high_ratio"] - other["low_ratio"]
+
+
+def test_rare_weeks_that_sell_many_times_as_much_are_in_the_mean_where_they_happen() -> None:
+    """One featured week in five sells six times as much: the mean of featured weeks is above what logs alone give, others' is not."""
+    rng = np.random.default_rng(5)
+    table = simulated(markets=20)
+    burst = (table["feature"] == 1) & (rng.random(len(table)) < 0.2)
+    table["ordered_qty"] *= np.where(burst, 6.0, 1.0)
+    history, plan = parted(table, 40)
+    model = drivers.fit_drivers(history, NAMES, ahead=40)
+    alike = replace(model, uplift_lift=np.zeros(1))  # the same way back for every week, whatever runs
+    bias = {}
+    for name, used in (("learned", model), ("alike", alike)):
+        beside = drivers.apply_drivers(used, plan).merge(table, on=["item_id", "market_id", "period"], validate="one_to_one")
+        sums = beside.groupby("feature")[["forecast_qty", "ordered_qty"]].sum()
+        bias[name] = sums["forecast_qty"] / sums["ordered_qty"] - 1
+    assert bias["learned"].abs().max() < 0.12
+    assert bias["alike"].loc[1.0] < -0.2
+
+
+def test_errors_of_periods_a_model_was_fitted_to_are_too_small() -> None:
+    """Two items, few weeks and shocks that all markets share: cross-fitted noise is larger than that of the fit itself."""
+    table = simulated(markets=4, shared=0.5)
+    table = table[table["item_id"].isin(["A", "B"]) & (table["period"] < "2024-08-01")]
+    model = drivers.fit_drivers(table, NAMES)
+    features = drivers._matrices(table, model.keys, NAMES, "ordered_qty", model.typical)
+    fitted = features[0] - drivers._effect(features[1], model.centre, model.series)
+    inside = drivers._noise(drivers._past_errors(fitted, 1), fitted, model.item, 2)
+    assert (model.noise > 1.05 * inside).all()
 
 
 def test_shocks_shared_by_markets_widen_the_range_of_an_item() -> None:

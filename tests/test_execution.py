@@ -156,10 +156,26 @@ def test_without_plans_there_is_no_deviation():
 
 def test_error_by_lag_divides_sums(deviation):
     table = execution.error_by_lag(deviation)
-    consensus = table[table["stream"] == "consensus"].set_index("lag")
+    consensus = table[(table["stream"] == "consensus") & (table["level"] == "item_id × market_id")].set_index("lag")
     assert consensus.loc[0, "wape_ratio"] == pytest.approx((20 + 5 + 15) / 150)
     assert consensus.loc[2, "bias_ratio"] == pytest.approx((22 - 3 + 17) / 150)
     assert consensus.loc[5, "actual_qty"] == 150, "only one month was planned five months ahead and is over"
+
+
+def test_error_is_told_at_every_level_and_never_grows_on_the_way_up(deviation):
+    market = pd.DataFrame({"market_id": deviation["market_id"].unique(), "region": "North"})
+    regions = execution.error_by_lag(deviation, market).query("level == 'region'")
+    total = execution.error_by_lag(deviation, market).query("level == 'total'")
+    assert regions["wape_ratio"].tolist() == pytest.approx(total["wape_ratio"].tolist()), "one region is the total"
+    table = execution.error_by_lag(deviation).pivot(index=["stream", "lag"], columns="level", values=["wape_ratio", "bias_ratio"])
+    levels = ["item_id × market_id", "item_id", "family", "total"]
+    wape = table["wape_ratio"][levels].to_numpy()
+    assert (np.diff(wape, axis=1) <= 1e-12).all()
+    bias = table.loc[("consensus", 0), "bias_ratio"]
+    assert bias.nunique() == 1, "adding up first changes the error, never the bias"
+    by_hand = deviation[(deviation["stream"] == "consensus") & (deviation["lag"] == 0)].groupby("period")[["plan_qty", "actual_qty"]].sum()
+    off = (by_hand["plan_qty"] - by_hand["actual_qty"]).abs().sum()
+    assert table.loc[("consensus", 0), ("wape_ratio", "total")] == pytest.approx(off / by_hand["actual_qty"].sum())
 
 
 def test_every_cell_of_the_waterfall_is_the_archived_plan():

@@ -16,15 +16,16 @@ from hypothesis.extra.numpy import arrays
 
 from sop_workbench import tables
 from sop_workbench.errors import SopError
-from sop_workbench.forecast import candidates, reconcile, spread, static_forecast, statistical_forecast
-from sop_workbench.forecast.backtest import combine, rolling_origins
+from sop_workbench.forecast import candidates, reconcile, smoothing, spread, static_forecast, statistical_forecast
+from sop_workbench.forecast.backtest import Backtest, combine, model_weights, rolling_origins
 from sop_workbench.forecast.engine import ENSEMBLE, forecast_nodes
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD, event_effects
 from sop_workbench.forecast.hierarchy import bottom_up, middle_out, sum_rules, top_down
-from sop_workbench.forecast.models import ENDED, INTERMITTENT, REGULAR, SHORT, route
+from sop_workbench.forecast.learned import boosted_trees, learn
+from sop_workbench.forecast.models import ENDED, INTERMITTENT, MODELS, REGULAR, ROUTES, SHORT, STRUCTURE_THETA, forecast_models, route
 from sop_workbench.forecast.nodes import plain_nodes
 from sop_workbench.forecast.panel import demand_panel, like_for_like
-from sop_workbench.forecast.structure import fit_structure, repeats_yearly
+from sop_workbench.forecast.structure import classical_factors, fit_structure, repeats_yearly
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Forecast, Settings
 
@@ -135,6 +136,7 @@ def test_routes() -> None:
         candidates.complex_smoothing,
         candidates.imapa,
         candidates.tsb,
+        candidates.croston,
     ],
 )
 def test_no_candidate_ever_fails(model: candidates.Candidate, series: list[float]) -> None:
@@ -183,6 +185,31 @@ def test_odd_series_are_answered_and_stop_nobody() -> None:
     assert words["RARE"].startswith("intermittent")
     assert by_item["forecast_qty"].mean()["CONSTANT"] == pytest.approx(12, rel=0.1)
     assert made.loc[made["item_id"] == "ZERO", "forecast_qty"].eq(0).all()
+
+
+def test_what_little_a_forecast_rests_on_is_said() -> None:
+    odd = {
+        ("CONSTANT", "M"): np.full(60, 12.0),
+        ("ZERO", "M"): np.zeros(60),
+        ("ONE", "M"): np.array([7.0]),
+        ("TWO", "M"): np.array([7.0, 9.0]),
+        ("INFINITE", "M"): np.r_[seasonal()[:40], np.inf, seasonal()[41:]],
+        ("HUGE", "M"): seasonal() * 1e15,
+        ("FINE", "M"): seasonal(),
+    }
+    made, _ = statistical_forecast(history(odd), AHEAD, QUICK, CALENDAR)
+    alone, _ = statistical_forecast(history({("FINE", "M"): seasonal()}), AHEAD, QUICK, CALENDAR)
+    words = made.groupby("item_id")["model"].first()
+    assert "always the same quantity" in words["CONSTANT"]
+    assert "never sold" in words["ZERO"]
+    assert "only 1 period of history: its level is carried forward" in words["ONE"]
+    assert "only 2 periods of history" in words["TWO"]
+    assert "1 infinite bridged" in words["INFINITE"]
+    assert words["FINE"] == alone["model"].iloc[0]
+    means = made.groupby("item_id")["forecast_qty"].mean()
+    assert np.isfinite(means).all()
+    assert means["HUGE"] == pytest.approx(1e15 * means["FINE"], rel=0.1)
+    assert 5 < means["TWO"] < 12
 
 
 def test_no_history_gives_empty_tables() -> None:
@@ -396,6 +423,115 @@ def test_same_numbers_for_the_same_inputs() -> None:
     first, second = (statistical_forecast(known, AHEAD, STANDARD, CALENDAR) for _ in range(2))
     pd.testing.assert_frame_equal(first[0], second[0])
     pd.testing.assert_frame_equal(first[1], second[1])
+
+
+def test_series_do_not_depend_on_their_order() -> None:
+    """Without pooling (no hierarchy, too few series for the trees) each series is answered as if it were alone."""
+    rng = np.random.default_rng(4)
+    demand = np.vstack([seasonal(30 + 9 * i, 0.002 * i) * rng.lognormal(0, 0.1, 60) for i in range(9)])
+    demand[::2, :17] = np.nan
+    dates = MONTHS.append(AHEAD)
+
+    def answers(rows: np.ndarray) -> np.ndarray:
+        nodes = plain_nodes(demand[rows], np.zeros((len(rows), 78, 2)))
+        routes = {REGULAR: ROUTES["standard"][REGULAR] + (STRUCTURE_THETA,)}
+        made = forecast_models(nodes.demand, dates[:60], nodes.effects, dates[60:], [], np.ones(len(rows), dtype=bool), 12, routes)
+        return np.stack([made[name] for name in ("structure + ets", "theta", "structure + theta")])
+
+    order = rng.permutation(9)
+    np.testing.assert_allclose(answers(order), answers(np.arange(9))[:, order], rtol=1e-9)
+    np.testing.assert_allclose(answers(np.array([5])), answers(np.arange(9))[:, [5]], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["prophet", "auto ets", "theta", "ces", "seasonal naive", "boosted trees"])
+def test_every_known_model_can_be_asked_for_by_name(name: str) -> None:
+    demand = np.vstack([seasonal(100 + i) for i in range(24)])
+    routes = {REGULAR: (MODELS[name],)}
+    rows = demand if name in ("boosted trees", "theta") else demand[:2]
+    effects = np.zeros((len(rows), 78, 2))
+    made = forecast_models(rows, MONTHS, effects, AHEAD, [], np.ones(len(rows), dtype=bool), 12, routes)[name]
+    expected = np.vstack([100 + i + np.zeros(18) for i in range(len(rows))]) * (1 + 0.3 * np.sin(2 * np.pi * np.arange(60, 78) / 12))
+    assert (np.abs(made / expected - 1)).mean() < 0.12
+
+
+def test_trees_of_the_oldest_origin_serve_the_later_ones() -> None:
+    """Learned once, and from nothing an origin cannot know: later demand does not change what was said before it."""
+    rng = np.random.default_rng(8)
+    demand = np.vstack([seasonal(100 + i) * rng.lognormal(0, 0.1, 60) for i in range(30)])
+    other = demand.copy()
+    other[:, 40:] *= 3
+    learned = learn(demand[:, :40], 6, 12)
+    assert learned is not None
+    np.testing.assert_array_equal(boosted_trees(demand[:, :40], 6, learned), boosted_trees(other[:, :40], 6, learn(other[:, :40], 6, 12)))
+    assert boosted_trees(demand[:, :44], 6, learned).shape == (30, 6)
+    assert learn(demand[:19, :40], 6, 12) is None
+    assert np.isnan(boosted_trees(demand, 6, None)).all()
+
+
+def test_batch_theta_is_the_librarys_theta() -> None:
+    """Dynamic optimised Theta: the exact optimum over a grid says what the library's search says."""
+    rng = np.random.default_rng(5)
+    demand = np.vstack([(100 + g * np.arange(60)) * rng.lognormal(0, 0.05, 60) for g in (0, 0.5, 2)])
+    library = np.vstack([candidates.theta(series, 12, 1) for series in demand])
+    assert np.abs(smoothing.theta(demand, 12) / library - 1).max() < 0.03
+
+
+def test_smoothing_follows_level_trend_and_damped_trend() -> None:
+    t = np.arange(48.0)
+    noise = np.random.default_rng(6).normal(0, 1, 48)
+    level, line = 200 + noise, 100 + 4 * t + noise
+    flat, rising = smoothing.exponential_smoothing(np.vstack([level, line]), 12)
+    assert np.abs(flat / 200 - 1).max() < 0.02
+    assert rising[-1] == pytest.approx(100 + 4 * 59, rel=0.05)
+
+
+def test_a_library_fit_explains_no_more_than_the_best_point_of_the_grid() -> None:
+    """A series of a known exponential smoothing is forecast as by its own parameters."""
+    rng = np.random.default_rng(9)
+    level, made = 100.0, []
+    for error in rng.normal(0, 5, 120):
+        made.append(level + error)
+        level += 0.3 * error
+    forecast = smoothing.exponential_smoothing(np.array([made]), 3)[0]
+    assert forecast == pytest.approx(level, rel=0.03)
+
+
+@pytest.mark.parametrize("model", [smoothing.theta, smoothing.exponential_smoothing, smoothing.complex_smoothing])
+@given(arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 40)), elements=st.floats(0, 1e9)), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_batch_models_answer_every_series(model, demand: np.ndarray, seed: int) -> None:
+    begun = np.random.default_rng(seed).integers(0, demand.shape[1], len(demand))
+    demand = np.where(np.arange(demand.shape[1]) >= begun[:, None], demand, np.nan)
+    made = model(demand, 5, 12)
+    assert np.isfinite(made).all()
+    assert (made >= 0).all()
+
+
+def test_a_series_without_demand_has_no_batch_forecast() -> None:
+    assert np.isnan(smoothing.theta(np.full((1, 5), np.nan), 3)).all()
+
+
+def test_classical_factors_are_one_where_there_is_no_season() -> None:
+    rng = np.random.default_rng(2)
+    past, coming = classical_factors(np.vstack([100 + rng.normal(0, 5, 48), seasonal(length=48)]), 12, 12)
+    assert (past[0] == 1).all()
+    assert coming[1].mean() == pytest.approx(1)
+    assert coming[1, 3] == pytest.approx(1.3, abs=0.04)
+
+
+def test_weights_do_not_hang_on_models_of_other_series() -> None:
+    """A model that no series of this kind uses, and one without a record, leave the weights of the others alone."""
+    rng = np.random.default_rng(3)
+    actual = rng.uniform(90, 110, (20, 3, 6))
+    made = {"good": actual + rng.normal(0, 3, actual.shape), "fair": actual + rng.normal(0, 4, actual.shape)}
+    suits = np.ones((20, 2), dtype=bool)
+    two = model_weights(Backtest(made, actual, [10, 12, 14]), ["good", "fair"], np.full(20, 100.0), suits)
+    more = {**made, "other": np.full(actual.shape, np.nan)}
+    three = model_weights(
+        Backtest(more, actual, [10, 12, 14]), ["good", "fair", "other"], np.full(20, 100.0), np.c_[suits, suits[:, 0] & False]
+    )
+    np.testing.assert_allclose(three[:, :2], two)
+    assert two[:, 0].mean() > 0.55
 
 
 def test_import_stays_quick() -> None:

@@ -93,6 +93,6 @@ def test_every_fault_is_told_at_once() -> None:
 
 def test_a_record_names_only_the_keys_of_its_level() -> None:
     edits = pd.DataFrame([{"family": "Bikes", "region": "North", "period": PERIODS[0], "kind": "add", "value": 5.0}])
-    row = override.records(edits, "family × region", "the shop opens").iloc[0]
-    assert row[["item_id", "market_id", "family", "region", "kind", "value", "assumption"]].tolist() == [
-        "", "", "Bikes", "North", "add", 5.0, "the shop opens"]
+    row = override.records(edits, "family × region", "20261001-1").iloc[0]
+    assert row[["item_id", "market_id", "family", "region", "kind", "value", "assumption_id"]].tolist() == [
+        "", "", "Bikes", "North", "add", 5.0, "20261001-1"]

@@ -117,13 +117,25 @@ def test_launch_is_scaled_by_its_own_first_sales() -> None:
     frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE"})
     history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): curve, ("NEW", "M"): 2 * curve[:4]})
     made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
-    scale = (260 + 3 * made_typical(curve)) / (130 + 3 * made_typical(curve))
-    assert made["forecast_qty"].iloc[0] == pytest.approx(80 * scale, rel=0.02)
-    assert 1 < scale < 2
+    # It sells twice its curve; four periods of own sales against one for the like item, in logs.
+    assert made["forecast_qty"].iloc[0] == pytest.approx(80 * 2 ** (4 / 5), rel=0.05)
 
 
-def made_typical(curve: np.ndarray) -> float:
-    return float(np.r_[curve, np.full(6, 80.0)].mean())
+@pytest.mark.parametrize(("periods", "weight"), [(1, 2 / 3), (2, 1 / 3), (3, 0.0), (5, 0.0)])
+def test_the_launch_curve_hands_over_within_three_periods(periods: int, weight: float) -> None:
+    curve = np.r_[10.0, 20, 40, 60, np.full(8, 80.0)]
+    frame = items({"item_id": "OLD"}, {"item_id": "LIKE"}, {"item_id": "NEW", "like_item_id": "LIKE"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("LIKE", "M"): curve, ("NEW", "M"): curve[:periods]})
+    assert product.launch_forecast(frame, history, AHEAD, CALENDAR)["weight_ratio"].unique().tolist() == pytest.approx([weight])
+
+
+def test_an_old_item_that_sells_late_for_the_first_time_is_no_launch() -> None:
+    """Ordered now and then since 2019, first in the third month of the history: its level is copied, not its gaps."""
+    rare = np.tile([0.0, 0, 30], 11)
+    young = {"item_id": "NEW", "like_item_id": "OLD", "launch_date": "2026-10-05"}
+    frame = items({"item_id": "OLD"}, {"item_id": "RARE", "family": "OTHER", "launch_date": "2019-01-01"}, young)
+    made = product.launch_forecast(frame, sales({("OLD", "M"): np.full(36, 50.0), ("RARE", "M"): rare}), AHEAD, CALENDAR)
+    np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.01)
 
 
 def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_the_family() -> None:
@@ -136,6 +148,48 @@ def test_an_item_with_six_periods_needs_no_launch_curve_and_an_unlike_one_takes_
     assert made["like_item_id"].isna().all()
     assert made["method"].str.contains("2 launches").all()
     np.testing.assert_allclose(made["forecast_qty"], 50.0, rtol=0.02)
+
+
+def test_every_estimator_of_a_launch_stands_beside_the_one_used() -> None:
+    grown = product.bass_curve(0.02, 0.3, 4000, 24)
+    frame = items({"item_id": "OLD"}, {"item_id": "A"}, {"item_id": "B"}, {"item_id": "NEW", "like_item_id": "A"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("A", "M"): grown, ("B", "M"): 1.5 * grown, ("NEW", "M"): 0.8 * grown[:4]})
+    made = product.launch_curves(frame, history, AHEAD, CALENDAR)
+    assert set(made["estimator"]) == {"like-item profile", "Bass, penalised least squares on sales with prior"}
+    used = made[made["is_used"]]
+    assert set(used["estimator"]) == {"like-item profile"}
+    forecast = product.launch_forecast(frame, history, AHEAD, CALENDAR)
+    np.testing.assert_allclose(used["forecast_qty"], forecast.groupby("period")["forecast_qty"].sum())
+    assert set(forecast["estimator"]) == {"like-item profile"}
+    bass = made[~made["is_used"]]
+    # Own sales say that this one is smaller than the median of earlier launches, and it lies between both.
+    own, median = (product.bass_curve(0.02, 0.3, market, 16)[4:] for market in (3200, np.sqrt(4000 * 6000)))
+    np.testing.assert_allclose(bass["forecast_qty"].iloc[:3], own[:3], rtol=0.06)
+    assert own.sum() < bass["forecast_qty"].sum() < median.sum()
+    assert bass["evidence"].str.contains("median of 2 earlier launches of the family; 4 periods").all()
+
+
+def test_without_any_earlier_launch_bass_with_published_averages_takes_over() -> None:
+    curve = product.bass_curve(0.03 / 12, 0.38 / 12, 50_000, 16)
+    frame = items({"item_id": "OLD"}, {"item_id": "NEW"})
+    history = sales({("OLD", "M"): np.full(36, 5.0), ("NEW", "M"): curve[:4]})
+    made = product.launch_forecast(frame, history, AHEAD, CALENDAR)
+    assert set(made["item_id"]) == {"NEW"}
+    assert made["estimator"].str.startswith("Bass, penalised").all()
+    assert made["method"].str.contains("published averages").all()
+    np.testing.assert_allclose(made["forecast_qty"], curve[4:], rtol=0.3)
+    two = sales({("OLD", "M"): np.full(36, 5.0), ("NEW", "M"): curve[:2]})
+    assert product.launch_forecast(frame, two, AHEAD, CALENDAR).empty, "two periods and nothing to lean on say nothing"
+
+
+def test_first_actuals_move_a_bass_launch_from_its_prior() -> None:
+    """Penalised least squares lies between what earlier launches say and what own sales say, nearer to the latter as they grow."""
+    prior = product.BassModel(0.03, 0.38, 1000.0, "earlier launches")
+    truth = product.bass_curve(0.03, 0.38, 2000, 12)
+    markets = [product.fit_bass(truth[:n], "sales", prior, 3).market_qty for n in (1, 3, 6, 12)]
+    assert 1000 < markets[0] < 2000
+    assert abs(markets[-1] / 2000 - 1) < 0.1
+    assert abs(markets[-1] - 2000) < abs(markets[0] - 2000)
 
 
 def test_no_young_item_gives_an_empty_table() -> None:
@@ -162,7 +216,8 @@ def test_bass_estimators_differ_on_noise_and_say_their_name() -> None:
     by_sales, by_sum = product.fit_bass(noisy, "sales"), product.fit_bass(noisy, "cumulative")
     assert by_sales.estimator == "least squares on sales"
     assert by_sum.estimator == "least squares on cumulative"
-    assert abs(by_sales.market_qty / by_sum.market_qty - 1) > 0.001
+    for name in ("innovation", "imitation", "market_qty"):
+        assert abs(getattr(by_sales, name) / getattr(by_sum, name) - 1) > 0.001, name
 
 
 def test_bass_prior_holds_a_short_launch() -> None:
@@ -209,6 +264,19 @@ def test_phase_out_names_what_is_left_over() -> None:
     assert (made["left_over_qty"], made["left_over_amt"], made["last_buy_qty"]) == (480, 1920, 0)
     assert pd.isna(made["run_out_date"])
     assert made["moved_qty"] == 0
+
+
+def test_the_last_order_is_due_before_the_longest_way_down_the_bill_of_material() -> None:
+    made = pd.DataFrame({"item_id": ["GRILL", "BURNER", "BURNER"], "lead_time_days": [5.0, 7.0, 9.0]})
+    bought = pd.DataFrame({"item_id": ["VALVE", "BOX"], "lead_time_days": [60.0, np.nan]})
+    parts = pd.DataFrame({"parent_item_id": ["GRILL", "BURNER", "GRILL"], "component_item_id": ["BURNER", "VALVE", "BOX"]})
+    lead = product.total_lead_times(made, bought, parts)
+    assert lead.to_dict() == {"BOX": 0, "BURNER": 69, "GRILL": 74, "VALVE": 60}
+    frame = items({"item_id": "GRILL", "phase_out_date": "2026-12-31"})
+    stock = tables.table("stock_on_hand").empty()
+    row = product.phase_out(frame, demand("GRILL", [10.0, 10, 10]), stock, AS_OF, CALENDAR, lead).iloc[0]
+    assert row["last_buy_date"] == pd.Timestamp("2026-12-31") - pd.Timedelta(days=74)
+    assert row["last_buy_qty"] == 30
 
 
 def test_excess_names_ended_models_with_their_money() -> None:

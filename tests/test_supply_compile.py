@@ -249,6 +249,14 @@ def test_keys_are_found_wherever_they_stand():
     assert list(ragged) == [(row.item_id, row.location_id, t) for row in pairs.itertuples() for t in range(6 - row.t)]
 
 
+@pytest.mark.parametrize("key", [["item_id", "location_id"], ["item_id", "location_id", "t"]])
+def test_a_key_named_twice_is_refused(key):
+    twice = pd.concat([PAIRS, PAIRS.iloc[:1]], ignore_index=True).assign(t=1)
+    notation = Notation(3)
+    with pytest.raises(ValueError, match="twice"):
+        notation.index(twice, key).members.position([np.zeros((1, 1), dtype=np.int64)] * len(key))
+
+
 # ------------------------------------------------------------------ solving
 def test_large_linear_plans_are_solved_by_interior_points_to_the_same_corner(monkeypatch):
     situation = RandomCompany(2).situation()

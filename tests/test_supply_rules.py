@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from situations import RandomCompany, Situation, frame, read_situation
 
+from sop_workbench import reviews
 from sop_workbench.errors import InfeasiblePlanError
 from sop_workbench.finance import project_financials
 
@@ -48,6 +51,22 @@ def test_previous_plan_of_the_inputs_stands_in_the_frozen_zone(steel_mix):
     first = plan["period"] == steel_mix.periods[0]
     assert plan.loc[first, "production_qty"].tolist() == pytest.approx([100, 100])
     assert (plan.loc[~first, "production_qty"] > 1000).any()
+
+
+def test_the_plan_locked_in_the_cycle_before_becomes_the_previous_plan(steel_mix):
+    calendar, locked = steel_mix.settings.calendar, steel_mix.plan().supply_plan
+
+    def cycle(period: str) -> SimpleNamespace:
+        return SimpleNamespace(period=pd.Timestamp(period), calendar=calendar, read=lambda name: {"supply_plan": locked}[name])
+
+    earlier = {"2025-12-29": cycle("2025-12-29"), "2025-12-15": cycle("2025-12-15")}
+    store = SimpleNamespace(locked_cycles=lambda: sorted(earlier), cycle=earlier.__getitem__)
+    imported = frame("previous_plan", [{"item_id": "bands", "location_id": "works", "period": "2026-01-05", "production_qty": 7.0}])
+    now = SimpleNamespace(period=pd.Timestamp("2026-01-05"), calendar=calendar, store=store)
+    found = reviews.previous_plan(now, imported)
+    assert found["production_qty"].tolist() == locked["production_qty"].tolist()
+    skipped = SimpleNamespace(period=pd.Timestamp("2026-01-26"), calendar=calendar, store=store)
+    assert reviews.previous_plan(skipped, imported).equals(imported)
 
 
 def test_frozen_quantity_above_capacity_is_refused_by_name_or_shown_at_a_price(steel_mix):
@@ -223,7 +242,8 @@ def test_balances_money_and_repeats_under_every_rule(seed, rule):
     pd.testing.assert_frame_equal(plan.binding_limit, again.binding_limit)
     stock = plan.inventory_projection
     gains = stock[["opening_qty", "produced_qty", "subcontracted_qty", "purchased_qty", "scheduled_qty", "transfer_in_qty"]].sum(axis=1)
-    np.testing.assert_allclose(stock["closing_qty"], gains - stock[["transfer_out_qty", "shipped_qty", "consumed_qty"]].sum(axis=1), atol=1e-6)
+    losses = stock[["transfer_out_qty", "shipped_qty", "consumed_qty"]].sum(axis=1)
+    np.testing.assert_allclose(stock["closing_qty"], gains - losses, atol=1e-6)
     served = plan.unmet_demand
     late = served["backlog_qty"] - served.groupby(["item_id", "market_id"])["backlog_qty"].shift().fillna(0.0)
     np.testing.assert_allclose(served["served_qty"] + served["lost_qty"] + late, served["demand_qty"], atol=1e-6)

@@ -187,8 +187,10 @@ def test_a_saved_change_is_shown_first_and_becomes_a_record_with_who_when_why(gr
     records = cycle.records("demand_adjustment")
     assert records[["item_id", "market_id"]].drop_duplicates().values.tolist() == [key]
     assert records[["period", "kind", "value"]].values.tolist() == [[PERIODS[0], "replace", 90.0], [PERIODS[1], "multiply", 1.1]]
-    said = records[["family", "region", "by", "why", "assumption"]].drop_duplicates()
-    assert said.values.tolist() == [["", "", "Ann", "tender won", "price stays"]]
+    assumption = cycle.records("assumption").iloc[0]
+    assert assumption[["assumption", "owner", "by"]].tolist() == ["price stays", "Ann", "Ann"]
+    said = records[["family", "region", "by", "why", "assumption_id"]].drop_duplicates()
+    assert said.values.tolist() == [["", "", "Ann", "tender won", assumption["record_id"]]]
     assert records["at"].notna().all()
     assert grid.message["kind"] == "done"
     assert (first_row(grid)["cells"][0]["was"], grid.state["change_count"]) == ("90", 0)

@@ -9,10 +9,12 @@ import numpy as np
 
 LONGEST_TEST = 12
 _TEST_SHARE = 5
+_LONG_HISTORY = 36
 _LEAST_TRAINING = 12
 _CLEARLY_BETTER = 0.7
-# A model's own record is trusted as much as this many periods of the record of all series.
-_SHARED_PERIODS = 12
+# A series' own record is trusted as much as this many periods of the record of all: origins overlap, so that three tests of a
+# year hold the evidence of less than two.
+_SHARED_PERIODS = 24
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Backtest:
     forecasts : dict of ndarray, series × origins × test periods
         By model; NaN where a model was not run.
     actual : ndarray, series × origins × test periods
-        NaN where a series had not started or has a gap.
+        NaN where a series had not started, has a gap, or history ends inside the test.
     origins : list of int
         Number of periods known at each origin.
     """
@@ -37,21 +39,24 @@ class Backtest:
 def rolling_origins(length: int, ahead: int, count: int) -> tuple[list[int], int]:
     """Origins (periods known) and test length for a history of `length` periods.
 
-    The test covers a fifth of history, at most the horizon and a year; origins follow each other by a
-    third of the test, the newest leaving exactly one test length.
+    The test covers a fifth of history, at most the horizon and a year; origins follow each other by a third of the test, the
+    newest leaving exactly one test length. Of less than three years no period can be spared: there the oldest origin leaves one
+    test length, the others follow until shortly before today, and their tests end with history. Origins further back would know
+    little more than a year, and judge today by it.
 
     Examples
     --------
     >>> rolling_origins(60, 18, 3)
     ([40, 44, 48], 12)
     >>> rolling_origins(31, 18, 3)
-    ([21, 23, 25], 6)
+    ([25, 27, 29], 6)
     >>> rolling_origins(5, 18, 3)
     ([3, 4], 1)
     """
     test = max(1, min(ahead, LONGEST_TEST, length // _TEST_SHARE))
     step = max(1, test // 3)
-    origins = [length - test - step * back for back in reversed(range(count))]
+    newest = length - test if length >= _LONG_HISTORY else length - max(1, test - step * (count - 1))
+    origins = [newest - step * back for back in reversed(range(count))]
     return [origin for origin in origins if origin >= min(_LEAST_TRAINING, length // 2) and origin >= 3], test
 
 
@@ -75,7 +80,8 @@ def run_backtest(demand: np.ndarray, ahead: int, count: int, forecast: Callable[
     forecasts = {name: np.stack([answer.get(name, empty) for answer in answers], axis=1) for name in names}
     actual = np.full((len(demand), len(origins), test), np.nan)
     for number, origin in enumerate(origins):
-        actual[:, number] = demand[:, origin : origin + test]
+        known = demand[:, origin : origin + test]
+        actual[:, number, : known.shape[1]] = known
     return Backtest(forecasts, actual, origins)
 
 
@@ -83,7 +89,7 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits
     """Weight of every model in the forecast of every series.
 
     w(model) ∝ 1 / mean squared error over the origins, the error being the series' own, mixed with that of
-    all series (in units of their scale) as if it were a year of further evidence. A model that is at
+    all series (in units of their scale) as if it were two years of further evidence. A model that is at
     least 30 % better than every other stands alone.
 
     Parameters
@@ -115,13 +121,28 @@ def model_weights(backtest: Backtest, names: list[str], scale: np.ndarray, suits
     known = ~np.isnan(squared)
     count = known.sum(axis=(2, 3))
     total = np.where(known, squared, 0).sum(axis=(2, 3))
-    # The shared record is the median over series: one wild series must not decide for the others.
     own = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    shared = np.array([np.median(column[~np.isnan(column)]) if (~np.isnan(column)).any() else 1.0 for column in own.T])
-    level = np.array([np.median(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 1.0 for row in own])
-    prior = shared / max(np.median(shared), 1e-12) * level[:, None]
+    prior = _shared_record(np.where(suits, own, np.nan), suits)
     error = (total + _SHARED_PERIODS * prior) / (count + _SHARED_PERIODS)
     return _alone_if_clearly_better(np.where(suits, error, np.inf), count > 0)
+
+
+def _shared_record(own: np.ndarray, suits: np.ndarray) -> np.ndarray:
+    """Error each model would have on each series if it did as well there as it does on the others.
+
+    The level of the series (median over its models) times the model's record (median over series: one wild series must not
+    decide for the others) relative to that of the other models of the series; one without a record is taken to be usual.
+    """
+    shared = np.array([_median(column, np.nan) for column in own.T])
+    relative = np.where(suits, shared, np.nan)
+    usual = np.array([_median(row, 1.0) for row in relative])
+    level = np.array([_median(row, 1.0) for row in own])
+    return np.where(np.isnan(relative), 1.0, relative / np.maximum(usual, 1e-12)[:, None]) * level[:, None]
+
+
+def _median(values: np.ndarray, otherwise: float) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else otherwise
 
 
 def combine(forecasts: dict[str, np.ndarray], names: list[str], weights: np.ndarray) -> np.ndarray:

@@ -63,6 +63,11 @@ def tsb(demand: np.ndarray, ahead: int, season_length: int) -> np.ndarray:
     return _library("TSB", demand, ahead, alpha_d=0.2, alpha_p=0.2)
 
 
+def croston(demand: np.ndarray, ahead: int, season_length: int) -> np.ndarray:
+    """Croston's method with the correction of Syntetos and Boylan: size over interval, without its upward bias."""
+    return _library("CrostonSBA", demand, ahead)
+
+
 def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex) -> np.ndarray:
     """The Prophet library, alone, with multiplicative yearly season."""
     if len(demand) < 3 or np.ptp(demand) == 0:

@@ -9,7 +9,14 @@ so that a series with little evidence leans on its item and an item on the compa
 are estimated from the data, by EM). Items sell in many markets under the same weather and the same leaflet;
 what markets share in a period is no independent evidence, so the evidence of an item is divided by the
 design effect 1 + (markets − 1) · intraclass correlation. The level is an exponentially weighted mean of what the drivers leave
-over. A forecast is turned back from logs by the log-normal mean, exp(median + σ²/2), per item.
+over. The exponent of a forecast in logs is the median, and rare weeks that sell many times as much are what the mean lies above
+it for. So the way back is learned (Duan 1983, with a gamma regression in place of his mean):
+
+    E y = exp(median) · exp(a(i) + Σ_u x_u c_u),
+
+from the exponents of past errors, item by item (leaning on all items) and more where an uplift runs. Errors are cross-fitted: the
+drivers' coefficients are learned without the block of periods in which the error is taken, as errors of periods a model was fitted to
+are too small.
 """
 
 from __future__ import annotations
@@ -31,7 +38,10 @@ _ITERATIONS = 30
 _LEAST_VARIANCE = 1e-6
 _NOISE, _NOISE_WEIGHT = 0.05, 5
 _LEAST_OBSERVATIONS = 3
-EFFECT_COLUMNS = ["driver", "level", "member", "measure", "effect_ratio", "low_ratio", "high_ratio", "evidence"]
+_FOLDS = 5
+_RETURN_ITEM_WEIGHT, _RETURN_RIDGE, _RETURN_STEPS, _RETURN_TOLERANCE = 4.0, 1e-3, 50, 1e-8
+EFFECT_COLUMNS = ["driver", "level", "member", "measure", "effect_ratio", "low_ratio", "high_ratio", "basis", "stated_ratio",
+                  "evidence"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,12 @@ class DriverModel:
         Average drivers.
     noise : ndarray, items
         Variance of the log of demand around its forecast.
+    tail : ndarray, 101
+        Quantiles 0 … 100 % of the size of past errors in standard deviations of their item.
+    lift : ndarray, items
+        Log of mean over median demand where no uplift runs.
+    uplift_lift : ndarray, uplifts
+        What a whole unit of each uplift adds to it.
     observed : ndarray, series
         Periods with demand known.
     typical : DataFrame, items × elastic drivers
@@ -102,6 +118,9 @@ class DriverModel:
     level: np.ndarray
     centre: np.ndarray
     noise: np.ndarray
+    tail: np.ndarray
+    lift: np.ndarray
+    uplift_lift: np.ndarray
     observed: np.ndarray
     typical: pd.DataFrame
 
@@ -192,11 +211,14 @@ def fit_drivers(history: pd.DataFrame, names: DriverNames, quantity: str = "orde
     leftover = demand - _effect(features, centre, pooled.series)
     evidence = replace(evidence, design_effect=_design_effect(leftover - middle[:, None], item, len(items)))
     pooled = _pool(evidence)
-    leftover = demand - _effect(features, centre, pooled.series)
-    level, noise = _levels(leftover, item, len(items), max(ahead // 2, 1))
+    level = _level_path(demand - _effect(features, centre, pooled.series))[:, -1]
+    error = _past_errors(_cross_fitted(demand, features, centre, evidence), max(ahead // 2, 1))
+    noise = _noise(error, leftover, item, len(items))
+    lift, uplift_lift = _mean_over_median(error, _uplifts(features, names), item, len(items), noise)
     return DriverModel(
         names, keys, items, item, pooled.series, _diagonal(pooled.series_cov), pooled.members, _diagonal(pooled.member_cov),
-        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, evidence.count, typical,
+        pooled.overall, np.diag(pooled.overall_cov).copy(), level, centre, noise, _tail(error, noise, item), lift, uplift_lift,
+        evidence.count, typical,
     )  # fmt: skip
 
 
@@ -225,10 +247,10 @@ def apply_drivers(model: DriverModel, plan: pd.DataFrame, interval: float = 0.8)
     _check(known, model.names, "plan")
     features = _features(known, model.names, model.typical)
     median = model.level[row] + ((features - model.centre[row]) * model.series[row]).sum(axis=1)
-    noise = model.noise[model.item[row]]
-    width = norm.ppf(0.5 + interval / 2) * np.sqrt(noise)
+    width = np.interp(interval, np.linspace(0, 1, len(model.tail)), model.tail) * np.sqrt(model.noise[model.item[row]])
+    mean = median + model.lift[model.item[row]] + _uplifts(features, model.names) @ model.uplift_lift
     made = known[[*KEYS, "period"]].assign(
-        forecast_qty=np.exp(median + noise / 2), low_qty=np.exp(median - width), high_qty=np.exp(median + width), model="drivers"
+        forecast_qty=np.exp(mean), low_qty=np.exp(median - width), high_qty=np.exp(median + width), model="drivers"
     )
     return made.sort_values([*KEYS, "period"]).reset_index(drop=True)
 
@@ -272,7 +294,8 @@ def _effect_rows(
         low, middle, high = (np.expm1(part) if is_share else part for part in (low, middle, high))
         measure = "uplift" if is_share else "elasticity"
         rows.append(pd.DataFrame({"driver": label, "level": level, "member": members, "measure": measure, "effect_ratio": middle,
-                                  "low_ratio": low, "high_ratio": high, "evidence": words}))  # fmt: skip
+                                  "low_ratio": low, "high_ratio": high, "basis": "estimated from history", "stated_ratio": np.nan,
+                                  "evidence": words}))  # fmt: skip
     return pd.concat(rows, ignore_index=True)
 
 
@@ -416,11 +439,11 @@ def _diagonal(covariance: np.ndarray) -> np.ndarray:
     return np.einsum("skk->sk", covariance).copy()
 
 
-# ------------------------------------------------------------------ level
+# ------------------------------------------------------------------ level, and the way back from logs
 
 
-def _levels(leftover: np.ndarray, item: np.ndarray, count: int, ahead: int) -> tuple[np.ndarray, np.ndarray]:
-    """Level of each series at the end, and variance of each item around the level known `ahead` periods before."""
+def _level_path(leftover: np.ndarray) -> np.ndarray:
+    """Exponentially weighted mean of what the drivers leave over, known at the end of each period; series × periods."""
     seen = ~np.isnan(leftover)
     value, total, weight = np.where(seen, leftover, 0), np.zeros(len(leftover)), np.zeros(len(leftover))
     path = np.full(leftover.shape, np.nan)
@@ -428,7 +451,32 @@ def _levels(leftover: np.ndarray, item: np.ndarray, count: int, ahead: int) -> t
         total = total * _LEVEL_MEMORY + value[:, period]
         weight = weight * _LEVEL_MEMORY + seen[:, period]
         path[:, period] = np.where(weight > 0, total / np.where(weight > 0, weight, 1), np.nan)
-    return path[:, -1], _noise(leftover[:, ahead:] - path[:, :-ahead], leftover, item, count)
+    return path
+
+
+def _past_errors(leftover: np.ndarray, ahead: int) -> np.ndarray:
+    """Log of demand over what was expected of it `ahead` periods before; NaN where either is not known."""
+    error = np.full(leftover.shape, np.nan)
+    error[:, ahead:] = leftover[:, ahead:] - _level_path(leftover)[:, :-ahead]
+    return error
+
+
+def _cross_fitted(demand: np.ndarray, features: np.ndarray, centre: np.ndarray, evidence: _Evidence) -> np.ndarray:
+    """What drivers leave over in each block of periods when their coefficients are learned from the other blocks.
+
+    A series known in one block only cannot do without it and keeps it.
+    """
+    blocks = np.array_split(np.arange(demand.shape[1]), min(_FOLDS, demand.shape[1]))
+    leftover = np.full(demand.shape, np.nan)
+    for block in blocks:
+        others = demand.copy()
+        others[:, block] = np.nan
+        kept = (~np.isnan(others)).sum(axis=1) >= _LEAST_OBSERVATIONS - 1
+        others = np.where(kept[:, None], others, demand)
+        fold, _, _ = _evidence(others, features * ~np.isnan(others)[:, :, None], evidence.item)
+        pooled = _pool(replace(fold, design_effect=evidence.design_effect))
+        leftover[:, block] = (demand - _effect(features, centre, pooled.series))[:, block]
+    return leftover
 
 
 def _noise(error: np.ndarray, leftover: np.ndarray, item: np.ndarray, count: int) -> np.ndarray:
@@ -439,3 +487,44 @@ def _noise(error: np.ndarray, leftover: np.ndarray, item: np.ndarray, count: int
     np.add.at(number, item, known.sum(axis=1))
     usual = square.sum() / number.sum() if number.any() else float(np.nanvar(leftover))
     return np.where(number > 0, square / np.maximum(number, 1), usual)
+
+
+def _tail(error: np.ndarray, noise: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """Quantiles of the size of standardised errors; those of the normal distribution where no past error is known."""
+    share = np.linspace(0, 1, 101)
+    size = np.abs(error / np.sqrt(noise)[item][:, None])
+    known = size[~np.isnan(size)]
+    return np.quantile(known, share) if len(known) else norm.ppf(0.5 + np.minimum(share, 0.9999) / 2)
+
+
+def _uplifts(features: np.ndarray, names: DriverNames) -> np.ndarray:
+    """Of the features (last axis) those that are uplifts."""
+    return features[..., len(names.elastic) : len(names.columns)]
+
+
+def _mean_over_median(
+    error: np.ndarray, uplift: np.ndarray, item: np.ndarray, count: int, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log of mean over median demand per item, and what each uplift adds: a gamma regression of exp(error) on both.
+
+    An item counts against all items by its periods, all items as four times the mean number of periods of one. Without any
+    past error the log-normal's σ²/2 stands in.
+    """
+    row, period = np.nonzero(~np.isnan(error))
+    if len(row) == 0:
+        return noise / 2, np.zeros(uplift.shape[2])
+    ratio, of, driver = np.exp(error[row, period]), item[row], uplift[row, period]
+    design = np.column_stack([np.ones(len(ratio)), driver])
+    ridge = len(ratio) * np.diag([_LEAST_VARIANCE, *np.full(driver.shape[1], _RETURN_RIDGE)])
+    number = np.bincount(of, minlength=count)
+    prior = _RETURN_ITEM_WEIGHT * number.mean()
+    common, own = np.zeros(design.shape[1]), np.zeros(count)
+    common[0] = np.log(ratio.mean())
+    for _ in range(_RETURN_STEPS):
+        step = np.linalg.solve(design.T @ design + ridge, design.T @ (ratio / np.exp(design @ common + own[of]) - 1) - ridge @ common)
+        common = common + step
+        excess = np.bincount(of, ratio / np.exp(design @ common + own[of]) - 1, minlength=count)
+        own = own + (excess - prior * own) / (number + prior)
+        if np.abs(step).max() < _RETURN_TOLERANCE:
+            break
+    return common[0] + own, common[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,25 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.forecast.backtest import Backtest, combine, model_weights, run_backtest
 from sop_workbench.forecast.events import event_effects
-from sop_workbench.forecast.intervals import error_scale, held_out_scale, interval
+from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, range_table
 from sop_workbench.forecast.leaderboard import leaderboard
-from sop_workbench.forecast.models import ENDED, NAIVE, ROUTES, SEASONAL_NAIVE, Model, forecast_models, route
-from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
+from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SHORT, Model, forecast_models, route
+from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes, shared_forecast
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
+from sop_workbench.forecast.pins import pinned_models, with_pinned
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
 ENSEMBLE = "ensemble"
+WIDE_COVERAGE = 0.95
 _COMPARED = (NAIVE, SEASONAL_NAIVE)
+_TABLES = ("statistical_forecast", "forecast_error", "forecast_range", "forecast_coverage")
+# Coefficients of the scale of errors do not depend on the coverage asked for.
+_ANY_COVERAGE = 0.8
+_HELD_SHARE = 1e-3
+_SHARED_LEVEL = "family × market_id"
+# Younger series have errors of their own: a month or two says little.
+_NEW_PERIODS = 6
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,13 @@ class NodeForecast:
         Route each series took.
     backtest : Backtest
         Including the mix under the name `ensemble`.
+    past : PastErrors
+        The mix as each origin would have made it, for ranges.
+    difficulty : ndarray, series × features
+    group : ndarray of int, series
+        Kind of series whose errors the range is calibrated on; −1 where nothing is expected any more.
+    is_shared : ndarray of bool, leaves
+        Half of the forecast comes from the shares in item and market.
     """
 
     forecast: np.ndarray
@@ -46,17 +63,17 @@ class NodeForecast:
     weights: np.ndarray
     kinds: np.ndarray
     backtest: Backtest
+    past: PastErrors
+    difficulty: np.ndarray
+    group: np.ndarray
+    is_shared: np.ndarray
 
-    def leaves(self, count: int) -> NodeForecast:
-        """The part of the first `count` nodes."""
-        history = replace(
-            self.backtest,
-            forecasts={name: values[:count] for name, values in self.backtest.forecasts.items()},
-            actual=self.backtest.actual[:count],
-        )
-        return NodeForecast(
-            self.forecast[:count], self.low[:count], self.high[:count], self.names, self.weights[:count], self.kinds[:count], history
-        )
+    def bounds(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bound that hold the forecast and, in `coverage` of all cases, what happens."""
+        made = calibrate(self.past, coverage, self.forecast.shape[1])
+        low, high = made.bounds(self.forecast, self.difficulty, self.group)
+        gone = (self.group < 0)[:, None]
+        return np.where(gone, 0.0, np.minimum(low, self.forecast)), np.where(gone, 0.0, np.maximum(high, self.forecast))
 
 
 def statistical_forecast(
@@ -67,11 +84,31 @@ def statistical_forecast(
     event: pd.DataFrame | None = None,
     item: pd.DataFrame | None = None,
     market: pd.DataFrame | None = None,
+    model_pin: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecast demand of every item and market that was ever sold, and say how wrong each model was.
 
-    Season is pooled over family and channel, events are taken out of the past and put into the future;
-    each series goes the route its length and zeros ask for; models are weighed by their back-test.
+    The first two of `forecast_tables`: `statistical_forecast` and `forecast_error`.
+    """
+    made = forecast_tables(history, periods, settings, calendar, event, item, market, model_pin)
+    return made["statistical_forecast"], made["forecast_error"]
+
+
+def forecast_tables(
+    history: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    settings: Settings,
+    calendar: Calendar,
+    event: pd.DataFrame | None = None,
+    item: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
+    model_pin: pd.DataFrame | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Forecast demand at every level, say how wrong each model was, and how far the range can be trusted.
+
+    Season is pooled over family and channel, events are taken out of the past and put into the future; each series goes the
+    route its length and zeros ask for; models are weighed by their back-test, unless a planner pinned one. Item × market is
+    the mean of its own forecast and of its share in item and market.
 
     Parameters
     ----------
@@ -86,25 +123,49 @@ def statistical_forecast(
     event : DataFrame, optional
         `event`: past ones are taken out of the base, planned and approved ones put in.
     item, market : DataFrame, optional
-        Families and channels in which season is pooled; an item that ended before the horizon gets zero.
+        Families, channels and regions of the hierarchy; an item that ended before the horizon gets zero.
+    model_pin : DataFrame, optional
+        People's records: the model an item or family is to be forecast by.
 
     Returns
     -------
-    (DataFrame, DataFrame)
-        Tables `statistical_forecast` and `forecast_error`.
+    dict of DataFrame
+        `statistical_forecast`, `forecast_error`, `forecast_range` (every level, at the interval of the settings and at 95 %)
+        and `forecast_coverage`.
+
+    Raises
+    ------
+    DataError
+        When a pin names an item, family, market or model that does not exist.
     """
     panel = demand_panel(history, calendar.add(periods[0], -1), calendar)
+    pins = pinned_models(model_pin, panel.keys, item, market)
     if panel.keys.empty:
-        return tables.table("statistical_forecast").empty(), tables.table("forecast_error").empty()
+        return {name: tables.table(name).empty() for name in _TABLES}
     effects = event_effects(panel.keys, panel.periods.append(periods), event, item, market)
     nodes = hierarchy_nodes(panel, effects, item, market)
-    result = forecast_nodes(nodes, panel.periods, periods, settings, calendar).leaves(nodes.leaves)
-    result = _ended_by_date(result, panel.keys, periods, item)
-    errors = leaderboard(panel, result.backtest, item, settings, calendar)
-    return _forecast_table(panel, periods, result), errors
+    result = forecast_nodes(nodes, panel.periods, periods, settings, calendar, pins)
+    return {
+        "statistical_forecast": _forecast_table(panel, periods, result, pins),
+        "forecast_error": leaderboard(panel, leaf_backtest(result.backtest, nodes.leaves), item, settings, calendar),
+        "forecast_range": range_table(nodes, result.forecast, {c: result.bounds(c) for c in _coverages(settings)}, periods),
+        "forecast_coverage": coverage_table(nodes, result.past, _coverages(settings)),
+    }
 
 
-def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex, settings: Settings, calendar: Calendar) -> NodeForecast:
+def _coverages(settings: Settings) -> tuple[float, ...]:
+    """The interval of the settings, and a wide one."""
+    return tuple(sorted({settings.forecast.interval_ratio, WIDE_COVERAGE}))
+
+
+def forecast_nodes(
+    nodes: Nodes,
+    past: pd.DatetimeIndex,
+    ahead: pd.DatetimeIndex,
+    settings: Settings,
+    calendar: Calendar,
+    pins: dict[int, str] | None = None,
+) -> NodeForecast:
     """Forecast, weigh by back-test, reconcile and put a range around every series of a hierarchy.
 
     Parameters
@@ -115,13 +176,20 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
     settings : Settings
         `forecast` section.
     calendar : Calendar
+    pins : dict, optional
+        Model by leaf, for leaves whose model a planner pinned.
     """
     routes = ROUTES[settings.forecast.effort]
     names = sorted({model.name for models in routes.values() for model in models})
     dates = past.append(ahead)
 
-    def models_at(known: int, test: int, always: tuple[Model, ...] = _COMPARED) -> dict[str, np.ndarray]:
-        return forecast_models(
+    # Origins come oldest first: what is learned from all series there serves the later ones.
+    learned_first: dict[str, Any] = {}
+
+    def models_at(
+        known: int, test: int, always: tuple[Model, ...] = _COMPARED, learned: dict[str, Any] = learned_first
+    ) -> dict[str, np.ndarray]:
+        made = forecast_models(
             nodes.demand[:, :known],
             dates[:known],
             nodes.effects[:, : known + test],
@@ -131,21 +199,34 @@ def forecast_nodes(nodes: Nodes, past: pd.DatetimeIndex, ahead: pd.DatetimeIndex
             calendar.buckets_per_year,
             routes,
             always,
+            learned,
         )
+        ahead_of = dates[known : known + test]
+        return with_pinned(made, nodes.demand[:, :known], dates[:known], ahead_of, pins or {}, calendar.buckets_per_year)
 
     backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
     level = _mean_level(nodes.demand)
-    final = models_at(len(past), len(ahead), ())
-    suits = np.stack([~np.isnan(final[name]).any(axis=1) for name in names], axis=1)
-    weights = model_weights(backtest, names, level, suits)
-    kinds = route(nodes.demand)
-    forecast = combine(final, names, weights)
-    forecast[kinds == ENDED] = 0.0
-    backtest, scale = _with_ensemble(nodes, backtest, names, weights, level)
-    forecast = coherent(nodes, forecast, scale)
-    past_scale = _past_scale(nodes, backtest, level)
-    low, high = _range(forecast, backtest, scale, past_scale, kinds, settings.forecast.interval_ratio)
-    return NodeForecast(forecast, low, high, names, weights, kinds, backtest)
+    final = models_at(len(past), len(ahead), (), {})
+    weights = _weights(_without_ended(nodes, backtest), final, names, level)
+    names, weights = _pinned(names, weights, final, pins)
+    kinds = np.where(nodes.ended_at(len(past)), ENDED, route(nodes.demand))
+    mixed = _mixed(nodes, combine(final, names, weights), nodes.demand, kinds == ENDED, _held(nodes, pins))
+    shared = np.full(nodes.leaves, nodes.row_of(_SHARED_LEVEL) is not None) & (kinds != ENDED)[: nodes.leaves]
+    backtest, errors = _past_errors(nodes, backtest, names, level, pins, calendar)
+    hardness = difficulty(nodes.demand, calendar.buckets_per_year)
+    group = _error_group(nodes, nodes.demand, kinds)
+    scale = np.exp(hardness @ calibrate(errors, settings.forecast.interval_ratio, len(ahead)).coefficients)
+    # What a planner pinned stays as its model says, as far as the sums allow.
+    scale = np.where(_held(nodes, pins), _HELD_SHARE * scale, scale)
+    made = NodeForecast(coherent(nodes, mixed, scale), mixed, mixed, names, weights, kinds, backtest, errors, hardness, group, shared)
+    low, high = made.bounds(settings.forecast.interval_ratio)
+    return replace(made, low=low, high=high)
+
+
+def leaf_backtest(backtest: Backtest, count: int) -> Backtest:
+    """The back-test of the first `count` nodes."""
+    forecasts = {name: values[:count] for name, values in backtest.forecasts.items()}
+    return replace(backtest, forecasts=forecasts, actual=backtest.actual[:count])
 
 
 def _mean_level(demand: np.ndarray) -> np.ndarray:
@@ -156,66 +237,105 @@ def _mean_level(demand: np.ndarray) -> np.ndarray:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _with_ensemble(
-    nodes: Nodes, backtest: Backtest, names: list[str], weights: np.ndarray, level: np.ndarray
-) -> tuple[Backtest, np.ndarray]:
-    """The back-test with the reconciled mix, and the usual error of every node.
-
-    At an origin where a series had ended by its data the mix says zero, as it does today.
-    """
-    if not backtest.origins:
-        return backtest, level
-    empty = np.full_like(backtest.actual, np.nan)
-    mixed = combine({name: backtest.forecasts.get(name, empty) for name in names}, names, weights)
-    mixed = np.where(np.isnan(mixed) & ~np.isnan(backtest.forecasts[NAIVE.name]), 0.0, mixed)
-    scale = error_scale(mixed, backtest.actual, level, nodes.level)
-    added_up = np.stack([coherent(nodes, mixed[:, number], scale) for number in range(len(backtest.origins))], axis=1)
-    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), scale
+def _without_ended(nodes: Nodes, backtest: Backtest) -> Backtest:
+    """The back-test without what happened after a phase-out: that is planned by date, no model is to blame for it."""
+    at = np.add.outer(backtest.origins, np.arange(backtest.actual.shape[2]))
+    over = nodes.end[:, None, None] <= at[None]
+    return replace(backtest, actual=np.where(over, np.nan, backtest.actual))
 
 
-def _past_scale(nodes: Nodes, backtest: Backtest, level: np.ndarray) -> np.ndarray:
-    """Usual error of every node as each origin would know it from the others; the level where there is no origin."""
-    if not backtest.origins:
-        return level[:, None]
-    return held_out_scale(backtest.forecasts[ENSEMBLE], backtest.actual, level, nodes.level)
+def _weights(backtest: Backtest, forecasts: dict[str, np.ndarray], names: list[str], level: np.ndarray) -> np.ndarray:
+    suits = np.stack([~np.isnan(forecasts[name]).any(axis=1) for name in names], axis=1)
+    return model_weights(backtest, names, level, suits)
 
 
-def _range(
-    forecast: np.ndarray, backtest: Backtest, scale: np.ndarray, past_scale: np.ndarray, kinds: np.ndarray, coverage: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds that hold the forecast between them; an ended series has none."""
-    past = backtest.forecasts.get(ENSEMBLE, np.full((len(forecast), 1, 1), np.nan))
-    low, high = interval(forecast, past, backtest.actual if backtest.origins else past, scale, past_scale, coverage)
-    ended = (kinds == ENDED)[:, None]
-    return np.where(ended, 0.0, np.minimum(low, forecast)), np.where(ended, 0.0, np.maximum(high, forecast))
+def _pinned(
+    names: list[str], weights: np.ndarray, forecasts: dict[str, np.ndarray], pins: dict[int, str] | None
+) -> tuple[list[str], np.ndarray]:
+    """All weight of a pinned leaf on its model, where that model has a forecast for it."""
+    if not pins:
+        return names, weights
+    every = [*names, *(name for name in sorted(set(pins.values())) if name not in names)]
+    weights = np.hstack([weights, np.zeros((len(weights), len(every) - len(names)))])
+    for row, name in pins.items():
+        if name in forecasts and not np.isnan(forecasts[name][row]).any():
+            weights[row] = np.arange(len(every)) == every.index(name)
+    return every, weights
 
 
-def _ended_by_date(result: NodeForecast, keys: pd.DataFrame, periods: pd.DatetimeIndex, item: pd.DataFrame | None) -> NodeForecast:
-    """Zero for items whose phase-out date lies before the horizon; a later one is handled where demand moves to successors."""
-    if item is None:
-        return result
-    end = pd.to_datetime(keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
-    ended = (end < periods[0]).to_numpy()[:, None]
-    return replace(
-        result, forecast=np.where(ended, 0.0, result.forecast), low=np.where(ended, 0.0, result.low), high=np.where(ended, 0.0, result.high)
-    )
+def _held(nodes: Nodes, pins: dict[int, str] | None) -> np.ndarray:
+    """Nodes whose model a planner pinned."""
+    held = np.zeros(len(nodes.demand), dtype=bool)
+    held[list(pins or {})] = True
+    return held
 
 
-def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast) -> pd.DataFrame:
+def _mixed(nodes: Nodes, mix: np.ndarray, known: np.ndarray, ended: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The mix with zero for what has ended, and leaves leaning half on their share in item and market unless pinned."""
+    mix = np.where(ended[:, None] & ~np.isnan(mix), 0.0, mix)
+    mix[ended & np.isnan(mix).all(axis=1)] = 0.0
+    leaves = nodes.leaves
+    shared = shared_forecast(nodes, known, mix)
+    alone = (ended | held)[:leaves, None]
+    mix[:leaves] = np.where(np.isnan(shared) | alone, mix[:leaves], (mix[:leaves] + shared) / 2)
+    return mix
+
+
+def _past_errors(
+    nodes: Nodes, backtest: Backtest, names: list[str], level: np.ndarray, pins: dict[int, str] | None, calendar: Calendar
+) -> tuple[Backtest, PastErrors]:
+    """The mix at every origin, weighed by the other origins: an error that chose its own weights would be too small."""
+    judged = _without_ended(nodes, backtest)
+    count = len(backtest.origins)
+    empty = np.full((len(nodes.demand), max(backtest.actual.shape[2], 1)), np.nan)
+    mixes, hardness, groups = [], [], []
+    for number, origin in enumerate(backtest.origins):
+        others = [place for place in range(count) if place != number] or [number]
+        at = {name: backtest.forecasts[name][:, number] if name in backtest.forecasts else empty for name in names}
+        kept = Backtest({name: values[:, others] for name, values in judged.forecasts.items()}, judged.actual[:, others], others)
+        known = nodes.demand[:, :origin]
+        kinds = np.where(nodes.ended_at(origin), ENDED, route(known))
+        begun = ~np.isnan(backtest.forecasts[NAIVE.name][:, number])
+        mix = combine(at, *_pinned(names, _weights(kept, at, names, level), at, pins))
+        mixes.append(np.where(begun, _mixed(nodes, mix, known, kinds == ENDED, _held(nodes, pins)), np.nan))
+        hardness.append(difficulty(known, calendar.buckets_per_year))
+        groups.append(np.where(begun.any(axis=1), _error_group(nodes, known, kinds), -1))
+    if not count:
+        none = np.full((len(nodes.demand), 1, 1), np.nan)
+        return backtest, PastErrors(none, none, difficulty(nodes.demand, calendar.buckets_per_year)[:, None], np.full((len(level), 1), -1))
+    errors = PastErrors(np.stack(mixes, 1), judged.actual, np.stack(hardness, 1), np.stack(groups, 1))
+    scale = np.exp(errors.difficulty @ calibrate(errors, _ANY_COVERAGE, 1).coefficients)
+    added_up = np.stack([coherent(nodes, errors.forecast[:, number], scale[:, number]) for number in range(count)], axis=1)
+    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), replace(errors, forecast=added_up)
+
+
+def _error_group(nodes: Nodes, demand: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Series whose errors are alike: by kind and age, and by how wide a sum they are."""
+    age = (~np.isnan(demand)).sum(axis=1)
+    number = np.select([kinds == ENDED, age < _NEW_PERIODS, kinds == SHORT, kinds == INTERMITTENT], [-1, 0, 1, 2], 3)
+    return np.where(number < 0, -1, 4 * nodes.width + number)
+
+
+def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecast, pins: dict[int, str]) -> pd.DataFrame:
     ahead = len(periods)
     frame = panel.keys.loc[panel.keys.index.repeat(ahead), KEYS].reset_index(drop=True)
     frame["period"] = np.tile(periods.to_numpy(), len(panel.keys))
     for column, values in (("forecast_qty", result.forecast), ("low_qty", result.low), ("high_qty", result.high)):
-        frame[column] = values.ravel()
-    frame["model"] = np.repeat(_model_words(panel, result), ahead)
+        frame[column] = values[: len(panel.keys)].ravel()
+    frame["model"] = np.repeat(_model_words(panel, result, pins), ahead)
     return tables.validate("statistical_forecast", frame)
 
 
-def _model_words(panel: Panel, result: NodeForecast) -> np.ndarray:
-    """Such as `regular: 45 % structure + theta, 55 % ces`."""
+def _model_words(panel: Panel, result: NodeForecast, pins: dict[int, str]) -> np.ndarray:
+    """Such as `regular: 45 % structure + theta, 55 % ces; half by its share of item and market`."""
     words = []
-    for kind, weights, note in zip(result.kinds, result.weights, panel.notes, strict=True):
-        mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, weights, strict=True) if share > 0.005)
-        text = f"{kind}: {mix}" if mix else f"{kind}: no demand expected"
+    for row, (kind, note) in enumerate(zip(result.kinds, panel.notes, strict=False)):
+        mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, result.weights[row], strict=True) if share > 0.005)
+        text = f"{kind}: {mix}" if mix and kind != ENDED else f"{kind}: no demand expected"
+        if row in pins and kind != ENDED:
+            is_used = result.weights[row, result.names.index(pins[row])] == 1
+            text += " (pinned)" if is_used else f" ({pins[row]} is pinned and does not suit)"
+        elif result.is_shared[row]:
+            text += "; half by its share of item and market"
         words.append(f"{text} ({note})" if note else text)
     return np.array(words, dtype=object)

@@ -15,6 +15,7 @@ _REFINEMENTS = 4
 _CLOSE = 1e-9
 _EXACT = 1e-13
 _NAMED = 8
+_ZERO_SHARE = 0.01
 
 
 def spread(total: np.ndarray, base: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -228,6 +229,61 @@ def _non_negative(forecast: np.ndarray, rules: sparse.csr_matrix, target: np.nda
         allowed[below] = 0
         current = _project(np.where(below, 0, current)[:, None], rules, target[:, None], allowed)[:, 0]
     raise SopError("forecasts cannot be made non-negative under the locked values; release a lock")
+
+
+def held_sums(values: np.ndarray, members: sparse.spmatrix | np.ndarray, locked: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Values moved as little as their size asks for until every locked sum comes out, none negative.
+
+    Inside one lock everything is scaled alike; where all is zero it is shared equally. Where locks cross, the reconciliation of
+    `reconcile` with the variance of each value in proportion to its size.
+
+    Parameters
+    ----------
+    values : ndarray, leaves
+        0 or more.
+    members : sparse matrix, locks × leaves
+        1 where a leaf belongs to the lock.
+    locked : ndarray, locks
+        What each sum must be, 0 or more.
+    names : sequence of str, locks
+        What a contradiction calls them.
+
+    Raises
+    ------
+    SopError
+        When locks contradict each other; those concerned are named.
+
+    Examples
+    --------
+    A family is locked at 100, its first item at 10:
+
+    >>> held_sums(np.array([20.0, 30, 50]), np.array([[1, 1, 1], [1, 0, 0]]), np.array([100.0, 10]), ["family", "item"]).round(9).tolist()
+    [10.0, 33.75, 56.25]
+    """
+    values, inside = np.asarray(values, dtype=float), sparse.csr_matrix(members, dtype=float)
+    rules = sparse.hstack([inside, -sparse.identity(len(locked))]).tocsr()
+    wanted = np.asarray(locked, dtype=float)
+    titles = [*(f"leaf {number}" for number in range(len(values))), *names]
+
+    def moved(current: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        for _ in range(_REFINEMENTS):
+            nodes = np.r_[current, wanted][:, None]
+            made = reconcile(nodes, rules, np.zeros((len(wanted), 1)), np.r_[variance, np.zeros(len(wanted))], titles)
+            current = np.maximum(made[: len(values), 0], 0.0)
+            if np.abs(inside @ current - wanted).max() <= _EXACT * max(1.0, wanted.max()):
+                break
+        return current
+
+    # Without anything to share by, members of a lock share equally; what else is zero stays zero.
+    empty = inside[inside @ values <= 0].sum(axis=0).A1 > 0
+    try:
+        made = moved(values, values + empty)
+        if np.abs(inside @ made - wanted).max() <= _CLOSE * max(1.0, wanted.max()):
+            return made
+    except SopError:
+        pass
+    # The locks leave no other way.
+    return moved(values, values + max(float(values.mean()), 1.0) * _ZERO_SHARE)
 
 
 class _ContradictionError(Exception):

@@ -1,106 +1,257 @@
-"""The range around a forecast: errors of the back-test, pooled, scaled to each series, growing with the horizon."""
+"""The range around a forecast: errors of the back-test, scaled by what each series' history says, calibrated group by group.
+
+Conformal prediction with a learned scale. How hard a series is to forecast is read from its history alone, so that a past
+origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. Errors are
+pooled in units of that scale; each side grows with the horizon; and each group of like series is widened or narrowed until
+the share asked for was covered.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import pandas as pd
 
-# Own record of a series counts as much as this many periods of its group: origins overlap, so that three tests of a year
-# hold the evidence of less than two.
-_SHARED_PERIODS = 24
+from sop_workbench import tables
+from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
+
+_RECENT_PERIODS = 24
 _LEAST_ERRORS = 20
-_NO_RECORD_RATIO = 0.5
+_LEAST_YEAR = 6
+# Before any error is known: as hard as its usual change from period to period and from year to year say, in equal parts.
+_PRIOR_COEFFICIENTS = np.array([0.0, 0.0, 0.5, 0.5])
+_PRIOR_ORIGINS = 20
+_SMALLEST_SHARE = 1e-3
+# A group is believed against the wider one as far as its errors outnumber these.
+_SHARED_ERRORS = 100
 
 
-def error_scale(forecast: np.ndarray, actual: np.ndarray, level: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Mean absolute error of each series, leaning on its group's error per unit of level.
+@dataclass(frozen=True)
+class PastErrors:
+    """What was forecast from past origins, what happened, and how each series looked then.
 
-    Parameters
+    Attributes
     ----------
     forecast, actual : ndarray, series × origins × test periods
-    level : ndarray, series
-        Mean demand of each series.
-    group : ndarray of int, series
-
-    Returns
-    -------
-    ndarray, series
-        Positive wherever the level is.
+        NaN where nothing was forecast or is known.
+    difficulty : ndarray, series × origins × features
+        `difficulty` of the history known at each origin.
+    group : ndarray of int, series × origins
+        Kind of series; −1 leaves it out (ended, not begun).
     """
-    error = np.abs(forecast - actual)
-    known = ~np.isnan(error)
-    count, total = known.sum(axis=(1, 2)), np.where(known, error, 0).sum(axis=(1, 2))
-    has_record = count > 0
-    mean = total / np.maximum(count, 1)
-    groups = int(group.max(initial=0)) + 1
-    error_sum = np.bincount(group[has_record], mean[has_record], minlength=groups)
-    level_sum = np.bincount(group[has_record], level[has_record], minlength=groups)
-    overall = error_sum.sum() / level_sum.sum() if level_sum.sum() > 0 else _NO_RECORD_RATIO
-    ratio = np.where(level_sum > 0, error_sum / np.where(level_sum > 0, level_sum, 1), overall)[group]
-    return (total + _SHARED_PERIODS * ratio * level) / (count + _SHARED_PERIODS)
+
+    forecast: np.ndarray
+    actual: np.ndarray
+    difficulty: np.ndarray
+    group: np.ndarray
+
+    def at(self, origins: np.ndarray) -> PastErrors:
+        """The part of some origins."""
+        return PastErrors(self.forecast[:, origins], self.actual[:, origins], self.difficulty[:, origins], self.group[:, origins])
 
 
-def held_out_scale(forecast: np.ndarray, actual: np.ndarray, level: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """`error_scale` as each origin would know it from the others, series × origins.
+@dataclass(frozen=True)
+class Calibration:
+    """How wide a range must be: coefficients of the scale, width of each side by period ahead, factor of each group."""
 
-    An error divided by a scale it is part of is never large: a range made of such ratios is too narrow. With one
-    origin there is no other, and its own errors have to do.
-    """
-    count = forecast.shape[1]
-    others = [np.arange(count) != number if count > 1 else np.ones(count, dtype=bool) for number in range(count)]
-    return np.stack([error_scale(forecast[:, kept], actual[:, kept], level, group) for kept in others], axis=1)
+    coefficients: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
+    factor: dict[int, float]
+    other_factor: float
+
+    def bounds(self, forecast: np.ndarray, difficulty: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower (0 or more) and upper bound of forecasts, series × periods ahead (no longer than calibrated for)."""
+        factor = np.array([self.factor.get(number, self.other_factor) for number in group.tolist()])
+        width = (np.exp(difficulty @ self.coefficients) * factor)[:, None]
+        ahead = forecast.shape[1]
+        return np.maximum(forecast - width * self.below[:ahead], 0), forecast + width * self.above[:ahead]
 
 
-def interval(
-    forecast: np.ndarray,
-    past_forecast: np.ndarray,
-    past_actual: np.ndarray,
-    scale: np.ndarray,
-    past_scale: np.ndarray,
-    coverage: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper bound that held the share `coverage` of past actuals.
-
-    Errors of all series are pooled in units of their scale (conformal prediction); the bound of each side
-    is its empirical quantile per period ahead, smoothed by a power law a · h^b, which also reaches beyond
-    the periods tested.
+def difficulty(demand: np.ndarray, season_length: int) -> np.ndarray:
+    """What history alone says about how hard each series is to forecast, in logs.
 
     Parameters
     ----------
-    forecast : ndarray, series × ahead
-    past_forecast, past_actual : ndarray, series × origins × test periods
-    scale : ndarray, series
-        Usual error today.
-    past_scale : ndarray, series × origins
-        Usual error without the origin's own errors.
-    coverage : float
-        Such as 0.8.
+    demand : ndarray, series × periods
+        NaN where nothing is known.
+    season_length : int
+        Periods in a year.
 
     Returns
     -------
-    (ndarray, ndarray)
-        Series × ahead; the lower bound is 0 or more.
+    ndarray, series × 4
+        1; log of mean demand of the last year; of the mean change from period to period, and from the same period a year
+        before, in the last two years.
+
+    Examples
+    --------
+    A series that jumps by 2 every month, level 11:
+
+    >>> np.exp(difficulty(np.array([[10.0, 12.0] * 12]), 12))[0, 1:3].tolist()
+    [11.0, 2.0]
     """
-    # A series that had ended was forecast as zero: it says nothing about the errors of those on sale.
-    ended = (past_forecast == 0).all(axis=2)
-    scaled = (past_actual - past_forecast) / np.where((past_scale > 0) & ~ended, past_scale, np.nan)[:, :, None]
-    low = _growing_quantile(-scaled, coverage, forecast.shape[1])
-    high = _growing_quantile(scaled, coverage, forecast.shape[1])
-    return np.maximum(forecast - scale[:, None] * low, 0), forecast + scale[:, None] * high
+    level = _mean_size(demand[:, -season_length:])
+    level = np.where(level > 0, level, 1.0)
+    change = _mean_size(np.diff(demand, axis=1)[:, -_RECENT_PERIODS:])
+    yearly = (demand[:, season_length:] - demand[:, :-season_length])[:, -_RECENT_PERIODS:]
+    year = np.where((~np.isnan(yearly)).sum(axis=1) >= _LEAST_YEAR, _mean_size(yearly), change)
+    # A constant series may change after all; one with a single period has its level to go by.
+    sizes = [np.where(size > 0, np.maximum(size, _SMALLEST_SHARE * level), level * _SMALLEST_SHARE) for size in (change, year)]
+    alone = (~np.isnan(demand)).sum(axis=1) < 2
+    return np.column_stack([np.ones(len(demand)), np.log(level), *(np.log(np.where(alone, level, size)) for size in sizes)])
+
+
+def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
+    """Range that held the share `coverage` of what happened, in all groups together and in each.
+
+    log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
+    parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
+    smoothed by a · h^b. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), with
+    the finite-sample correction ⌈(n + 1) · coverage⌉ / n; so a bound that cannot fall below zero does not make a range of small
+    counts too wide.
+
+    Parameters
+    ----------
+    past : PastErrors
+    coverage : float
+        Such as 0.8.
+    ahead : int
+        Periods the range must reach.
+    """
+    kept = (past.group >= 0)[:, :, None]
+    error = np.where(kept, past.actual - past.forecast, np.nan)
+    coefficients = _scale_coefficients(error, past.difficulty)
+    scaled = error / np.exp(past.difficulty @ coefficients)[:, :, None]
+    below, above = _growing_quantile(-scaled, coverage, ahead), _growing_quantile(scaled, coverage, ahead)
+    test = error.shape[2]
+    score = np.maximum(scaled / above[:test], -scaled / below[:test])
+    whole = _conformal_quantile(score[~np.isnan(score)], coverage)
+    factor = {}
+    for number in np.unique(past.group[past.group >= 0]).tolist():
+        own = score[past.group == number]
+        own = own[~np.isnan(own)]
+        trust = len(own) / (len(own) + _SHARED_ERRORS)
+        if len(own) >= _LEAST_ERRORS:
+            factor[number] = whole ** (1 - trust) * _conformal_quantile(own, coverage) ** trust
+    return Calibration(coefficients, below, above, factor, whole)
+
+
+def held_out_bounds(past: PastErrors, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds at every origin from the errors of the others, series × origins × test periods; NaN with a single origin.
+
+    What they cover is what the range is worth: no error helped to draw the range it is counted against.
+    """
+    low, high = np.full(past.actual.shape, np.nan), np.full(past.actual.shape, np.nan)
+    count = past.actual.shape[1]
+    for number in range(count if count > 1 else 0):
+        made = calibrate(past.at(np.arange(count) != number), coverage, past.actual.shape[2])
+        low[:, number], high[:, number] = made.bounds(past.forecast[:, number], past.difficulty[:, number], past.group[:, number])
+    return low, high
+
+
+def range_table(
+    nodes: Nodes, forecast: np.ndarray, bounds: dict[float, tuple[np.ndarray, np.ndarray]], periods: pd.DatetimeIndex
+) -> pd.DataFrame:
+    """Forecast and range of every member above item × market → `forecast_range`.
+
+    A sum's range comes from the sum's own errors: the ranges of its members cannot be added up.
+
+    Parameters
+    ----------
+    forecast : ndarray, nodes × ahead
+    bounds : dict
+        Lower and upper bounds (nodes × ahead) by coverage.
+    """
+    parts = []
+    for level, member in nodes.members.items():
+        if level == LEAF_LEVEL:
+            continue
+        rows = member["node"].to_numpy()
+        for coverage, (low, high) in bounds.items():
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "level": level,
+                        "member": np.repeat(member["member"].to_numpy(), len(periods)),
+                        "period": np.tile(periods.to_numpy(), len(rows)),
+                        "coverage_ratio": coverage,
+                        "forecast_qty": np.nan_to_num(forecast[rows]).ravel(),
+                        "low_qty": np.nan_to_num(low[rows]).ravel(),
+                        "high_qty": np.nan_to_num(high[rows]).ravel(),
+                    }
+                )
+            )
+    return tables.validate("forecast_range", pd.concat(parts, ignore_index=True)) if parts else tables.table("forecast_range").empty()
+
+
+def coverage_table(nodes: Nodes, past: PastErrors, coverages: tuple[float, ...]) -> pd.DataFrame:
+    """How much of the back-test the ranges held, level by level, each origin judged by the errors of the others.
+
+    Returns
+    -------
+    DataFrame
+        `forecast_coverage`; empty with fewer than two origins.
+    """
+    rows = []
+    known = ~np.isnan(past.actual - past.forecast) & (past.group >= 0)[:, :, None]
+    for coverage in coverages:
+        low, high = held_out_bounds(past, coverage)
+        judged = known & ~np.isnan(low)
+        held = judged & (past.actual >= low) & (past.actual <= high)
+        for level, member in nodes.members.items():
+            node = np.unique(member["node"].to_numpy())
+            if count := int(judged[node].sum()):
+                rows.append({"level": level, "nominal_ratio": coverage, "covered_ratio": held[node].sum() / count, "error_count": count})
+    columns = list(tables.table("forecast_coverage").columns)
+    return tables.validate("forecast_coverage", pd.DataFrame(rows, columns=columns)) if rows else tables.table("forecast_coverage").empty()
+
+
+def _mean_size(values: np.ndarray) -> np.ndarray:
+    """Mean absolute value of each row; 0 where nothing is known."""
+    known = ~np.isnan(values)
+    return np.where(known, np.abs(values), 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+
+
+def _scale_coefficients(error: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Coefficients of the log scale, as if `_PRIOR_ORIGINS` series had shown the prior ones."""
+    known = ~np.isnan(error)
+    count = known.sum(axis=2)
+    mean = np.where(known, np.abs(error), 0).sum(axis=2) / np.maximum(count, 1)
+    used = (count > 0) & (mean > 0)
+    x, y = features[used], np.log(mean[used]) - features[used] @ _PRIOR_COEFFICIENTS
+    if not len(y):
+        return _PRIOR_COEFFICIENTS
+    # The constant is free; the slopes lean on the prior.
+    centre = x.mean(axis=0)
+    slopes = x[:, 1:] - centre[1:]
+    gram = slopes.T @ slopes + _PRIOR_ORIGINS * np.eye(slopes.shape[1])
+    moved = np.linalg.solve(gram, slopes.T @ (y - y.mean()))
+    return _PRIOR_COEFFICIENTS + np.r_[y.mean() - centre[1:] @ moved, moved]
 
 
 def _growing_quantile(error: np.ndarray, coverage: float, ahead: int) -> np.ndarray:
     """Upper quantile of signed errors by period ahead, made smooth; never below 0."""
-    tail = (1 + coverage) / 2
     steps, values = [], []
     for step in range(error.shape[2]):
         known = error[:, :, step][~np.isnan(error[:, :, step])]
         if len(known) >= _LEAST_ERRORS:
-            level = min(1.0, np.ceil((len(known) + 1) * tail) / len(known))
             steps.append(step + 1)
-            values.append(max(float(np.quantile(known, level)), 1e-3))
-    horizon = np.arange(1, ahead + 1)
+            values.append(max(_conformal_quantile(known, (1 + coverage) / 2), 1e-3))
+    horizon = np.arange(1, max(ahead, error.shape[2]) + 1)
     if not steps:
         # Too few errors for a quantile: twice the scale at the first step, growing with the root of time.
         return 2.0 * np.sqrt(horizon)
     slope, start = np.polyfit(np.log(steps), np.log(values), 1) if len(steps) > 2 else (0.0, float(np.log(np.mean(values))))
-    return np.exp(start) * horizon ** np.clip(slope, 0.0, 0.5)
+    # Outside 0 … ½ the slope is chance; the line still runs through the middle of what was measured.
+    slope = float(np.clip(slope, 0.0, 0.5)) if len(steps) > 2 else 0.0
+    start = float(np.mean(np.log(values)) - slope * np.mean(np.log(steps)))
+    return np.exp(start) * horizon**slope
+
+
+def _conformal_quantile(values: np.ndarray, coverage: float) -> float:
+    """Quantile with the finite-sample correction of conformal prediction; 1 where there is nothing to go by."""
+    if len(values) < _LEAST_ERRORS:
+        return 1.0
+    return max(float(np.quantile(values, min(1.0, np.ceil((len(values) + 1) * coverage) / len(values)))), 1e-3)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from sop_workbench.forecast import candidates
-from sop_workbench.forecast.candidates import Candidate
+from sop_workbench.forecast import candidates, smoothing
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
-from sop_workbench.forecast.learned import boosted_trees
+from sop_workbench.forecast.learned import FULL_EXAMPLES, boosted_trees, learn
 from sop_workbench.forecast.panel import like_for_like
 from sop_workbench.forecast.structure import (
     FOURIER_ORDER,
@@ -34,43 +36,65 @@ _QUARTER_TERMS = np.array([6, 7])  # sine and cosine of the fourth harmonic of t
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
 
 
+Reads = Literal["series", "dates", "all"]
+
+
 @dataclass(frozen=True)
 class Model:
-    """A named candidate: applied to demand without season and events, or only without events; to each series or to all at once."""
+    """A named model.
+
+    Attributes
+    ----------
+    name : str
+    forecast : callable
+        By `reads`: (history of one series, ahead, season length); (history, its dates, dates ahead); or all series at once as a
+        matrix (series × periods, ahead, season length), and what was learned where the model learns.
+    is_on_structure : bool
+        Applied to demand without season and events and joined to them again; or to demand without events alone.
+    reads : "series", "dates" or "all"
+    learn : callable, optional
+        (matrix, ahead, season length): what the model learns from all series once and forecasts from at later origins too.
+    """
 
     name: str
-    forecast: Candidate
-    is_on_structure: bool
-    is_for_all_series: bool = False
+    forecast: Callable[..., np.ndarray]
+    is_on_structure: bool = False
+    reads: Reads = "all"
+    learn: Callable[[np.ndarray, int, int], Any] | None = None
 
 
-STRUCTURE_THETA = Model("structure + theta", candidates.theta, True)
-STRUCTURE_ETS = Model("structure + ets", candidates.exponential_smoothing, True)
-CES = Model("ces", candidates.complex_smoothing, False)
-THETA = Model("theta", candidates.theta, False)
-ETS = Model("ets", candidates.exponential_smoothing, False)
-TREES = Model("boosted trees", boosted_trees, False, is_for_all_series=True)
-NAIVE = Model("naive", candidates.naive, False)
-SEASONAL_NAIVE = Model("seasonal naive", candidates.seasonal_naive, False)
-AVERAGE = Model("moving average", candidates.moving_average, True)
-RECENT = Model("recent mean", candidates.naive, True)
-IMAPA = Model("imapa", candidates.imapa, True)
-TSB = Model("tsb", candidates.tsb, True)
+STRUCTURE_THETA = Model("structure + theta", smoothing.theta, is_on_structure=True)
+STRUCTURE_ETS = Model("structure + ets", smoothing.exponential_smoothing, is_on_structure=True)
+STRUCTURE_CES = Model("structure + ces", smoothing.complex_smoothing, is_on_structure=True)
+THETA = Model("theta", smoothing.theta)
+AUTO_ETS = Model("auto ets", candidates.exponential_smoothing, reads="series")
+CES = Model("ces", candidates.complex_smoothing, reads="series")
+PROPHET = Model("prophet", candidates.prophet, reads="dates")
+TREES = Model("boosted trees", boosted_trees, learn=learn)
+MORE_TREES = Model("boosted trees", boosted_trees, learn=partial(learn, examples=FULL_EXAMPLES))
+STRUCTURE_TREES = Model("structure + trees", boosted_trees, is_on_structure=True, learn=partial(learn, examples=FULL_EXAMPLES))
+NAIVE = Model("naive", candidates.naive, reads="series")
+SEASONAL_NAIVE = Model("seasonal naive", candidates.seasonal_naive, reads="series")
+AVERAGE = Model("moving average", candidates.moving_average, is_on_structure=True, reads="series")
+RECENT = Model("recent mean", candidates.naive, is_on_structure=True, reads="series")
+IMAPA = Model("imapa", candidates.imapa, is_on_structure=True, reads="series")
+TSB = Model("tsb", candidates.tsb, is_on_structure=True, reads="series")
+CROSTON = Model("croston sba", candidates.croston, is_on_structure=True, reads="series")
 
+# Every model a planner can ask for by name.
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        STRUCTURE_THETA, STRUCTURE_ETS, STRUCTURE_CES, THETA, AUTO_ETS, CES, PROPHET, TREES, STRUCTURE_TREES, NAIVE, SEASONAL_NAIVE,
+        AVERAGE, RECENT, IMAPA, TSB, CROSTON,
+    )
+}  # fmt: skip
+
+_FEW_SALES = {INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT, AVERAGE), ENDED: ()}
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},
-    "standard": {
-        REGULAR: (STRUCTURE_ETS, THETA, TREES),
-        INTERMITTENT: (IMAPA, TSB, AVERAGE),
-        SHORT: (RECENT, AVERAGE),
-        ENDED: (),
-    },
-    "full": {
-        REGULAR: (STRUCTURE_THETA, STRUCTURE_ETS, THETA, ETS, TREES),
-        INTERMITTENT: (IMAPA, TSB, AVERAGE),
-        SHORT: (RECENT, AVERAGE),
-        ENDED: (),
-    },
+    "standard": {REGULAR: (STRUCTURE_ETS, THETA, TREES), **_FEW_SALES},
+    "full": {REGULAR: (STRUCTURE_ETS, THETA, CES, MORE_TREES, STRUCTURE_TREES), **_FEW_SALES},
 }
 
 
@@ -96,6 +120,7 @@ def forecast_models(
     season_length: int,
     routes: dict[str, tuple[Model, ...]],
     always: tuple[Model, ...] = (),
+    learned: dict[str, Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """Forecast of every model for every series on its route.
 
@@ -113,6 +138,9 @@ def forecast_models(
         Models of each kind of series.
     always : tuple of Model
         Models run on every series, to compare with.
+    learned : dict, optional
+        What models learned from all series, by name; filled where a name is absent. A back-test hands on the dict of its
+        oldest origin: nothing is then learned from periods that an origin cannot know, and it is learned once.
 
     Returns
     -------
@@ -120,36 +148,48 @@ def forecast_models(
         By model name; NaN where a model does not suit the series.
     """
     with_season, events_only, future_season, future_events = _factors(demand, dates, effects, ahead, groups, shapes, season_length)
-    base = {True: _bridged(demand / with_season), False: _bridged(demand / events_only)}
-    future = {True: future_season, False: future_events}
-    kinds = route(demand)
+    views = {
+        True: _View(_bridged(demand / with_season), future_season, 1, season_length, dates, ahead),
+        False: _View(_bridged(demand / events_only), future_events, season_length, season_length, dates, ahead),
+    }
+    kinds, learned = route(demand), {} if learned is None else learned
+    jobs = [(model, np.flatnonzero(kinds == kind)) for kind, models in routes.items() for model in models]
+    begun = np.flatnonzero((~np.isnan(demand)).any(axis=1))
     results: dict[str, np.ndarray] = {}
-    for kind, models in routes.items():
-        rows = np.flatnonzero(kinds == kind)
-        for model in models:
-            _run(results, model, rows, base, future, season_length)
-    for model in always:
-        _run(results, model, np.flatnonzero((~np.isnan(demand)).any(axis=1)), base, future, season_length)
+    for model, rows in jobs + [(model, begun) for model in always]:
+        made = results.setdefault(model.name, np.full(future_season.shape, np.nan))
+        if len(rows):
+            made[rows] = _run(model, views[model.is_on_structure], rows, learned)
     return results
 
 
-def _run(
-    results: dict[str, np.ndarray],
-    model: Model,
-    rows: np.ndarray,
-    base: dict[bool, np.ndarray],
-    future: dict[bool, np.ndarray],
-    season_length: int,
-) -> None:
-    factor = future[model.is_on_structure]
-    made = results.setdefault(model.name, np.full(factor.shape, np.nan))
-    season = 1 if model.is_on_structure else season_length
-    if model.is_for_all_series:
-        made[rows] = model.forecast(base[model.is_on_structure][rows], factor.shape[1], season) * factor[rows]
-        return
-    for row in rows:
-        series = base[model.is_on_structure][row]
-        made[row] = model.forecast(series[~np.isnan(series)], factor.shape[1], season) * factor[row]
+@dataclass(frozen=True)
+class _View:
+    """Demand as a model sees it, what its answer is multiplied by, the season left to the model, and periods in a year."""
+
+    base: np.ndarray
+    future: np.ndarray
+    season_length: int
+    year: int
+    dates: pd.DatetimeIndex
+    ahead: pd.DatetimeIndex
+
+
+def _run(model: Model, view: _View, rows: np.ndarray, learned: dict[str, Any]) -> np.ndarray:
+    """Forecast of one model for some series."""
+    base, factor, steps = view.base[rows], view.future[rows], view.future.shape[1]
+    if model.learn is not None:
+        if learned.get(model.name) is None:
+            learned[model.name] = model.learn(base, steps, view.year)
+        return model.forecast(base, steps, learned[model.name]) * factor
+    if model.reads == "all":
+        return model.forecast(base, steps, view.season_length) * factor
+    known = ~np.isnan(base)
+    if model.reads == "dates":
+        made = [model.forecast(series[seen], view.dates[seen], view.ahead) for series, seen in zip(base, known, strict=True)]
+    else:
+        made = [model.forecast(series[seen], steps, view.season_length) for series, seen in zip(base, known, strict=True)]
+    return np.stack(made) * factor
 
 
 def _factors(
@@ -181,9 +221,12 @@ def fitted_structure(
     """
     mean = np.zeros((len(demand), 2 * FOURIER_ORDER))
     shaping = np.where(shapes[:, None], demand, np.nan)
-    for group in groups:
+    for group in groups[:-1]:
         mean = _group_season(shaping, dates, group, mean, season_length)
-    quarter = _has_quarter_cycle(shaping, dates, groups[-1], mean, season_length) if groups else np.zeros(len(demand), dtype=bool)
+    quarter = np.zeros(len(demand), dtype=bool)
+    if groups:
+        quarter = _has_quarter_cycle(demand, dates, groups[-1], mean, season_length)
+        mean[:, _QUARTER_TERMS] = _group_quarter(shaping, dates, groups[-1], mean, quarter)
     own_sd = _own_season_sd(demand, season_length, quarter, bool(groups))
     return fit_structure(demand, dates, effects, EFFECT_MEAN, EFFECT_SD, mean, own_sd)
 
@@ -196,6 +239,17 @@ def _group_season(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray
     sd = np.where(repeats_yearly(total, season_length), SEASON_PRIOR, 0.0)[:, None]
     none = np.zeros((len(total), len(dates), 0))
     return fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
+
+
+def _group_quarter(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, quarter: np.ndarray) -> np.ndarray:
+    """Quarter cycle of each series' customers, who order together whatever they order; that of the season where they have none."""
+    total = like_for_like(demand, group)
+    wider, sd = np.zeros((len(total), mean.shape[1])), np.zeros((len(total), mean.shape[1]))
+    wider[group] = mean
+    sd[np.ix_(np.unique(group[quarter]), _QUARTER_TERMS)] = _QUARTER_PRIOR
+    none = np.zeros((len(total), len(dates), 0))
+    own = fit_structure(total, dates, none, np.zeros(0), np.zeros(0), wider, sd).season_coefficients[group]
+    return np.where(quarter[:, None], own, mean)[:, _QUARTER_TERMS]
 
 
 def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:

@@ -1,17 +1,35 @@
-"""The hierarchy as one panel: item × market first, then items, families by channel, channels and the total."""
+"""The hierarchy as one panel: item × market first, then every sum a planner asks for, down, up and sideways."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from sop_workbench.forecast.hierarchy import reconcile
-from sop_workbench.forecast.panel import Panel, pooled
+from sop_workbench.forecast.panel import Panel
 
-LEAF, ITEM, FAMILY, CHANNEL, TOTAL = range(5)
+LEAF, ITEM = 0, 1
+TOTAL, NONE = "all", "none"
+BETWEEN = " × "
+LEAF_LEVEL = "item_id × market_id"
+_SHARE_PERIODS = 12
+# Each level: whose sums it holds, the widest group whose season it leans on, and the closest. Item × market and items shape
+# those seasons; all others are sums of the same sales.
+_LEVELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "item_id": (("item_id",), (), ("family",)),
+    "item_id × channel": (("item_id", "channel"), ("channel",), ("family", "channel")),
+    "family × market_id": (("family", "market_id"), ("channel",), ("family", "channel")),
+    "family × region": (("family", "region"), (), ("family",)),
+    "family × channel": (("family", "channel"), ("channel",), ("family", "channel")),
+    "family": (("family",), (), ("family",)),
+    "market_id": (("market_id",), ("channel",), ("market_id",)),
+    "region": (("region",), (), ("region",)),
+    "channel": (("channel",), ("channel",), ("channel",)),
+    "total": ((), (), ()),
+}
 
 
 @dataclass(frozen=True)
@@ -25,11 +43,18 @@ class Nodes:
     effects : ndarray, nodes × (periods + ahead) × event columns
         Of an aggregate: the mean of its members' by their demand.
     groups : list of ndarray of int
-        Whose season each node leans on, from the widest group to the closest.
+        Whose season each node leans on, from the widest group to the closest; last, with whom it shares its customers.
     level : ndarray of int, nodes
-        0 item × market, 1 item, 2 family and channel, 3 channel, 4 total.
+        0 item × market, 1 item, then one number per further level.
     summing : sparse matrix, aggregates × leaves
         Members of every aggregate.
+    width : ndarray of int, nodes
+        0 item × market, 1 an item's sums, 2 wider sums.
+    end : ndarray, nodes
+        Number of periods after which a node has ended by the phase-out dates of its items; infinite where it has not.
+    members : dict of DataFrame
+        By level (such as `family × channel`): member, its name, and node, its row. A level whose sums are those of another
+        points at the same rows.
     """
 
     demand: np.ndarray
@@ -37,45 +62,81 @@ class Nodes:
     groups: list[np.ndarray]
     level: np.ndarray
     summing: sparse.csr_matrix
+    width: np.ndarray
+    end: np.ndarray
+    members: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def leaves(self) -> int:
         """Number of item × market series."""
         return self.summing.shape[1]
 
+    def ended_at(self, known: int) -> np.ndarray:
+        """Nodes that had ended by date after the first `known` periods."""
+        return self.end <= known
+
+    def row_of(self, level: str) -> np.ndarray | None:
+        """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
+        if level not in self.members:
+            return None
+        rows = self.members[level]["node"].to_numpy()
+        if rows.max() < self.leaves:
+            return np.arange(self.leaves)
+        found = np.full(self.leaves, -1)
+        part = self.summing[rows - self.leaves].tocoo()
+        found[part.col] = rows[part.row]
+        return found
+
 
 def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
     """Series that have nothing to do with each other."""
-    return Nodes(demand, effects, [], np.zeros(len(demand), dtype=int), sparse.csr_matrix((0, len(demand))))
+    none = np.zeros(len(demand), dtype=int)
+    return Nodes(demand, effects, [], none, sparse.csr_matrix((0, len(demand))), none, np.full(len(demand), np.inf))
 
 
 def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None, market: pd.DataFrame | None) -> Nodes:
-    """The panel with its aggregates; a level that only repeats another is left out."""
-    family = _looked_up(panel.keys["item_id"], item, "item_id", "family")
-    channel = _looked_up(panel.keys["market_id"], market, "market_id", "channel")
-    labels = [panel.keys["item_id"], family + " · " + channel, channel, pd.Series("total", index=panel.keys.index)]
-    # Season of the leaves from channel, then family in it; of items from the whole company, then the family.
-    wide, close = [channel], [family + " · " + channel]
-    demand, stacked, members, level = [panel.demand], [effects], [], [np.zeros(len(panel.keys), dtype=int)]
-    weight = np.nan_to_num(panel.demand[:, -12:]).sum(axis=1) + 1e-9
-    seen: set[tuple[int, ...]] = {tuple(range(len(panel.keys)))}
-    for number, label in enumerate(labels, start=1):
-        group, names = pd.factorize(label, sort=True)
-        if tuple(group) in seen:
+    """The panel with its aggregates at every level; a level that only repeats another adds no rows."""
+    places = _places(panel.keys, item, market)
+    leaf_name = _labels(places, ("item_id", "market_id"))
+    members = {LEAF_LEVEL: pd.DataFrame({"member": leaf_name, "node": np.arange(len(places))})}
+    wide, close, who = [_labels(places, ("channel",))], [_labels(places, ("family", "channel"))], [places["market_id"]]
+    sums, level, width = [], [np.zeros(len(places), dtype=int)], [np.zeros(len(places), dtype=int)]
+    seen = {tuple(range(len(places))): np.arange(len(places))}
+    count = len(places)
+    for number, (name, (columns, wider, closer)) in enumerate(_LEVELS.items(), start=1):
+        group, labels = pd.factorize(_labels(places, columns), sort=True)
+        # The same partition of the leaves may come in another order of its labels.
+        first = pd.Series(group).drop_duplicates()
+        order = np.empty(len(labels), dtype=int)
+        order[first.to_numpy()] = np.arange(len(labels))
+        partition = tuple(order[group])
+        if partition in seen:
+            members[name] = pd.DataFrame({"member": labels, "node": seen[partition][order]})
             continue
-        seen.add(tuple(group))
-        belongs = sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(len(names), len(group)))
-        demand.append(pooled(panel.demand, group))
-        share = belongs.multiply(weight).tocsr()
-        stacked.append(np.stack([share @ effects[..., k] / share.sum(axis=1).A for k in range(effects.shape[2])], axis=2))
-        members.append(belongs)
-        level.append(np.full(len(names), number))
-        first = pd.Series(group).drop_duplicates().sort_values().index
-        wide.append(channel.iloc[first] if number in (2, 3) else pd.Series("total", index=first))
-        close.append({1: family.iloc[first] + " (family)", 2: labels[1].iloc[first]}.get(number, pd.Series(names) + " (whole)"))
-    groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close)]
-    summing = sparse.vstack(members).tocsr() if members else sparse.csr_matrix((0, len(panel.keys)))
-    return Nodes(np.vstack(demand), np.concatenate(stacked), groups, np.concatenate(level), summing)
+        seen[partition] = count + first.to_numpy()
+        members[name] = pd.DataFrame({"member": labels, "node": count + np.arange(len(labels))})
+        sums.append(sparse.csr_matrix((np.ones(len(group)), (group, np.arange(len(group)))), shape=(len(labels), len(group))))
+        level.append(np.full(len(labels), number))
+        width.append(np.full(len(labels), 1 if "item_id" in columns else 2))
+        one = places.iloc[first.sort_values().index]
+        wide.append(_labels(one, wider))
+        close.append(_labels(one, closer))
+        # A sum over markets has the customers of its region or channel, or everybody.
+        who.append(_labels(one, tuple(column for column in columns if column in ("market_id", "region", "channel"))))
+        count += len(labels)
+    summing = sparse.vstack(sums).tocsr() if sums else sparse.csr_matrix((0, len(places)))
+    end = _ends(panel, item)
+    groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close, who)]
+    return Nodes(
+        np.vstack([panel.demand, _summed(panel.demand, summing)]),
+        np.concatenate([effects, _mean_effects(panel.demand, effects, summing)]),
+        groups,
+        np.concatenate(level),
+        summing,
+        np.concatenate(width),
+        np.r_[end, _latest(end, summing)],
+        members,
+    )
 
 
 def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.ndarray:
@@ -105,7 +166,94 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
     return np.where(empty, np.nan, moved)
 
 
+def shared_forecast(nodes: Nodes, known: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """Forecast of each leaf by its share in its item and its market, leaves × ahead.
+
+    leaf = item · market / whole · affinity, where item is the item in the channel, market the family in the market and whole
+    the family in the channel; affinity = (Σ sold + k) / (Σ item · market / whole + k) over the last year: how much more the
+    market takes of the item than of its family, leaning on 1 by k, which is estimated from all leaves (gamma–Poisson). Most
+    series of item × market are too sparse to show a trend or season of their own; their sums are not.
+
+    Parameters
+    ----------
+    known : ndarray, nodes × periods
+        Demand known when the forecast is made.
+    forecast : ndarray, nodes × ahead
+        Forecast of every node by itself.
+
+    Returns
+    -------
+    ndarray, leaves × ahead
+        NaN where the hierarchy has no such sums, or a sum has no forecast.
+    """
+    rows = [nodes.row_of(level) for level in ("item_id × channel", "family × market_id", "family × channel")]
+    if any(row is None for row in rows):
+        return np.full((nodes.leaves, forecast.shape[1]), np.nan)
+    item, place, whole = rows
+    sold = np.nan_to_num(known[:, -_SHARE_PERIODS:])
+    expected = (sold[item] * sold[place] / np.where(sold[whole] > 0, sold[whole], 1)).sum(axis=1)
+    own = sold[: nodes.leaves].sum(axis=1)
+    beyond_chance = ((own - expected) ** 2 - expected)[expected > 0].sum()
+    prior = (expected**2).sum() / beyond_chance if beyond_chance > 0 else np.inf
+    affinity = (own + prior) / (expected + prior) if np.isfinite(prior) else np.ones(len(own))
+    total = forecast[whole]
+    shared = forecast[item] * forecast[place] / np.where(total > 0, total, 1) * np.where(expected > 0, affinity, 0.0)[:, None]
+    return np.where(total > 0, shared, np.where(total == 0, 0.0, np.nan))
+
+
+def _ends(panel: Panel, item: pd.DataFrame | None) -> np.ndarray:
+    """Number of periods after which each leaf's item has ended by its phase-out date."""
+    if item is None:
+        return np.full(len(panel.keys), np.inf)
+    date = pd.to_datetime(panel.keys["item_id"].map(item.set_index("item_id")["phase_out_date"].to_dict()))
+    after = panel.periods.searchsorted(date.fillna(panel.periods[0]).to_numpy(), side="right").astype(float)
+    # A date in the horizon is handled where demand moves to successors.
+    over = (date < panel.periods[-1] + panel.periods.freq).to_numpy()
+    return np.where(over, after, np.inf)
+
+
+def _latest(end: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """The end of the member that lasts longest."""
+    members = summing.tocoo()
+    latest = np.zeros(summing.shape[0])
+    np.maximum.at(latest, members.row, end[members.col])
+    return latest
+
+
+def _places(keys: pd.DataFrame, item: pd.DataFrame | None, market: pd.DataFrame | None) -> pd.DataFrame:
+    """Item, market, family, channel and region of every leaf; `none` where a master table does not tell."""
+    return keys[["item_id", "market_id"]].assign(
+        family=_looked_up(keys["item_id"], item, "item_id", "family"),
+        channel=_looked_up(keys["market_id"], market, "market_id", "channel"),
+        region=_looked_up(keys["market_id"], market, "market_id", "region"),
+    )
+
+
+def _labels(places: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
+    """Such as `Gas Grills × retail`; `all` for no column."""
+    if not columns:
+        return pd.Series(TOTAL, index=places.index, dtype=object)
+    text = places[columns[0]]
+    for column in columns[1:]:
+        text = text + BETWEEN + places[column]
+    return text
+
+
+def _summed(demand: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """Demand of every aggregate; NaN before any member began."""
+    begun = summing @ (~np.isnan(demand)).astype(float)
+    return np.where(begun > 0, summing @ np.nan_to_num(demand), np.nan)
+
+
+def _mean_effects(demand: np.ndarray, effects: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """Effect of events on every aggregate: its members' mean by what they sold in the last year."""
+    weight = np.nan_to_num(demand[:, -12:]).sum(axis=1) + 1e-9
+    share = summing.multiply(weight).tocsr()
+    total = np.maximum(summing @ weight, 1e-300)[:, None]
+    return np.stack([(share @ effects[..., column]) / total for column in range(effects.shape[2])], axis=2)
+
+
 def _looked_up(values: pd.Series, table: pd.DataFrame | None, key: str, column: str) -> pd.Series:
-    """Column of a master table for each value; empty text where it does not tell."""
+    """Column of a master table for each value; `none` where it does not tell."""
     found = values.map({} if table is None else table.set_index(key)[column].to_dict()).astype(object)
-    return found.where(found.notna(), "")
+    return found.where(found.notna() & (found != ""), NONE)

@@ -10,6 +10,7 @@ import pandas as pd
 from sop_workbench.periods import Calendar
 
 KEYS = ["item_id", "market_id"]
+_FEWEST_PERIODS = 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Panel:
 def demand_panel(history: pd.DataFrame, end: pd.Timestamp, calendar: Calendar, column: str = "ordered_qty") -> Panel:
     """Matrix of demand up to and including period `end`.
 
-    No row after the first sale means that nobody ordered (0); a row without a quantity is a gap (NaN);
-    negative quantities (returns) count as no demand and are noted.
+    No row after the first sale means that nobody ordered (0); a row without a quantity, or with an infinite one, is a gap
+    (NaN); negative quantities (returns) count as no demand. The notes say so, and where there is little to forecast from:
+    never sold, fewer than three periods, always the same.
     """
     known = history[history["period"] <= end]
     if known.empty:
@@ -54,11 +56,10 @@ def demand_panel(history: pd.DataFrame, end: pd.Timestamp, calendar: Calendar, c
     # Between the first sale and the end no row means no order: that is what the table says.
     demand = np.zeros((len(keys), len(periods)))
     np.add.at(demand, (row, column_of), known[column].to_numpy(dtype=float))
-    negative = (demand < 0).sum(axis=1)
-    missing = np.isnan(demand).sum(axis=1)
-    demand = np.maximum(demand, 0)
+    read = [(demand < 0).sum(axis=1), np.isnan(demand).sum(axis=1), np.isinf(demand).sum(axis=1)]
+    demand = np.where(np.isinf(demand), np.nan, np.maximum(demand, 0))
     demand[~_after_first_sale(demand)] = np.nan
-    return Panel(keys, periods, demand, [_note(*counts) for counts in zip(negative, missing, strict=True)])
+    return Panel(keys, periods, demand, [_note(*counts) for counts in zip(*read, demand, strict=True)])
 
 
 def pooled(demand: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -75,8 +76,17 @@ def _after_first_sale(demand: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.nan_to_num(demand) != 0, axis=1)
 
 
-def _note(negative: int, missing: int) -> str:
-    parts = [f"{negative} negative read as none"] * bool(negative) + [f"{missing} missing bridged"] * bool(missing)
+def _note(negative: int, missing: int, infinite: int, series: np.ndarray) -> str:
+    """What was read differently, and what makes a forecast of the series little more than a guess."""
+    parts = [f"{negative} negative read as none"] * bool(negative)
+    parts += [f"{missing} missing bridged"] * bool(missing) + [f"{infinite} infinite bridged"] * bool(infinite)
+    known = series[~np.isnan(series)]
+    if not len(known):
+        parts.append("never sold")
+    elif len(known) < _FEWEST_PERIODS:
+        parts.append(f"only {len(known)} period{'s' * (len(known) > 1)} of history: its level is carried forward")
+    elif np.ptp(known) == 0:
+        parts.append("always the same quantity")
     return "; ".join(parts)
 
 

@@ -26,10 +26,12 @@ _CHANGEPOINT_RANGE = 0.9
 CHANGEPOINT_PRIOR = 0.05
 _LEVEL_PRIOR = 5.0
 _NOISE_PRIOR = 0.5
-_OUTER, _SWEEPS, _TOLERANCE = 80, 8, 1e-7
-_CHUNK = 2000
+_OUTER, _SWEEPS, _TOLERANCE = 24, 4, 1e-5
+_CHUNK = 200
 # A season or event never divides by less than this: a month cannot hold less than 5 % of its trend.
 LEAST_FACTOR = 0.05
+# Classical factors this small come from a trend near zero: no season is taken out then.
+_LEAST_CLASSICAL = 0.01
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,15 @@ def fit_structure(
     count = len(demand)
     season_mean = np.zeros((count, 2 * order)) if season_mean is None else season_mean
     season_sd = np.broadcast_to(np.asarray(season_sd, dtype=float), (count, 2 * order))
+    # Chunks of series of like length: each is cut to the periods that its longest series has.
+    rows = np.argsort(_begun(demand), kind="stable")
+    chunks = [rows[start : start + _CHUNK] for start in range(0, max(count, 1), _CHUNK)]
     parts = [
-        _fit_chunk(demand[rows], dates, effects[rows], effect_mean, effect_sd, season_mean[rows], season_sd[rows], changepoint_sd, order)
-        for rows in (slice(start, start + _CHUNK) for start in range(0, max(count, 1), _CHUNK))
+        _fit_chunk(demand[part], dates, effects[part], effect_mean, effect_sd, season_mean[part], season_sd[part], changepoint_sd, order)
+        for part in chunks
     ]
-    return Structure(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    back = np.argsort(rows, kind="stable")
+    return Structure(*(np.concatenate(arrays)[back] for arrays in zip(*parts, strict=True)))
 
 
 def _fit_chunk(
@@ -130,6 +136,9 @@ def _fit_chunk(
     changepoint_sd: float,
     order: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    begun = int(_begun(demand).min(initial=demand.shape[1] - 1))
+    whole, demand, effects = (demand, dates), demand[:, begun:], effects[:, begun:]
+    dates = dates[begun:]
     seen = ~np.isnan(demand)
     scale = np.nanmax(np.where(seen, np.abs(demand), 0), axis=1, initial=0)
     scale[scale == 0] = 1.0
@@ -140,8 +149,14 @@ def _fit_chunk(
     mean = np.hstack([season_mean, np.broadcast_to(effect_mean, (len(y), len(effect_mean)))])
     sd = np.hstack([season_sd, np.broadcast_to(effect_sd, (len(y), len(effect_sd)))])
     theta, beta = _posterior_mode(y, seen, basis, features, mean, np.maximum(sd, 1e-6), changepoint_sd)
-    trend = np.einsum("ntp,np->nt", _trend_basis(seen, dates), theta) * scale[:, None]
+    trend = np.einsum("ntp,np->nt", _trend_basis(~np.isnan(whole[0]), whole[1]), theta) * scale[:, None]
     return trend, beta[:, : 2 * order], beta[:, 2 * order :]
+
+
+def _begun(demand: np.ndarray) -> np.ndarray:
+    """First known period of each series; the last one where none is known."""
+    seen = ~np.isnan(demand)
+    return np.where(seen.any(axis=1), seen.argmax(axis=1), demand.shape[1] - 1)
 
 
 def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
@@ -157,7 +172,7 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
     number = np.arange(1, CHANGEPOINTS + 1)
     place = np.rint(number[None, :] * (size[:, None] - 1) / np.maximum(count, 1)[:, None]).astype(int)
     inside = number[None, :] <= count[:, None]
-    at = days[np.minimum(first[:, None] + place, len(days) - 1)]
+    at = days[np.clip(first[:, None] + place, 0, len(days) - 1)]
     at = np.where(inside, (at - days[first][:, None]) / span[:, None], np.inf)
     hinge = np.where(inside[:, None, :], np.maximum(time[:, :, None] - np.where(inside, at, 0)[:, None, :], 0), 0)
     return np.concatenate([time[:, :, None], np.ones_like(time)[:, :, None], hinge], axis=2)
@@ -166,27 +181,51 @@ def _trend_basis(seen: np.ndarray, dates: pd.DatetimeIndex) -> np.ndarray:
 def _posterior_mode(
     y: np.ndarray, seen: np.ndarray, basis: np.ndarray, features: np.ndarray, mean: np.ndarray, sd: np.ndarray, changepoint_sd: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Block coordinate descent on the negative log posterior; every array is series first."""
-    count = seen.sum(axis=1)
-    theta, beta, variance = _start(y, seen, basis), mean.copy(), np.full(len(y), 0.01)
-    ridge = np.zeros_like(theta)
-    before = np.full(len(y), np.inf)
+    """Block coordinate descent on the negative log posterior; every array is series first.
+
+    A series that has arrived is left out of the further rounds: its answer does not hang on its neighbours.
+    """
+    trend, beta = _start(y, seen, basis), mean.copy()
+    variance, before = np.full(len(y), 0.01), np.full(len(y), np.inf)
+    rows = np.arange(len(y))
+    parts = (y, seen, basis, features, mean, sd)
     for _ in range(_OUTER):
-        weight = 1 + np.einsum("ntk,nk->nt", features, beta)
-        weighted = basis * weight[:, :, None]
-        ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
-        gram, target = weighted.transpose(0, 2, 1) @ weighted, np.einsum("ntp,nt->np", weighted, y)
-        _lasso_sweeps(gram, target, ridge, variance / changepoint_sd, theta)
-        trend = np.einsum("ntp,np->nt", basis, theta)
-        beta = _ridge_step(y - trend, features * trend[:, :, None], mean, sd, variance)
-        error = np.where(seen, y - trend * (1 + np.einsum("ntk,nk->nt", features, beta)), 0)
-        squares = (error**2).sum(axis=1)
-        variance = _noise_variance(count, squares)
-        now = _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd, changepoint_sd)
-        if np.all(before - now < _TOLERANCE * np.maximum(1, np.abs(now))):
+        trend[rows], beta[rows], variance[rows], now = _round(*parts, trend[rows], beta[rows], variance[rows], changepoint_sd)
+        moving = before[rows] - now >= _TOLERANCE * np.maximum(1, np.abs(now))
+        before[rows] = now
+        if not moving.all():
+            rows = rows[moving]
+            parts = tuple(part[moving] for part in parts)
+        if not len(rows):
             break
-        before = now
-    return theta, beta
+    return trend, beta
+
+
+def _round(
+    y: np.ndarray,
+    seen: np.ndarray,
+    basis: np.ndarray,
+    features: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    theta: np.ndarray,
+    beta: np.ndarray,
+    variance: np.ndarray,
+    changepoint_sd: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Trend, β and σ² after one more step each, and the negative log posterior there."""
+    weighted = basis * (1 + (features @ beta[:, :, None]))
+    gram, target = weighted.transpose(0, 2, 1) @ weighted, (y[:, None, :] @ weighted)[:, 0]
+    ridge = np.zeros_like(theta)
+    ridge[:, :2] = (variance / _LEVEL_PRIOR**2)[:, None]
+    _lasso_sweeps(gram, target, ridge, variance / changepoint_sd, theta)
+    trend = (basis @ theta[:, :, None])[:, :, 0]
+    design = features * trend[:, :, None]
+    beta = _ridge_step(y - trend, design, mean, sd, variance)
+    error = np.where(seen, y - trend - (design @ beta[:, :, None])[:, :, 0], 0)
+    count, squares = seen.sum(axis=1), (error**2).sum(axis=1)
+    variance = _noise_variance(count, squares)
+    return theta, beta, variance, _negative_log_posterior(count, squares, variance, theta, (beta - mean) / sd, changepoint_sd)
 
 
 def _start(y: np.ndarray, seen: np.ndarray, basis: np.ndarray) -> np.ndarray:
@@ -216,7 +255,7 @@ def _ridge_step(residual: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: 
     gram = design.transpose(0, 2, 1) @ design
     diagonal = np.arange(gram.shape[1])
     gram[:, diagonal, diagonal] += precision
-    right = np.einsum("ntk,nt->nk", design, residual) + precision * mean
+    right = (residual[:, None, :] @ design)[:, 0] + precision * mean
     return np.linalg.solve(gram, right[:, :, None])[:, :, 0]
 
 
@@ -260,6 +299,62 @@ def deseasonalised(demand: np.ndarray, season_length: int, dates: pd.DatetimeInd
     none = np.zeros((len(demand), demand.shape[1], 0))
     fitted = fit_structure(demand, dates, none, np.zeros(0), np.zeros(0), None, np.where(enough, SEASON_PRIOR, 0.0)[:, None])
     return demand / fitted.factor(dates, none)
+
+
+def classical_factors(demand: np.ndarray, season_length: int, ahead: int) -> tuple[np.ndarray, np.ndarray]:
+    """Seasonal factors of classical multiplicative decomposition, where a series is seasonal; 1 where it is not.
+
+    A factor is the mean ratio of demand to its centred average of one year in that period, scaled to a mean of 1. Seasonal is
+    a series of two years or more whose autocorrelation at a year lies outside its 90 % band (Assimakopoulos & Nikolopoulos 2000,
+    as in the M3 competition).
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+        NaN before a series began, no gaps after.
+    season_length, ahead : int
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        Factors of the periods of history and of those ahead.
+
+    Examples
+    --------
+    >>> past, coming = classical_factors(np.tile([8.0, 12.0, 10.0, 10.0], 5)[None], 4, 2)
+    >>> coming.round(2).tolist()
+    [[0.8, 1.2]]
+    """
+    periods = demand.shape[1]
+    window = np.r_[0.5, np.ones(season_length - 1), 0.5] if season_length % 2 == 0 else np.ones(season_length)
+    half = len(window) // 2
+    trend = np.full(demand.shape, np.nan)
+    if periods >= len(window):
+        trend[:, half : periods - half] = np.lib.stride_tricks.sliding_window_view(demand, len(window), axis=1) @ window / season_length
+    ratio = demand / np.where(trend > 0, trend, np.nan)
+    # Years counted back from the newest period, so that a column is always the same period of the year.
+    ratio = np.hstack([np.full((len(demand), -periods % season_length), np.nan), ratio]).reshape(len(demand), -1, season_length)
+    known = ~np.isnan(ratio)
+    factor = np.where(known, ratio, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    seasonal = _is_seasonal(demand, season_length) & (factor > _LEAST_CLASSICAL).all(axis=1)
+    factor = np.where(seasonal[:, None], factor / np.maximum(factor.mean(axis=1, keepdims=True), _LEAST_CLASSICAL), 1.0)
+    place = (np.arange(periods + ahead) - periods) % season_length
+    return factor[:, place[:periods]], factor[:, place[periods:]]
+
+
+def _is_seasonal(demand: np.ndarray, season_length: int) -> np.ndarray:
+    """Two years or more, and autocorrelation at a year outside 1.645 standard errors."""
+    seen = ~np.isnan(demand)
+    count = np.maximum(seen.sum(axis=1), 1)
+    mean = np.where(seen, demand, 0).sum(axis=1) / count
+    centred = np.where(seen, demand - mean[:, None], 0)
+    power = np.maximum((centred**2).sum(axis=1), 1e-300)
+    lags = [(centred[:, lag:] * centred[:, :-lag]).sum(axis=1) / power for lag in range(1, min(season_length, demand.shape[1] - 1) + 1)]
+    if len(lags) < season_length:
+        return np.zeros(len(demand), dtype=bool)
+    correlation = np.stack(lags, axis=1)
+    band = 1.645 * np.sqrt((1 + 2 * (correlation[:, :-1] ** 2).sum(axis=1)) / count)
+    return (np.abs(correlation[:, -1]) > band) & (count >= 2 * season_length)
 
 
 def repeats_yearly(demand: np.ndarray, season_length: int) -> np.ndarray:

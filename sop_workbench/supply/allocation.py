@@ -20,8 +20,8 @@ def allocation(unmet_demand: pd.DataFrame, market: pd.DataFrame, settings: Setti
 
     Floors first: min_fill_ratio · demand; where not even they can be kept, in order of priority and pro rata inside one.
     Then the rest of demand by priority: 1 is served in full before 2 gets anything. Inside the first priority that cannot be served
-    in full the rest is shared in proportion to what is still asked for (`fair_share`) or goes to the highest margin first (`margin`): an item costs the same
-    wherever it is sold, so that is the highest price.
+    in full the rest is shared in proportion to what is still asked for (`fair_share`) or goes to the highest margin first
+    (`margin`): an item costs the same wherever it is sold, so that is the highest price.
 
     Parameters
     ----------

@@ -70,6 +70,7 @@ KINDS = (
     Kind("shelf_life", "shelf life", "base units", _place, "one more unit that stays good"),
 )
 
+PROMISES = ("contract floor", "strategic share")
 LEAD_TIME = Kind("stock_balance", "lead time", "base units", _place, "no more can arrive yet, and one more unit")
 
 # What has happened when a quantity can fall no further; each gets its key without the period, and the words of the period.
@@ -146,9 +147,10 @@ def _with_ranges(read: Reader, rows: pd.DataFrame, settings: Settings) -> pd.Dat
 
 
 def dearest(rows: pd.DataFrame, count: int) -> list:
-    """Labels of the dearest row of each of the first `count` limits by money, and of the `count` rows with most money."""
+    """Labels of the dearest row of each of the first `count` limits by money (promises aside), and of the `count` rows with most money."""
     ranked = rows.sort_values(["price_amt", "t"], ascending=[False, True], kind="stable")
-    money = ranked.groupby(["limit", "member"], sort=True)["money_amt"].sum().sort_values(ascending=False, kind="stable").head(count)
+    stopping = ranked[~ranked["limit"].isin(PROMISES)]
+    money = stopping.groupby(["limit", "member"], sort=True)["money_amt"].sum().sort_values(ascending=False, kind="stable").head(count)
     dearest_row = ranked.reset_index(names="label").drop_duplicates(["limit", "member"]).set_index(["limit", "member"])["label"]
     chosen = dearest_row.reindex(money.index).tolist()
     by_money = rows.sort_values(["money_amt", "t"], ascending=[False, True], kind="stable").head(count).index
@@ -239,13 +241,15 @@ def money_words(amount: float) -> str:
 
 
 def quantity_words(quantity: float) -> str:
-    """A quantity as people say it: whole from 100 on, one decimal below where it needs one.
+    """A quantity as people say it: whole from 100 on, one decimal below where it needs one, two digits below one.
 
     Examples
     --------
-    >>> quantity_words(1400.4), quantity_words(45.0), quantity_words(7.857)
-    ('1,400', '45', '7.9')
+    >>> quantity_words(1400.4), quantity_words(45.0), quantity_words(7.857), quantity_words(0.0132)
+    ('1,400', '45', '7.9', '0.013')
     """
+    if 0 < abs(quantity) < 1:
+        return f"{quantity:.2g}"
     rounded = round(quantity, 0 if abs(quantity) >= 100 else 1) + 0.0
     return f"{rounded:,.0f}" if rounded == round(rounded) else f"{rounded:,.1f}"
 

@@ -167,7 +167,8 @@ def refuse_contradictions(inputs: dict[str, pd.DataFrame], demand: pd.DataFrame,
     Raises
     ------
     DataError
-        Negative demand, price or hours, a price or demand that is empty or infinite, a lane to nowhere, hours of an unknown resource, a period without stated hours.
+        Negative demand, price or hours, a price or demand that is empty or infinite, a lane to nowhere,
+        hours of an unknown resource, a period without stated hours.
     """
     lane, capacity = inputs["lane"], inputs["capacity"]
     places = set(inputs["location"]["location_id"]) | set(inputs["market"]["market_id"])

@@ -166,9 +166,13 @@ class KeyLookup:
         if 0 < span <= self._TABLE_SIZE:
             self._table = np.full(span, ABSENT, dtype=np.int64)
             self._table[keys] = np.arange(size)
+            is_distinct = (self._table >= 0).sum() == size
         else:
             self._order = np.argsort(keys, kind="stable")
             self._sorted = keys[self._order]
+            is_distinct = bool((self._sorted[1:] != self._sorted[:-1]).all())
+        if not is_distinct:
+            raise ValueError("a set names the same key twice")
 
     def find(self, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Position of each key, -1 where there is none; columns broadcast against each other."""
@@ -221,6 +225,8 @@ class Members(Sequence):
         rank[order] = np.arange(len(order))
         table = np.full((len(first), horizon), ABSENT, dtype=np.int32)
         table[rank[entity], frame[PERIOD].to_numpy()] = np.arange(len(frame))
+        if (table >= 0).sum() != len(frame):
+            raise ValueError("a set names the same key twice")
         chosen = first[order]
         is_full = table.size == len(frame) and bool((table.ravel() == np.arange(len(frame))).all())
         return cls(vocabulary, [frame[column].to_numpy()[chosen] for column in key[:-1]], len(first), horizon,

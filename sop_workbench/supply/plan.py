@@ -189,7 +189,8 @@ def contract_floor_cost(plan: SupplyResult, inputs: dict[str, pd.DataFrame], con
     found = found.join(without.rename(columns={"served_qty": "served_without_qty", "revenue_amt": "revenue_without_amt"}))
     total = found.sum().to_frame("all").T
     found["price_amt"] = _floor_price(plan, rows) / found["floor_qty"].where(found["floor_qty"] > 0)
-    found = pd.concat([found.assign(cost_amt=float("nan")), total.assign(price_amt=float("nan"), cost_amt=free.profit_amt - plan.profit_amt)])
+    total = total.assign(price_amt=float("nan"), cost_amt=free.profit_amt - plan.profit_amt)
+    found = pd.concat([found.assign(cost_amt=float("nan")), total])
     return tables.validate("contract_floor_cost", found.rename_axis("market_id").reset_index())
 
 

@@ -62,7 +62,6 @@ class Probe:
         if solution.basis is not None:
             self.solver.setBasis(solution.basis)
         self.solver.run()
-        self._names: dict[tuple[int, bool], tuple[str, tuple]] = {}
         self._here: Corner | None = None
 
     def range_of(self, row: int, price: float) -> PriceRange:
@@ -110,7 +109,7 @@ class Probe:
     def _ratio_test(self, row: int, direction: float) -> tuple[float, tuple[str, tuple] | None]:
         """How far one corner reaches when a row's right-hand side moves, and the basic variable that stops it."""
         corner = self._corner()
-        _, change = self.solver.getBasisInverseCol(row)
+        _, change = self.solver.getBasisInverseCol(row)  # type: ignore[attr-defined]
         change = direction * np.asarray(change) * corner.sign
         moving = np.flatnonzero(np.abs(change) > 1e-9)
         change = change[moving]
@@ -124,7 +123,7 @@ class Probe:
     def _corner(self) -> Corner:
         """Where the solver stands now."""
         if self._here is None:
-            _, basic = self.solver.getBasicVariables()
+            _, basic = self.solver.getBasicVariables()  # type: ignore[attr-defined]
             basic, solution, lp = np.asarray(basic), self.solver.getSolution(), self.arrays
             is_row = basic < 0
             row, column = np.where(is_row, -basic - 1, 0), np.where(is_row, 0, basic)
@@ -140,11 +139,11 @@ class Probe:
         self.solver.run()
 
     def _name(self, position: int, is_row: bool) -> tuple[str, tuple]:
-        if not self._names:
-            for of_rows, blocks in ((True, self.arrays.rows), (False, self.arrays.columns)):
-                for name, block in blocks.items():
-                    self._names |= {(place, of_rows): (name, key) for key, place in zip(block.keys, block.positions.tolist(), strict=True)}
-        return self._names.get((position, is_row), ("service", ()))
+        for name, block in (self.arrays.rows if is_row else self.arrays.columns).items():
+            found = np.flatnonzero(np.asarray(block.positions) == position)
+            if len(found):
+                return name, block.keys[int(found[0])]
+        return "service", ()  # a row that keeps the service of an earlier stage
 
     def _move(self, row: int, distance: float) -> None:
         self.solver.changeRowBounds(row, float(self.arrays.row_lower[row] + distance), float(self.arrays.row_upper[row] + distance))

@@ -99,10 +99,10 @@ def rounding_check(read: Reader, settings: Settings, value: np.ndarray | None = 
         now, low, high = activity[block.positions], arrays.row_lower[block.positions], arrays.row_upper[block.positions]
         over = np.maximum(now - high, low - now)
         size = np.where(np.isfinite(high), high, low)
-        for n in np.flatnonzero(over > _TOLERANCE * np.maximum(1.0, np.abs(size))).tolist():
-            found.append(_breach(words, kind.family, block.keys[n], size[n], now[n], over[n], read, value))
+        broken = np.flatnonzero(over > _TOLERANCE * np.maximum(1.0, np.abs(size))).tolist()
+        found += [_breach(words, kind.family, block.keys[n], size[n], now[n], over[n], read, value) for n in broken]
     stock = arrays.columns["closing_qty"]
-    negative = np.flatnonzero(value[stock.positions] < -_TOLERANCE) if len(stock.positions) else []
+    negative = np.flatnonzero(value[stock.positions.astype(int)] < -_TOLERANCE).tolist()
     found += [_row("stock", f"{stock.keys[n][0]} at {stock.keys[n][1]}", stock.keys[n][-1], "base units", 0.0,
                    value[stock.positions[n]], -value[stock.positions[n]], words) for n in negative]
     return read.dated(pd.DataFrame(found), "rounding_check") if found else tables.table("rounding_check").empty()
@@ -115,10 +115,11 @@ def rounded_plan(read: Reader, settings: Settings, supply_plan: pd.DataFrame, re
     breaches = rounding_check(read, settings, value)
     short = missing_units(read, settings, value) if len(breaches) else 0.0
     rounded = Reader(read.instance, read.arrays, replace(read.solution, value=value))
-    made = supply_plan.drop(columns=["production_qty", "subcontract_qty"]).assign(t=read.instance.periods.get_indexer(supply_plan["period"]))
+    number = read.instance.periods.get_indexer
+    made = supply_plan.drop(columns=["production_qty", "subcontract_qty"]).assign(t=number(supply_plan["period"]))
     for name in ("production_qty", "subcontract_qty"):
         made = rounded.put(made, name, rounded.value(name, [*PLACE, "t"]))
-    staff = resource_plan.drop(columns=list(_PEOPLE)).assign(t=read.instance.periods.get_indexer(resource_plan["period"]))
+    staff = resource_plan.drop(columns=list(_PEOPLE)).assign(t=number(resource_plan["period"]))
     for name in _PEOPLE:
         staff = staff.merge(rounded.value(name, WORK).rename(name).reset_index(), on=WORK, how="left", validate="1:1")
     costs = {column: np.nan for column in ("production_cost_amt", "setup_cost_amt", "subcontract_cost_amt")}  # to be valued anew
@@ -185,9 +186,11 @@ def _round_people(read: Reader, value: np.ndarray, direction: Direction) -> None
     blocks = [read.arrays.columns.get(name) for name in _PEOPLE]
     if any(block is None or not block.keys for block in blocks):
         return
-    workers, hired, laid_off = (pd.Series(block.positions, index=pd.MultiIndex.from_tuples(block.keys, names=WORK)) for block in blocks)  # type: ignore[union-attr]
+    workers, hired, laid_off = (pd.Series(block.positions, index=pd.MultiIndex.from_tuples(block.keys, names=WORK))
+                                for block in blocks if block is not None)
     crew = _rounded(pd.Series(value[workers], index=workers.index).sort_index(), direction)
-    opening = pd.Series(crew.index.get_level_values(0).map(read.instance.crew.set_index("resource_id")["opening_workers"]), index=crew.index)
+    before = read.instance.crew.set_index("resource_id")["opening_workers"]
+    opening = pd.Series(crew.index.get_level_values(0).map(before), index=crew.index)
     change = crew - crew.groupby(level=0).shift().fillna(opening)
     value[workers[crew.index]] = crew
     value[hired[crew.index]] = change.clip(lower=0.0)
@@ -240,8 +243,8 @@ def _breach(words: Words, family: str, key: tuple, size: float, now: float, over
 
 
 def _row(limit: str, member: str, t: int, unit: str, size: float, now: float, over: float, words: Words) -> dict:
-    return {"limit": limit, "member": member, "t": t, "unit": unit, "limit_qty": float(size), "rounded_qty": float(now), "over_qty": float(over),
-            "sentence": f"{limit} of {member} in {words.when[t]} is broken by {quantity_words(over)} {unit}"}
+    return {"limit": limit, "member": member, "t": t, "unit": unit, "limit_qty": float(size), "rounded_qty": float(now),
+            "over_qty": float(over), "sentence": f"{limit} of {member} in {words.when[t]} is broken by {quantity_words(over)} {unit}"}
 
 
 def _verdict(breaches: pd.DataFrame, short: float) -> str:

@@ -18,7 +18,9 @@ from sop_workbench.supply.instance import PLACE, SALE
 from sop_workbench.supply.readback import DELIVERY, ORDER, Reader
 
 _TOLERANCE = 1e-6
-_NO_PROFIT, _NO_SOURCE = "no profit", "no source"
+_CENT = 0.005
+_SHORTFALLS = {"contract_floor": "floor_shortfall_qty", "strategic_share": "strategic_shortfall_qty"}
+_NO_PROFIT, _BETTER_USE, _NO_SOURCE = "no profit", "better use", "no source"
 
 
 @dataclass
@@ -50,6 +52,9 @@ class Trace:
                      for name, block in arrays.columns.items()}
         self.price = {name: dict(zip(block.keys, np.abs(read.solution.row_price[block.positions]).tolist(), strict=True))
                       for name, block in arrays.rows.items()}
+        self.value = self.instance.stocked.set_index(PLACE)["value_amt"].to_dict()
+        self.broken = {(family, key) for family, name in _SHORTFALLS.items() for key, short in
+                       read.value(name, [*SALE, "t"]).items() if short > _TOLERANCE}
         self._known: dict[tuple, Needs] = {}
         self._open: set[tuple] = set()
         self._used: dict[tuple, float] = {}
@@ -83,13 +88,19 @@ class Trace:
                       if (item, source, market, t - lead) in self.loss["delivery_qty"])
         best: Needs | None = None
         for loss, source, departure, lane in ways:
-            if best is not None and loss >= best.loss_amt - _TOLERANCE:
+            if best is not None and loss + self._floored(item, market, t) >= best.loss_amt - _TOLERANCE:
                 break
-            needs = Needs(loss_amt=loss)
+            needs = Needs(loss_amt=loss + self._floored(item, market, t))
             self._charge(needs, "lane_limit", (source, market, lane, departure), 1.0)
             needs.add(self.stocked(item, source, departure), 1.0)
             best = _better(needs, best)
         return best
+
+    def _floored(self, item: str, market: str, t: int) -> float:
+        """What a unit under contract or strategic share is worth beyond its price: one more lacks it, where the floor is just kept."""
+        last = len(self.instance.periods) - 1
+        floors = (("contract_floor", (item, market, t)), ("strategic_share", (item, market, last)))
+        return sum(self.price.get(family, {}).get(key, 0.0) for family, key in floors if (family, key) not in self.broken)
 
     def stocked(self, item: str, place: str, t: int) -> Needs:
         """What one more unit in stock takes."""
@@ -115,7 +126,12 @@ class Trace:
         if best is None or best.loss_amt > _TOLERANCE:
             held = self._held_back(item, place, t)
             best = held or best
-        return best or Needs({(LEAD_TIME.family, (item, place, t)): 1.0})
+        return best or self._from_stock(item, place, t)
+
+    def _from_stock(self, item: str, place: str, t: int) -> Needs:
+        """What lies there: no limit while a unit is worth no more than it costs, else it had to be there sooner than any can come."""
+        is_scarce = self.price["stock_balance"].get((item, place, t), 0.0) > self.value.get((item, place), 0.0) + _TOLERANCE
+        return Needs({(LEAD_TIME.family, (item, place, t)): 1.0} if is_scarce else {})
 
     def use_loss(self, item: str, place: str, t: int) -> float:
         """What one more unit in stock loses on the best way to a market, a parent or the end of the horizon."""
@@ -219,7 +235,8 @@ def shortage_reasons(read: Reader, settings: Settings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The `shortage_reason` table: a row for each limit on the cheapest way, or one that says there is no way or no profit in it.
+        The `shortage_reason` table: a row for each limit on the cheapest way; one that says there is no way, no profit in
+        it, or a better use of what it takes.
         It is a marginal answer: the prices hold until another limit binds (`binding_limit`).
     """
     demand = read.instance.demand
@@ -231,25 +248,29 @@ def shortage_reasons(read: Reader, settings: Settings) -> pd.DataFrame:
     return read.dated(pd.DataFrame(rows), "shortage_reason") if rows else tables.table("shortage_reason").empty()
 
 
-def _reasons(line: object, trace: Trace, words: Words, currency: str) -> list[dict]:
+def _reasons(line: object, trace: Trace, names: Words, currency: str) -> list[dict]:
     """Rows of one short item, market and period."""
     item, market, t, short = line.item_id, line.market_id, line.t, line.short_qty  # type: ignore[attr-defined]
     base = {"item_id": item, "market_id": market, "t": t, "short_qty": short, "short_amt": short * line.price_amt,  # type: ignore[attr-defined]
-            "limit": "", "member": "", "limit_period": words.periods[t], "needed_qty": np.nan, "unit": "", "price_amt": 0.0}
-    head = f"{item} in {market} in {words.when[t]}: {quantity_words(short)} short"
+            "limit": "", "member": "", "limit_period": names.periods[t], "needed_qty": np.nan, "unit": "", "price_amt": 0.0}
+    head = f"{item} in {market} in {names.when[t]}: {quantity_words(short)} short"
     needs = trace.served(item, market, t)
     if needs is None:
         return [{**base, "limit": _NO_SOURCE, "member": f"{item} for {market}", "sentence": f"{head}; nothing can bring it there in time"}]
     rows = []
+    if needs.loss_amt > _TOLERANCE or not needs.units:
+        amount = f"{money_words(needs.loss_amt)} {currency}"
+        words = ("serving it would earn nothing" if needs.loss_amt < _CENT else f"each more unit would lose {amount}" if not needs.units
+                 else f"what a unit takes earns {amount} more elsewhere")
+        rows.append({**base, "limit": _BETTER_USE if needs.units else _NO_PROFIT, "member": f"{item} for {market}",
+                     "price_amt": needs.loss_amt, "sentence": f"{head}; {words}"})
     for limit, units in sorted(needs.units.items(), key=lambda entry: -entry[1] * trace.price_of(entry[0])):
-        kind, member, when, unit = words.limit(limit)
+        kind, member, when, unit = names.limit(limit)
         price, needed = trace.price_of(limit), units * short
-        rows.append({**base, "limit": kind, "member": member, "limit_period": words.periods[limit[1][-1]], "needed_qty": needed,
+        rows.append({**base, "limit": kind, "member": member, "limit_period": names.periods[limit[1][-1]], "needed_qty": needed,
                      "unit": unit, "price_amt": price,
-                     "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} ({money_words(price)} {currency} each)"})
-    if not rows:
-        rows = [{**base, "limit": _NO_PROFIT, "member": f"{item} for {market}", "price_amt": needs.loss_amt,
-                 "sentence": f"{head}; each more unit would lose {money_words(needs.loss_amt)} {currency}"}]
+                     "sentence": f"{head}; it would take {_more(needed, kind, member, unit)} in {when} "
+                                 f"({money_words(price)} {currency} each)"})
     return rows
 
 

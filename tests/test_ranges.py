@@ -1,0 +1,285 @@
+"""Ranges at every level, models pinned by planners, the leaderboard, and quantities locked at any level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sop_workbench import demand, tables
+from sop_workbench.errors import DataError
+from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast.hierarchy import held_sums
+from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, held_out_bounds
+from sop_workbench.forecast.models import MODELS
+from sop_workbench.forecast.nodes import hierarchy_nodes, plain_nodes, shared_forecast
+from sop_workbench.forecast.panel import Panel
+from sop_workbench.forecast.pins import pinned_models
+from sop_workbench.periods import Calendar
+from sop_workbench.settings import Forecast, Settings
+
+MONTHS = pd.date_range("2021-10-01", periods=60, freq="MS")
+AHEAD = pd.date_range("2026-10-01", periods=12, freq="MS")
+QUICK = Settings(company="Test", forecast=Forecast(effort="quick"))
+CALENDAR = Calendar("month")
+ITEM = pd.DataFrame({"item_id": ["A", "B", "C", "D"], "family": ["F", "F", "G", "G"], "item_type": "finished", "phase_out_date": pd.NaT})
+MARKET = pd.DataFrame({"market_id": ["N1", "N2", "S1"], "region": ["N", "N", "S"], "channel": ["web", "shop", "shop"]})
+MASTERS = {"item": ITEM, "market": MARKET}
+
+
+def history(noise: float = 0.15, seed: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    grid = pd.MultiIndex.from_product([ITEM["item_id"], MARKET["market_id"], MONTHS], names=["item_id", "market_id", "period"])
+    season = 1 + 0.3 * np.sin(2 * np.pi * grid.get_level_values("period").month / 12)
+    return grid.to_frame(index=False).assign(ordered_qty=100 * season * rng.lognormal(0, noise, len(grid)))
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, pd.DataFrame]:
+    return forecast_tables(history(), AHEAD, QUICK, CALENDAR, None, ITEM, MARKET)
+
+
+# ---------------------------------------------------------------- ranges
+def past_of(level: np.ndarray, spread: np.ndarray, seed: int = 1, origins: int = 3, test: int = 6, kind: str = "normal") -> PastErrors:
+    """Series whose errors are as large as their own history says."""
+    rng = np.random.default_rng(seed)
+    shape = (len(level), origins, test)
+    forecast = np.broadcast_to(level[:, None, None], shape)
+    if kind == "counts":
+        actual = rng.poisson(forecast).astype(float)
+        known = rng.poisson(level[:, None], (len(level), 48)).astype(float)
+    else:
+        actual = forecast + spread[:, None, None] * rng.standard_normal(shape)
+        known = level[:, None] + spread[:, None] * rng.standard_normal((len(level), 48))
+    hardness = np.repeat(difficulty(known, 12)[:, None], origins, axis=1)
+    return PastErrors(forecast.copy(), actual, hardness, np.full((len(level), origins), 3))
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_the_range_holds_what_it_says_for_calm_and_for_wild_series_alike(coverage: float) -> None:
+    level, spread = np.full(400, 1000.0), np.repeat([5.0, 80.0], 200)
+    calibration = calibrate(past_of(level, spread), coverage, 6)
+    later = past_of(level, spread, seed=2)
+    low, high = calibration.bounds(later.forecast[:, 0], later.difficulty[:, 0], later.group[:, 0])
+    inside = (later.actual[:, 0] >= low) & (later.actual[:, 0] <= high)
+    assert inside[:200].mean() == pytest.approx(coverage, abs=0.03)
+    assert inside[200:].mean() == pytest.approx(coverage, abs=0.03)
+
+
+def test_a_floor_of_zero_does_not_make_the_range_of_small_counts_too_wide() -> None:
+    """With each tail cut at 10 % a Poisson of mean 1 is held in 92 % and more: nothing falls below zero."""
+    level = np.full(600, 1.0)
+    calibration = calibrate(past_of(level, level, kind="counts"), 0.8, 6)
+    later = past_of(level, level, seed=9, kind="counts")
+    low, high = calibration.bounds(later.forecast[:, 0], later.difficulty[:, 0], later.group[:, 0])
+    inside = (later.actual[:, 0] >= low) & (later.actual[:, 0] <= high)
+    assert (low >= 0).all()
+    assert 0.72 <= inside.mean() <= 0.93
+
+
+def test_bounds_widen_with_the_horizon_beyond_what_was_tested() -> None:
+    level = np.full(100, 100.0)
+    past = past_of(level, np.full(100, 10.0))
+    wider = past.forecast + (past.actual - past.forecast) * np.sqrt(np.arange(1, 7))
+    growing = PastErrors(past.forecast, wider, past.difficulty, past.group)
+    calibration = calibrate(growing, 0.8, 18)
+    assert (np.diff(calibration.above) > 0).all()
+    assert calibration.above[17] / calibration.above[0] == pytest.approx(np.sqrt(18), rel=0.15)
+
+
+def test_an_origin_is_judged_by_the_errors_of_the_others() -> None:
+    past = past_of(np.full(50, 100.0), np.full(50, 10.0))
+    wild = past.actual.copy()
+    wild[:, 0] = past.forecast[:, 0] + 20 * (past.actual[:, 0] - past.forecast[:, 0])
+    low, high = held_out_bounds(PastErrors(past.forecast, wild, past.difficulty, past.group), 0.8)
+    width = (high - low).mean(axis=(0, 2))
+    assert width[0] < width[1]
+    assert ((wild[:, 0] >= low[:, 0]) & (wild[:, 0] <= high[:, 0])).mean() < 0.3
+
+
+def test_one_origin_says_nothing_about_coverage() -> None:
+    nodes = plain_nodes(np.full((5, 48), 10.0), np.zeros((5, 60, 2)))
+    past = past_of(np.full(5, 10.0), np.full(5, 1.0), origins=1)
+    assert coverage_table(nodes, past, (0.8,)).empty
+
+
+def test_ranges_are_given_at_every_level_and_sums_are_narrower_than_their_members(made: dict[str, pd.DataFrame]) -> None:
+    table = made["forecast_range"]
+    assert {"item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total"} == (
+        set(table["level"]) - {"family × market_id", "family × channel"}
+    )
+    narrow = table[table["coverage_ratio"] == 0.8]
+    assert (narrow["low_qty"] <= narrow["forecast_qty"]).all()
+    assert (narrow["forecast_qty"] <= narrow["high_qty"]).all()
+    total = narrow[narrow["level"] == "total"].set_index("period")
+    leaf = made["statistical_forecast"].groupby("period")[["forecast_qty", "low_qty", "high_qty"]].sum()
+    np.testing.assert_allclose(total["forecast_qty"], leaf["forecast_qty"], rtol=1e-6)
+    # Independent errors cancel: twelve series of equal size leave less than half of the summed width.
+    assert (total["high_qty"] - total["low_qty"]).sum() < 0.5 * (leaf["high_qty"] - leaf["low_qty"]).sum()
+
+
+def test_sums_of_a_level_add_up_to_the_total(made: dict[str, pd.DataFrame]) -> None:
+    sums = made["forecast_range"].query("coverage_ratio == 0.8").groupby(["level", "period"])["forecast_qty"].sum().unstack("period")
+    np.testing.assert_allclose(sums.to_numpy(), np.broadcast_to(sums.loc["total"], sums.shape), rtol=1e-6)
+
+
+def test_the_wide_range_holds_the_narrow_one_and_coverage_is_reported(made: dict[str, pd.DataFrame]) -> None:
+    wide = made["forecast_range"].pivot(index=["level", "member", "period"], columns="coverage_ratio", values=["low_qty", "high_qty"])
+    assert (wide["high_qty"][0.95] >= wide["high_qty"][0.8]).all()
+    assert (wide["low_qty"][0.95] <= wide["low_qty"][0.8]).all()
+    covered = made["forecast_coverage"].set_index(["level", "nominal_ratio"])["covered_ratio"]
+    assert covered["item_id × market_id", 0.8] == pytest.approx(0.8, abs=0.08)
+    assert covered["item_id × market_id", 0.95] == pytest.approx(0.95, abs=0.05)
+
+
+def test_an_item_that_ended_by_date_gets_no_demand_and_its_family_none_of_it() -> None:
+    item = ITEM.assign(phase_out_date=[pd.Timestamp("2026-09-15"), pd.NaT, pd.NaT, pd.NaT])
+    made = forecast_tables(history(), AHEAD, QUICK, CALENDAR, None, item, MARKET)
+    leaf = made["statistical_forecast"].groupby("item_id")[["forecast_qty", "high_qty"]].sum()
+    assert leaf.loc["A"].eq(0).all()
+    family = made["forecast_range"].query("level == 'family' and member == 'F' and coverage_ratio == 0.8")["forecast_qty"].sum()
+    assert family == pytest.approx(leaf.loc["B", "forecast_qty"], rel=1e-6)
+
+
+def test_a_sparse_series_takes_its_share_of_item_and_market() -> None:
+    """Two items, two markets, independent: the share forecast is item times market over the whole."""
+    keys = pd.DataFrame({"item_id": ["A", "A", "B", "B"], "market_id": ["M", "N", "M", "N"]})
+    demand_now = np.outer([60.0, 20.0, 30.0, 10.0], np.ones(12))
+    item = pd.DataFrame({"item_id": ["A", "B"], "family": "F", "phase_out_date": pd.NaT})
+    market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
+    panel = Panel(keys, pd.date_range("2025-01-01", periods=12, freq="MS"), demand_now, [""] * 4)
+    nodes = hierarchy_nodes(panel, np.zeros((4, 13, 2)), item, market)
+    ahead = nodes.demand[:, -1:] * 2
+    np.testing.assert_allclose(shared_forecast(nodes, nodes.demand, ahead).ravel(), [120, 40, 60, 20])
+
+
+# ---------------------------------------------------------------- pins and the leaderboard
+def pin(**values: str) -> pd.DataFrame:
+    return pd.DataFrame([{"record_id": "1", "item_id": "", "family": "", "market_id": "", "model": "", **values}])
+
+
+def test_a_pinned_model_makes_the_forecast_and_the_words_say_so() -> None:
+    sales = history()
+    made = forecast_tables(sales, AHEAD, QUICK, CALENDAR, None, ITEM, MARKET, pin(item_id="A", model="seasonal naive"))
+    rows = made["statistical_forecast"].query("item_id == 'A' and market_id == 'N1'")
+    assert rows["model"].iloc[0] == "regular: 100% seasonal naive (pinned)"
+    last_year = sales.query("item_id == 'A' and market_id == 'N1'")["ordered_qty"].to_numpy()[-12:]
+    np.testing.assert_allclose(rows["forecast_qty"], last_year, rtol=0.01)
+    other = made["statistical_forecast"].query("item_id == 'B'")["model"]
+    assert not other.str.contains("pinned").any()
+
+
+def test_the_newest_pin_counts_and_an_empty_one_releases() -> None:
+    keys = pd.DataFrame({"item_id": ["A", "A", "B"], "market_id": ["N1", "S1", "N1"]})
+    pins = pd.concat([pin(family="F", model="theta"), pin(item_id="A", market_id="S1", model="naive"), pin(item_id="B", model="")])
+    assert pinned_models(pins, keys, ITEM, MARKET) == {0: "theta", 1: "naive"}
+
+
+def test_pins_on_what_is_not_there_are_told_all_at_once() -> None:
+    pins = pd.concat([pin(item_id="Z", model="theta"), pin(item_id="A", model="oracle"), pin(family="H", model="theta")])
+    with pytest.raises(DataError) as told:
+        forecast_tables(history(), AHEAD, QUICK, CALENDAR, None, ITEM, MARKET, pins)
+    assert set(told.value.issues["rule"]) == {"unknown_item_id", "unknown_model", "unknown_family"}
+    assert all(name in told.value.issues.set_index("rule").loc["unknown_model", "remedy"] for name in MODELS)
+
+
+def test_the_well_known_models_are_always_on_the_leaderboard() -> None:
+    """Thirty items, the smallest effort: a sample of the items, and every model measured on the same ones."""
+    items = [f"I{number:02d}" for number in range(30)]
+    grid = pd.MultiIndex.from_product([items, ["N1"], MONTHS[:40]], names=["item_id", "market_id", "period"]).to_frame(index=False)
+    grid["ordered_qty"] = np.random.default_rng(1).lognormal(4, 0.3, len(grid))
+    item = pd.DataFrame({"item_id": items, "family": ["F", "G"] * 15, "phase_out_date": pd.NaT})
+    board = forecast_tables(grid, MONTHS[40:46], QUICK, CALENDAR, None, item, MARKET)["forecast_error"]
+    wanted = {"prophet", "auto ets", "theta", "ces", "seasonal naive", "naive", "boosted trees", "ensemble"}
+    for level, member in (("total", "all"), ("family", "all"), ("item_id", "sample of 2")):
+        rows = board[(board["level"] == level) & (board["member"] == member)].set_index("model")
+        assert wanted <= set(rows.index)
+        assert rows["actual_qty"].nunique() == 1  # the same held-out quantities for every model
+        assert rows["wape_ratio"].notna().all()
+    assert board.set_index(["level", "member", "model"]).loc[("item_id", "sample of 2", "prophet"), "basis"] == (
+        "2 of 30 items, taken evenly by volume, by themselves"
+    )
+
+
+# ---------------------------------------------------------------- locks
+PERIOD, NEXT = pd.Timestamp("2026-11-01"), pd.Timestamp("2026-12-01")
+HORIZON = pd.DatetimeIndex([PERIOD, NEXT])
+SCOPE = ("item_id", "family", "market_id", "region", "channel")
+
+
+def lock(quantity: float | None, period: pd.Timestamp = PERIOD, **scope: str) -> dict:
+    return {**dict.fromkeys(SCOPE, ""), "period": period, "locked_qty": quantity, **scope}
+
+
+def plan() -> pd.DataFrame:
+    grid = pd.MultiIndex.from_product([ITEM["item_id"], MARKET["market_id"], HORIZON], names=["item_id", "market_id", "period"])
+    return grid.to_frame(index=False).assign(demand_qty=np.arange(1.0, len(grid) + 1))
+
+
+def locked(*rows: dict) -> pd.DataFrame:
+    made = demand.held_to_locks(plan(), pd.DataFrame(rows), MASTERS, HORIZON)
+    return made.merge(ITEM[["item_id", "family"]], on="item_id").merge(MARKET, on="market_id")
+
+
+def test_locks_at_any_level_and_sideways_are_held_exactly() -> None:
+    made = locked(lock(100, family="F"), lock(40, channel="web"), lock(7, item_id="A", market_id="N1"), lock(90, region="N"))
+    now = made[made["period"] == PERIOD]
+    scopes = ("family == 'F'", "channel == 'web'", "item_id == 'A' and market_id == 'N1'", "region == 'N'")
+    sums = [now.query(where)["demand_qty"].sum() for where in scopes]
+    np.testing.assert_allclose(sums, [100, 40, 7, 90], rtol=1e-12)
+    assert (now["demand_qty"] >= 0).all()
+    before = plan()
+    pd.testing.assert_series_equal(made.loc[made["period"] == NEXT, "demand_qty"].reset_index(drop=True),
+                                   before.loc[before["period"] == NEXT, "demand_qty"].reset_index(drop=True))
+
+
+def test_inside_one_lock_all_move_in_proportion() -> None:
+    made, before = locked(lock(200, family="F")).query("family == 'F' and period == @PERIOD"), plan().query("period == @PERIOD")
+    ratio = made["demand_qty"].to_numpy() / before[before["item_id"].isin(["A", "B"])]["demand_qty"].to_numpy()
+    np.testing.assert_allclose(ratio, ratio[0])
+
+
+def test_the_newest_lock_counts_and_an_empty_one_releases() -> None:
+    newest = locked(lock(50, family="F"), lock(60, family="F")).query("family == 'F' and period == @PERIOD")
+    assert newest["demand_qty"].sum() == pytest.approx(60)
+    free = locked(lock(50, family="F"), lock(None, family="F"))["demand_qty"].sum()
+    assert free == pytest.approx(plan()["demand_qty"].sum())
+
+
+def test_a_family_locked_below_its_locked_items_is_answered_with_both_names() -> None:
+    with pytest.raises(DataError) as told:
+        locked(lock(30, family="F"), lock(40, item_id="A"))
+    issue = told.value.issues.iloc[0]
+    assert issue["rule"] == "conflicting_locks"
+    assert "family=F period=2026-11-01 locked at 30" in issue["value"]
+    assert "item_id=A period=2026-11-01 locked at 40" in issue["value"]
+    assert "release" in issue["remedy"]
+
+
+def test_locks_on_what_is_not_there_are_told_all_at_once() -> None:
+    late = lock(1, family="F", period=pd.Timestamp("2030-01-01"))
+    with pytest.raises(DataError) as told:
+        locked(lock(1, item_id="Z"), lock(1, channel="fair"), late, lock(1, item_id="A", family="G"))
+    assert set(told.value.issues["rule"]) == {"unknown_item_id", "unknown_channel", "outside_horizon", "item_of_another_family"}
+
+
+def test_a_lock_on_places_without_demand_shares_equally() -> None:
+    cells = plan().query("item_id != 'D'")
+    made = demand.held_to_locks(cells, pd.DataFrame([lock(30, item_id="D")]), MASTERS, HORIZON)
+    assert made.query("item_id == 'D'")["demand_qty"].tolist() == pytest.approx([10, 10, 10])
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=4, max_size=4), st.floats(0, 1e5), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_nested_locks_come_out_and_nothing_is_negative(values: list[float], total: float, share: float) -> None:
+    made = held_sums(np.array(values), np.array([[1, 1, 1, 1], [1, 1, 0, 0]]), np.array([total, total * share]), ["all", "part"])
+    assert made.sum() == pytest.approx(total, rel=1e-9, abs=1e-6)
+    assert made[:2].sum() == pytest.approx(total * share, rel=1e-9, abs=1e-6)
+    assert (made >= 0).all()
+
+
+def test_an_empty_record_changes_nothing() -> None:
+    assert tables.table("demand_lock").empty().empty
+    pd.testing.assert_frame_equal(demand.held_to_locks(plan(), tables.table("demand_lock").empty(), MASTERS, HORIZON), plan())

@@ -1270,8 +1270,9 @@ def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
 def what_if_load(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Load in per cent of regular hours, blue when free and orange when full; ▲ ▼ where it differs from base."""
     shown = view.drop(columns="period")
-    return _heat_map(shown, "resource", "period_label", _period_order(view), _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text").properties(
-        width=WIDTH - 230)  # beside the levers
+    colour = _diverging("load_ratio", 0.4, 0.9, 1.25, True)
+    cells = _heat_map(shown, "resource", "period_label", _period_order(view), colour, "load_text")
+    return cells.properties(width=WIDTH - 230)  # beside the levers
 
 
 def rows_of(view: pd.DataFrame) -> list[dict]:

@@ -318,7 +318,7 @@ class _Launches:
         curve, words, like = self._curve(row, len(periods))
         if curve is None:
             return None
-        own = self.demand.get(row["item_id"], self._unsold(row, periods))
+        own = self.demand[row["item_id"]] if row["item_id"] in self.demand else self._unsold(row, periods)
         scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
         words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
         estimator = "like-item profile" if like else "mean launch profile"

@@ -153,7 +153,7 @@ def _level_rows(
     forecasts: dict[str, np.ndarray],
     actual: np.ndarray,
     whole: str,
-    besides: set[str] = frozenset(),
+    besides: frozenset[str] | set[str] = frozenset(),
     *,
     with_members: bool = True,
 ) -> list[dict]:

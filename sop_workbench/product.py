@@ -172,7 +172,8 @@ def launch_forecast(
 
     forecast(age) = scale · curve(age); the curve is what the like item sold at each age, without season,
     and its last half year beyond; scale = (mean own sales / mean of the curve so far)^(n / (n + k)) after n periods, k = 1
-    with a like item and ¼ without; whole periods since the launch date of an item that never sold count as none sold. Without a like item the curve is the mean of all launches of the family, else of the company.
+    with a like item and ¼ without; whole periods since the launch date of an
+    item that never sold count as none sold. Without a like item the curve is the mean of all launches of the family, else of the company.
     Markets share by own sales so far and by the sales of the item copied. Where nothing like it was ever launched, Bass diffusion
     takes over once three periods are sold. `estimator` names what was used; `launch_curves` shows the others beside it. In the
     plan the curve hands over to the statistical forecast: it weighs 1 − n / 3 after n periods of sales (`weight_ratio`).

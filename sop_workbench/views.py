@@ -37,6 +37,8 @@ _ACRONYMS = {
 }
 _HEADERS = {
     "by": "Who",
+    "is_in_plan": "In plan",
+    "is_used": "Used",
     "item_id": "Item",
     "location_id": "Location",
     "market_id": "Market",
@@ -477,6 +479,46 @@ def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item:
         fan,
         title,
         "Line: history, then the like-item's curve scaled to the item. Band: range of the curve.",
+        "No item is young enough to need a launch curve.",
+    )
+
+
+def launch_curves(launch_curve: pd.DataFrame, item: pd.DataFrame, top: int = 6) -> pd.DataFrame:
+    """What every estimator expects of the young items, beside each other; the one that is used is marked."""
+    _needs(launch_curve, "launch_curve")
+    used = launch_curve[launch_curve["is_used"]]
+    chosen = used.groupby("item_id")["forecast_qty"].sum().nlargest(top).index
+    rows = launch_curve[launch_curve["item_id"].isin(chosen)].sort_values(["item_id", "estimator", "period"])
+    counts = used.drop_duplicates("item_id")["estimator"].value_counts()
+    title = "Used: " + ", ".join(f"{name} for {_plural(n, 'item')}" for name, n in counts.items())
+    return _view(
+        rows.assign(member=rows["item_id"].map(_item_names(item)).fillna(rows["item_id"]))[
+            ["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]
+        ],
+        title,
+        "Units over all markets. The thick line is the one the forecast takes; the others show how far a different method would lie.",
+        "No item is young enough to need a launch curve.",
+    )
+
+
+def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Every estimator of every young item: what it expects over the horizon and on what it rests."""
+    _needs(launch_curve, "launch_curve")
+    rows = launch_curve.groupby(["item_id", "estimator"], as_index=False).agg(
+        is_used=("is_used", "first"), horizon_qty=("forecast_qty", "sum"), market_potential_qty=("market_qty", "first"),
+        innovation=("innovation_ratio", "first"), imitation=("imitation_ratio", "first"), evidence=("evidence", "first"))
+    rows = rows.sort_values(["item_id", "is_used", "estimator"], ascending=[True, False, True])
+    rows["item_name"] = rows["item_id"].map(_item_names(item)).fillna(rows["item_id"])
+    for column in ("innovation", "imitation"):
+        rows[f"{column}_text"] = [f"{v:.3f}" if pd.notna(v) else "–" for v in rows[column]]
+    ends = rows.groupby("item_id")["horizon_qty"].agg(["min", "max"])
+    apart = (ends["max"] / ends["min"].where(ends["min"] > 0)).max()
+    title = f"The estimators of one item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
+    columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
+    return _view(
+        rows[columns], title,
+        "Bass diffusion: of all who will ever buy (market potential) a share p buys on its own (innovation) and q is drawn by those "
+        "who have (imitation), per period.",
         "No item is young enough to need a launch curve.",
     )
 
@@ -982,6 +1024,136 @@ def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows.assign(author=author, who=who)
 
 
+def driver_effects(driver_effect: pd.DataFrame, item: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """What promotions and prices did to demand, with ranges; of the items' elasticities the `top` surest."""
+    _needs(driver_effect, "driver_effect")
+    kinds = {"uplift": "Promotion: uplift of demand", "pull_forward": "Promotion: taken from the two periods after",
+             "cannibalisation": "Promotion: share of the uplift that other items lose", "elasticity": "Price: % of demand per % of price"}
+    width = driver_effect["high_ratio"] - driver_effect["low_ratio"]
+    is_item = (driver_effect["measure"] == "elasticity") & (driver_effect["member"] != "all")
+    kept = driver_effect[~is_item | is_item.index.isin(width[is_item].nsmallest(top - 1).index)]
+    kept = kept.assign(order=kept["measure"].map({name: n for n, name in enumerate(kinds)}), is_all=kept["member"] != "all")
+    rows = kept.sort_values(["order", "is_all", "effect_ratio", "member"], ascending=[True, True, False, True])
+    names = rows["member"].map(_item_names(item)).fillna(rows["member"].replace("all", "all items"))
+    rows = rows.assign(effect=rows["measure"].map(kinds), member=[_with_item_name(name, item) for name in names])
+    rows["effect_text"] = [_effect_text(v, m) for v, m in zip(rows["effect_ratio"], rows["measure"], strict=True)]
+    rows["range_text"] = [f"{_effect_text(a, m)} to {_effect_text(b, m)}"
+                          for a, b, m in zip(rows["low_ratio"], rows["high_ratio"], rows["measure"], strict=True)]
+    rows["stated_text"] = [_effect_text(v, m) for v, m in zip(rows["stated_ratio"], rows["measure"], strict=True)]
+    columns = ["effect", "measure", "member", "effect_ratio", "low_ratio", "high_ratio", "stated_ratio", "effect_text", "range_text",
+               "stated_text", "basis", "evidence"]
+    return _view(rows[columns], _effects_title(rows),
+                 "Point: best estimate with its 95 % range; tick: what was stated. Where history cannot tell, what was stated (promotions) "
+                 "or published (prices) is used.",
+                 "No promotion is on file and no price is known, so nothing can be said of what moves demand.")
+
+
+def _with_item_name(member: str, item: pd.DataFrame) -> str:
+    """The scope of a promotion (`CO-103 · all markets`) with the item's name in place of its number."""
+    product, dot, place = member.partition(" · ")
+    name = _item_names(item).get(product, product)
+    return f"{name}{dot}{place}" if place != "all markets" else str(name)
+
+
+def _effect_text(value: float, measure: str) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2f}" if measure == "elasticity" else percent(value, 0)
+
+
+def _effects_title(rows: pd.DataFrame) -> str:
+    """Whether promotions did what people said, else what a price does."""
+    told = rows[(rows["measure"] == "uplift") & (rows["basis"] == "estimated from history")]
+    if len(told):
+        worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().idxmax()]
+        return f"Promotions of {worst['member']} brought {percent(worst['effect_ratio'], 0)}; {percent(worst['stated_ratio'], 0)} was stated"
+    prices = rows[rows["measure"] == "elasticity"]
+    return f"One per cent dearer is {abs(prices['effect_ratio'].iloc[0]):.1f} % less demand" if len(prices) else "What promotions move"
+
+
+def driver_effect_list(driver_effect: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """The effects in figures, with what each rests on."""
+    rows = driver_effects(driver_effect, item)
+    return _view(rows[["effect", "member", "effect_text", "range_text", "stated_text", "basis", "evidence"]],
+                 "What each figure rests on", empty=rows.attrs["empty"])
+
+
+def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """What every promotion ahead costs and brings, best first."""
+    _needs(promotion_case, "promotion_case")
+    rows = promotion_case.sort_values(["net_amt", "event_id"], ascending=[False, True])
+    rows = rows.assign(promotion=[_with_item_name(s, item) for s in rows["scope"]])
+    rows["promotion"] = rows["promotion"] + ", " + period_labels(rows["from_period"]) + " (" + rows["status"] + ")"
+    losing = rows[rows["net_amt"] < 0]
+    title = (f"{len(losing)} of {_plural(len(rows), 'promotion')} ahead {'loses' if len(losing) == 1 else 'lose'} money: "
+             f"{short(losing['net_amt'].sum(), MONEY)}") if len(losing) else (
+        f"The {_plural(len(rows), 'promotion')} ahead {'brings' if len(rows) == 1 else 'bring'} {short(rows['net_amt'].sum(), MONEY)}")
+    columns = ["promotion", "event_id", "uplift_qty", "uplift_ratio", "break_even_ratio", "pulled_forward_qty", "margin_gained_amt",
+               "discount_given_amt", "cannibalised_amt", "cost_amt", "net_amt", "basis"]
+    return _view(rows[columns], title,
+                 "Net = margin of the extra volume − discount on all that is sold − margin other items lose − cost of the event. "
+                 "Break-even: the uplift at which nothing is won or lost; – where no uplift pays.",
+                 "No promotion is planned inside the horizon.")
+
+
+def price_cases(price_case: pd.DataFrame) -> pd.DataFrame:
+    """Margin at a price a little lower and higher, by family, largest effect first."""
+    _needs(price_case, "price_case")
+    rows = price_case.assign(change=[f"{signed(percent(c, 0))} price" for c in price_case["price_change_ratio"]])
+    largest = rows.groupby("family")["margin_change_amt"].transform(lambda money: money.abs().max())
+    rows = rows.assign(largest=largest).sort_values(["largest", "family", "price_change_ratio"], ascending=[False, True, True])
+    best = rows.loc[rows["margin_change_amt"].idxmax()] if len(rows) else None
+    title = "" if best is None else f"{best['family']} at {best['change']}: {signed(short(best['margin_change_amt'], MONEY))} of margin"
+    if best is not None and (rows["basis"] == "assumed").all():
+        title += ", if its customers are like those of published studies"
+    columns = ["family", "change", "elasticity_ratio", "basis", "quantity_change_qty", "revenue_change_amt", "margin_change_amt",
+               "margin_change_low_amt", "margin_change_high_amt"]
+    return _view(rows[columns], title,
+                 "Demand × (1 + change of price) ^ elasticity; margin at standard cost over the horizon. Lines: the range of the elasticity. "
+                 "Rivals are taken not to answer.",
+                 "No family has a price, a cost and demand.")
+
+
+def price_case_list(price_case: pd.DataFrame) -> pd.DataFrame:
+    """The price cases in figures."""
+    rows = price_cases(price_case)
+    rows = rows.assign(elasticity_text=[f"{e:.2f}" for e in rows["elasticity_ratio"]])
+    columns = ["family", "change", "elasticity_text", "basis", "quantity_change_qty", "revenue_change_amt", "margin_change_amt",
+               "margin_change_low_amt", "margin_change_high_amt"]
+    return _view(rows[columns], "The same in figures", empty=rows.attrs["empty"])
+
+
+def pipeline(pipeline_line: pd.DataFrame) -> pd.DataFrame:
+    """Money of open deals by close period: what the plan counts, what comes on top if won, what is counted elsewhere."""
+    _needs(pipeline_line, "pipeline_line")
+    whole = (pipeline_line["volume_qty"] * pipeline_line["price_amt"]).fillna(0.0)
+    is_counted = pipeline_line["counted_qty"] > 0
+    counted = pipeline_line["expected_amt"].fillna(0.0)
+    parts = {"counted in the plan": counted, "on top if won": (whole - counted).where(is_counted, 0.0),
+             "not counted here": whole.where(~is_counted, 0.0)}
+    rows = pd.DataFrame({"period": pipeline_line["close_period"], **parts}).groupby("period", as_index=False).sum()
+    rows = rows.melt("period", var_name="part", value_name="value_amt")
+    title = f"The plan counts {short(counted.sum(), MONEY)} of {short(whole.sum(), MONEY)} in {_plural(len(pipeline_line), 'open deal')}"
+    return _view(rows, title,
+                 "By close period, at mean price. Counted = volume × chance. Not counted here: part of the run rate already, or outside "
+                 "the horizon; nothing is counted twice.",
+                 "No open deal is on file.")
+
+
+def pipeline_deals(pipeline_line: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
+    """Every open deal, most counted money first, and why it counts or not."""
+    _needs(pipeline_line, "pipeline_line")
+    rows = pipeline_line.sort_values(["expected_amt", "close_period", "opportunity_id"], ascending=[False, True, True])
+    places = market.set_index("market_id")["market_name"]
+    rows = rows.assign(
+        product=rows["item_id"].map(_item_names(item)).fillna(rows["item_id"]).fillna(rows["family"]),
+        market_name=rows["market_id"].map(places).fillna(rows["market_id"]),
+    )
+    columns = ["opportunity_id", "product", "market_name", "close_period", "stage", "volume_qty", "probability_ratio", "counted_qty",
+               "expected_amt", "reason"]
+    return _view(rows[columns], "Deal by deal", empty="No open deal is on file.")
+
+
 def demand_range(
     consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None
 ) -> pd.DataFrame:
@@ -1134,6 +1306,77 @@ def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
         f"{_plural(len(rows), 'override')} by {_plural(rows['by'].nunique(), 'person', 'people')}",
         empty="Nobody changed the consensus in this cycle.",
     )
+
+
+def demand_gap(demand_gap: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand less budget by family (by region where the budget names no family) and period."""
+    _needs(demand_gap, "demand_gap")
+    budgeted = demand_gap.dropna(subset=["budget_amt"])
+    level = "family" if budgeted["family"].nunique() != 1 else "region"
+    rows = budgeted.groupby([level, "period"], as_index=False)[["demand_amt", "budget_amt", "gap_amt"]].sum()
+    rows = rows.rename(columns={level: "member"}).assign(gap_ratio=lambda r: r["gap_amt"] / r["budget_amt"].where(r["budget_amt"] > 0))
+    rows = rows.assign(order=rows.groupby("member")["gap_amt"].transform("sum")).sort_values(["order", "member", "period"])
+    title = ""
+    if len(rows):
+        totals = rows.groupby("member")["gap_amt"].sum()
+        lowest = totals.idxmin()
+        title = (f"{lowest} lies furthest below budget: {short(totals[lowest], MONEY)}" if totals[lowest] < 0
+                 else f"No {level} lies below budget")
+    return _view(rows[["member", "period", "demand_amt", "budget_amt", "gap_amt", "gap_ratio"]], title,
+                 f"Gap = unconstrained demand − budget, {MONEY}, by {level}; the colour is the gap as a share of the budget, "
+                 "orange is below.",
+                 "No budget covers the periods of this plan.")
+
+
+def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand with its ends by region, in units and money, beside the budget, over the horizon."""
+    _needs(demand_gap, "demand_gap")
+    columns = ["demand_qty", "low_qty", "high_qty", "budget_qty", "demand_amt", "low_amt", "high_amt", "budget_amt", "gap_amt"]
+    rows = demand_gap.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
+    rows = rows.reset_index()
+    if len(rows) > 1:
+        rows = pd.concat([rows, rows[columns].sum(min_count=1).to_frame().T.assign(region="All regions")], ignore_index=True)
+    count = demand_gap["period"].nunique()
+    view = _view(rows[["region", *columns]],
+                 f"Unconstrained demand: {short(demand_gap['demand_qty'].sum())} units worth "
+                 f"{short(demand_gap['demand_amt'].sum(), MONEY)} over {_plural(count, 'period')}",
+                 "Low and high: every item at that end of its range at once, so demand will hardly lie beyond. Gap: where a budget is stated.",
+                 "No demand was agreed on.")
+    view.attrs["bold"] = ["All regions"]
+    return view
+
+
+def risks_opportunities(risk_opportunity: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """What could take demand below or above the plan, by expected money."""
+    _needs(risk_opportunity, "risk_opportunity")
+    weighed = risk_opportunity.dropna(subset=["expected_amt"])
+    sides = weighed.groupby("kind")["expected_amt"].sum()
+    title = (f"Expected: {short(sides.get('risk', 0.0), MONEY)} of risks, {signed(short(sides.get('opportunity', 0.0), MONEY))} "
+             "of opportunities beside the plan")
+    rows = weighed.sort_values("expected_amt", key=lambda money: -money.abs(), kind="stable").head(top)
+    more = f" The {top} largest of {len(weighed)}." if len(weighed) > top else ""
+    return _view(rows[["title", "kind", "source", "money_amt", "probability_ratio", "expected_amt", "from_period", "to_period"]], title,
+                 f"Expected money = revenue at stake × chance; the number behind a bar says both.{more}",
+                 "Nothing is known that could take demand below or above the plan.")
+
+
+def risk_register(risk_opportunity: pd.DataFrame) -> pd.DataFrame:
+    """Every risk and opportunity of demand with its money, chance and evidence; those without a chance last."""
+    _needs(risk_opportunity, "risk_opportunity")
+    rows = risk_opportunity.sort_values("expected_amt", key=lambda money: -money.abs().fillna(0.0), kind="stable")
+    columns = ["kind", "title", "money_amt", "probability_ratio", "expected_amt", "from_period", "is_in_plan", "evidence"]
+    return _view(rows[columns], f"{_plural(len(rows), 'risk or opportunity', 'risks and opportunities')} on file",
+                 "In plan: what may be lost or changed is part of the plan. A chance of – : nobody stated one.",
+                 "Nothing is known that could take demand below or above the plan.")
+
+
+def demand_issues(demand_issue: pd.DataFrame) -> pd.DataFrame:
+    """What the demand review had to leave out, and what to do about it."""
+    _needs(demand_issue, "demand_issue")
+    rows = issue_list(demand_issue)
+    return _view(rows, f"{_plural(len(rows), 'input was', 'inputs were')} left out or deserve a look" if len(rows) != 1 else
+                 "1 input was left out or deserves a look",
+                 "Nothing of this stopped the rest.", "Every input of the demand review could be used.")
 
 
 # ------------------------------------------------------------------ 3 supply review

@@ -605,6 +605,25 @@ def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def launch_curves(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One line per estimator, the one that is used thick; a small chart per item."""
+    order = [*view.loc[view["is_used"], "estimator"].unique(), *view.loc[~view["is_used"], "estimator"].unique()]
+    names = list(dict.fromkeys(order))
+    colour = alt.Color("estimator:N", title=None, scale=alt.Scale(domain=names, range=_series(len(names))))
+    width = alt.condition("datum.is_used", alt.value(3.6), alt.value(1.5))
+    lines = (
+        alt.Chart(view)
+        .mark_line(opacity=0.9)
+        .encode(
+            x=alt.X("period:T", axis=_time_axis(3 if view["member"].nunique() == 1 else 6)),
+            y=alt.Y("forecast_qty:Q", axis=_amount_axis("Units")),
+            color=colour, strokeWidth=width, tooltip=_tooltips(view),
+        )
+    )  # fmt: skip
+    return _multiples(alt.layer(lines), view, 120)
+
+
+@_drawn
 def excess(view: pd.DataFrame, top: int = 12) -> alt.TopLevelMixin:
     """The items with most money in excess stock."""
     shown = view.head(top).assign(item=view["item_name"].fillna("") + " (" + view["item_id"] + ")")
@@ -805,6 +824,96 @@ def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_calculate(top="max(datum.demand_amt, datum.budget_amt)")
     )
     return (bars + budget + text).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def driver_effects(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Best estimates with their ranges, one panel per kind of effect; a tick where people stated something else."""
+    colour = _fixed("basis", {"estimated from history": _style.brand_colour, "as stated": GREY, "assumed": "#e69f00"}, view["basis"],
+                    "The figure is")
+    panels = [_effect_panel(rows, kind, colour) for kind, rows in view.groupby("effect", sort=False)]
+    return alt.vconcat(*panels, spacing=14).resolve_scale(color="shared")
+
+
+def _effect_panel(rows: pd.DataFrame, kind: str, colour: alt.Color) -> alt.LayerChart:
+    is_elasticity = rows["measure"].iloc[0] == "elasticity"
+    axis = alt.Axis(title=None, tickCount=6, **({"format": ".1f"} if is_elasticity else {"format": ".0%"}))
+    low, high = rows[["low_ratio", "effect_ratio"]].min().min(), rows[["high_ratio", "stated_ratio", "effect_ratio"]].max().max()
+    scale = alt.Scale(domain=[min(low, 0.0), max(high, 0.0)], nice=True)
+    base = alt.Chart(rows, title=alt.Title(kind, fontSize=12.5, offset=4)).encode(
+        y=alt.Y("member:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, minExtent=200))
+    )
+    span = base.mark_rule(strokeWidth=2.5, opacity=0.6).encode(
+        x=alt.X("low_ratio:Q", axis=axis, scale=scale), x2="high_ratio:Q", color=colour)
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(x="effect_ratio:Q", color=colour, tooltip=_tooltips(rows))
+    stated = base.transform_filter("isValid(datum.stated_ratio)").mark_tick(thickness=2.5, size=15, color="currentColor")
+    zero = alt.Chart(rows.head(1)).mark_rule(opacity=0.4).encode(x=alt.datum(0))
+    return (zero + span + point + stated.encode(x="stated_ratio:Q")).properties(width=WIDTH - 230, height=alt.Step(21))
+
+
+@_drawn
+def promotion_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """What each promotion ahead brings or costs, with its uplift and the one it would need."""
+    labels = [
+        f"{views.signed(views.short(net))}  (uplift {views.percent(uplift, 0)}, "
+        + ("no uplift pays)" if pd.isna(even) else f"pays from {views.percent(even, 0)})")
+        for net, uplift, even in zip(view["net_amt"], view["uplift_ratio"], view["break_even_ratio"], strict=True)
+    ]
+    colour = alt.condition("datum.net_amt < 0", alt.value(ORANGE), alt.value(BLUE))
+    return _ranked_bars(view, "promotion", "net_amt", _amount_axis(_money("Net of the promotion")), labels, colour)
+
+
+@_drawn
+def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Change of margin at a lower and a higher price by family, with the range of the elasticity as a line."""
+    changes = view["change"].drop_duplicates().tolist()
+    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", _style.brand_colour]))
+    base = alt.Chart(view).encode(
+        y=alt.Y("family:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)), yOffset=alt.YOffset("change:N", sort=changes)
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X("margin_change_amt:Q", axis=_amount_axis(_money("Change of margin"))), color=colour, tooltip=_tooltips(view))
+    span = base.mark_rule(strokeWidth=1.5).encode(x="margin_change_low_amt:Q", x2="margin_change_high_amt:Q")
+    return (bars + span).properties(width=WIDTH - 160, height=alt.Step(13))
+
+
+@_drawn
+def pipeline(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Open deals by close period: what the plan counts below, what would come on top above."""
+    parts = {"counted in the plan": _style.brand_colour, "on top if won": PALE_BLUE, "not counted here": GREY}
+    seen = view[view["value_amt"] > 0]
+    order = "indexof(['counted in the plan', 'on top if won', 'not counted here'], datum.part)"
+    return (
+        alt.Chart(seen)
+        .transform_calculate(place=order)
+        .mark_bar(width=alt.RelativeBandSize(0.6))
+        .encode(
+            x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()),
+            y=alt.Y("value_amt:Q", axis=_amount_axis(_money("Value of open deals"))),
+            color=_fixed("part", parts, seen["part"]),
+            order=alt.Order("place:Q"),
+            tooltip=_tooltips(seen),
+        )
+        .properties(width=WIDTH, height=200)
+    )
+
+
+@_drawn
+def demand_gap(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Unconstrained demand less budget by family and period: the number in money, the colour by share."""
+    shown = view.assign(gap_text=[views.signed(views.short(g)) for g in view["gap_amt"]])
+    return _heat_map(shown, "member", "period_label", _period_order(view), _diverging("gap_ratio", -0.25, 0.0, 0.25, False), "gap_text")
+
+
+@_drawn
+def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Expected money of each, orange what takes demand below the plan, blue what lifts it."""
+    labels = [
+        f"{views.signed(views.short(e))}  ({views.short(m)} × {views.percent(p, 0)})"
+        for e, m, p in zip(view["expected_amt"], view["money_amt"], view["probability_ratio"], strict=True)
+    ]
+    colour = _fixed("kind", {"risk": ORANGE, "opportunity": BLUE}, view["kind"])
+    return _ranked_bars(view, "title", "expected_amt", _amount_axis(_money("Expected money")), labels, colour)
 
 
 # ------------------------------------------------------------------ 3 supply review

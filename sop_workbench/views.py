@@ -1082,8 +1082,8 @@ def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.Data
     """What every promotion ahead costs and brings, best first."""
     _needs(promotion_case, "promotion_case")
     rows = promotion_case.sort_values(["net_amt", "event_id"], ascending=[False, True])
-    rows = rows.assign(promotion=[_with_item_name(s, item) for s in rows["scope"]])
-    rows["promotion"] = rows["promotion"] + ", " + period_labels(rows["from_period"]) + " (" + rows["status"] + ")"
+    told = zip(rows["scope"], period_labels(rows["from_period"]), rows["status"], strict=True)
+    rows = rows.assign(promotion=[f"{_with_item_name(scope, item)}, {label} ({status})" for scope, label, status in told])
     losing = rows[rows["net_amt"] < 0]
     title = (f"{len(losing)} of {_plural(len(rows), 'promotion')} ahead {'loses' if len(losing) == 1 else 'lose'} money: "
              f"{short(losing['net_amt'].sum(), MONEY)}") if len(losing) else (

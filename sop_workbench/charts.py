@@ -268,12 +268,16 @@ def _shorts(values: pd.Series) -> list[str]:
 
 
 def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, labels: list[str], colour: Any) -> alt.LayerChart:
-    """Horizontal bars in the order of the view, each with its number beyond its end."""
-    is_signed = bool((view[measure] < 0).any())
-    x = alt.X(f"{measure}:Q", axis=axis, scale=alt.Scale(padding=90) if is_signed else alt.Undefined)
-    base = alt.Chart(view.assign(bar_label=labels)).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=x)
-    bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(color=colour, tooltip=_tooltips(view))
-    return (bars + _end_labels(base, measure, "bar_label")).properties(width=WIDTH - 190, height=alt.Step(24))
+    """Horizontal bars in the order of the view; each number stands to the right of its bar, of zero where the bar goes left.
+
+    There it never meets the names, however long it is.
+    """
+    x = alt.X(f"{measure}:Q", axis=axis)
+    shown = view.assign(bar_label=labels, label_at=view[measure].clip(lower=0))
+    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
+    bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=_tooltips(view))
+    numbers = base.mark_text(align="left", dx=5).encode(x="label_at:Q", text="bar_label:N")
+    return (bars + numbers).properties(width=WIDTH - 190, height=alt.Step(24))
 
 
 def _end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
@@ -610,7 +614,7 @@ def launch_curves(view: pd.DataFrame) -> alt.TopLevelMixin:
     order = [*view.loc[view["is_used"], "estimator"].unique(), *view.loc[~view["is_used"], "estimator"].unique()]
     names = list(dict.fromkeys(order))
     colour = alt.Color("estimator:N", title=None, scale=alt.Scale(domain=names, range=_series(len(names))))
-    width = alt.condition("datum.is_used", alt.value(3.6), alt.value(1.5))
+    width = alt.StrokeWidth("is_used:N", scale=alt.Scale(domain=[True, False], range=[4, 1.6]), legend=None)
     lines = (
         alt.Chart(view)
         .mark_line(opacity=0.9)
@@ -743,7 +747,7 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     axis = _amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
     y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
     x = alt.X("period:T", axis=_time_axis(2))
-    width = alt.condition("datum.stream == 'consensus'", alt.value(4.5), alt.value(1.8))
+    width = alt.StrokeWidth("stream:N", scale=alt.Scale(domain=names, range=[4.5, *(1.8 for _ in names[1:])]), legend=None)
     lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=_tooltips(view))
     ends = alt.Chart(_line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
@@ -837,8 +841,8 @@ def driver_effects(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 def _effect_panel(rows: pd.DataFrame, kind: str, colour: alt.Color) -> alt.LayerChart:
     is_elasticity = rows["measure"].iloc[0] == "elasticity"
-    axis = alt.Axis(title=None, tickCount=6, **({"format": ".1f"} if is_elasticity else {"format": ".0%"}))
-    low, high = rows[["low_ratio", "effect_ratio"]].min().min(), rows[["high_ratio", "stated_ratio", "effect_ratio"]].max().max()
+    axis = alt.Axis(title=None, tickCount=6, format=".1f" if is_elasticity else ".0%")
+    low, high = rows["low_ratio"].min(), rows[["high_ratio", "stated_ratio"]].max().max()
     scale = alt.Scale(domain=[min(low, 0.0), max(high, 0.0)], nice=True)
     base = alt.Chart(rows, title=alt.Title(kind, fontSize=12.5, offset=4)).encode(
         y=alt.Y("member:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, minExtent=200))
@@ -873,7 +877,7 @@ def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     bars = base.mark_bar().encode(
         x=alt.X("margin_change_amt:Q", axis=_amount_axis(_money("Change of margin"))), color=colour, tooltip=_tooltips(view))
-    span = base.mark_rule(strokeWidth=1.5).encode(x="margin_change_low_amt:Q", x2="margin_change_high_amt:Q")
+    span = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="margin_change_low_amt:Q", x2="margin_change_high_amt:Q")
     return (bars + span).properties(width=WIDTH - 160, height=alt.Step(13))
 
 
@@ -907,13 +911,19 @@ def demand_gap(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 @_drawn
 def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """Expected money of each, orange what takes demand below the plan, blue what lifts it."""
-    labels = [
-        f"{views.signed(views.short(e))}  ({views.short(m)} × {views.percent(p, 0)})"
-        for e, m, p in zip(view["expected_amt"], view["money_amt"], view["probability_ratio"], strict=True)
-    ]
-    colour = _fixed("kind", {"risk": ORANGE, "opportunity": BLUE}, view["kind"])
-    return _ranked_bars(view, "title", "expected_amt", _amount_axis(_money("Expected money")), labels, colour)
+    """Expected money of each: to the left what takes demand below the plan, to the right what lifts it."""
+    sides = {"expected_risk_amt": "risk", "expected_opportunity_amt": "opportunity"}
+    both = view.melt([c for c in view if c not in sides], list(sides), "side", "value_amt")
+    rows = both.assign(side=both["side"].map(sides))
+    labels = [f"{views.short(risk)} … {views.signed(views.short(chance))}" for risk, chance in
+              zip(view["expected_risk_amt"], view["expected_opportunity_amt"], strict=True)]
+    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=280))
+    bars = alt.Chart(rows).mark_bar(height=alt.RelativeBandSize(0.68)).encode(
+        y=y, x=alt.X("value_amt:Q", axis=_amount_axis(_money("Expected money"))), tooltip=_tooltips(rows),
+        color=_fixed("side", {"risk": ORANGE, "opportunity": BLUE}, rows["side"]))
+    shown = view.assign(bar_label=labels)
+    numbers = alt.Chart(shown).mark_text(align="left", dx=5).encode(y=y, x="expected_opportunity_amt:Q", text="bar_label:N")
+    return (bars + numbers).properties(width=WIDTH - 220, height=alt.Step(24))
 
 
 # ------------------------------------------------------------------ 3 supply review

@@ -81,6 +81,7 @@ _GRID_LINES = {
 }
 _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on_hand", "ledger")
 _LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", "overtime")
+_MODEL_WORDS = {"auto ets": "AutoETS", "ces": "CES", "theta": "Theta", "prophet": "Prophet"}
 BOARD_KPIS = ("budget_gap", "gross_margin", "fill_rate", "days_of_inventory", "utilisation", "wape")
 _ROUNDING = 1e-6
 _UNSEEN = 2e-4
@@ -513,7 +514,7 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataF
         rows[f"{column}_text"] = [f"{v:.3f}" if pd.notna(v) else "–" for v in rows[column]]
     ends = rows.groupby("item_id")["horizon_qty"].agg(["min", "max"])
     apart = (ends["max"] / ends["min"].where(ends["min"] > 0)).max()
-    title = f"The estimators of one item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
+    title = f"The estimators of an item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
     columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
     return _view(
         rows[columns], title,
@@ -673,17 +674,19 @@ def _range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
 
 
 def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
-    """How much of the back-test the ranges held, by level: a range that says 80 % should hold about 80 %."""
+    """How much of the back-test the ranges held, a line for each level: a range that says 80 % should hold about 80 %."""
     _needs(forecast_coverage, "forecast_coverage")
-    rows = forecast_coverage.assign(gap_ratio=forecast_coverage["covered_ratio"] - forecast_coverage["nominal_ratio"])
+    known = forecast_coverage.sort_values("nominal_ratio")
+    names = {nominal: f"{percent(nominal, 0).replace(' %', '')}_%_range_held_ratio" for nominal in known["nominal_ratio"].unique()}
+    wide = known.pivot(index="level", columns="nominal_ratio", values="covered_ratio").rename(columns=names)
+    rows = wide.assign(error_count=known.groupby("level")["error_count"].max()).sort_values("error_count", ascending=False).reset_index()
+    rows.columns.name = None
     title = ""
     if len(rows):
-        leaf = rows[rows["level"] == rows["level"].iloc[0]]
-        pairs = zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True)
-        held = ", ".join(f"{percent(nominal, 0)} range held {percent(covered)}" for nominal, covered in pairs)
-        title = f"In the back-test, at {leaf['level'].iloc[0]}, the {held}"
+        held = ", ".join(f"the {percent(nominal, 0)} range held {percent(rows[name].iloc[0])}" for nominal, name in names.items())
+        title = f"Item by market, {held}" if rows["level"].iloc[0] == "item_id × market_id" else f"{heading(rows['level'].iloc[0])}: {held}"
     return _view(
-        rows,
+        rows.assign(level=[" × ".join(heading(part) for part in level.split(" × ")) for level in rows["level"]]),
         title,
         "Held = share of held-out quantities inside the range; each back-test origin is judged by a range made without its errors.",
         "No back-test with two origins was possible: history is too short.",
@@ -901,12 +904,12 @@ def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) ->
     chosen = level or max((name for name in finest_first if name in counts), key=lambda name: counts[name], default="")
     board = whole[whole["level"] == chosen].sort_values(["wape_ratio", "model"])
     title = (
-        f"{heading(board['model'].iloc[0])} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}"
+        f"{heading(_MODEL_WORDS.get(board['model'].iloc[0], board['model'].iloc[0]))} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}"
         if len(board)
         else ""
     )
     return _view(
-        board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
+        board.assign(model=board["model"].replace(_MODEL_WORDS))[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
         f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual, + is over-forecast; "
         f"level {chosen}, held-out periods.",
@@ -1031,20 +1034,21 @@ def driver_effects(driver_effect: pd.DataFrame, item: pd.DataFrame, top: int = 1
              "cannibalisation": "Promotion: share of the uplift that other items lose", "elasticity": "Price: % of demand per % of price"}
     width = driver_effect["high_ratio"] - driver_effect["low_ratio"]
     is_item = (driver_effect["measure"] == "elasticity") & (driver_effect["member"] != "all")
-    kept = driver_effect[~is_item | is_item.index.isin(width[is_item].nsmallest(top - 1).index)]
+    is_nothing = (driver_effect["basis"] == "as stated") & (driver_effect["effect_ratio"] == 0)  # neither learned nor said
+    kept = driver_effect[(~is_item | is_item.index.isin(width[is_item].nsmallest(top - 1).index)) & ~is_nothing]
     kept = kept.assign(order=kept["measure"].map({name: n for n, name in enumerate(kinds)}), is_all=kept["member"] != "all")
     rows = kept.sort_values(["order", "is_all", "effect_ratio", "member"], ascending=[True, True, False, True])
     names = rows["member"].map(_item_names(item)).fillna(rows["member"].replace("all", "all items"))
     rows = rows.assign(effect=rows["measure"].map(kinds), member=[_with_item_name(name, item) for name in names])
     rows["effect_text"] = [_effect_text(v, m) for v, m in zip(rows["effect_ratio"], rows["measure"], strict=True)]
-    rows["range_text"] = [f"{_effect_text(a, m)} to {_effect_text(b, m)}"
-                          for a, b, m in zip(rows["low_ratio"], rows["high_ratio"], rows["measure"], strict=True)]
+    ends = zip(rows["low_ratio"], rows["high_ratio"], rows["measure"], strict=True)
+    rows["range_text"] = [f"{_effect_text(low, m).removesuffix(' %')} to {_effect_text(high, m)}" for low, high, m in ends]
     rows["stated_text"] = [_effect_text(v, m) for v, m in zip(rows["stated_ratio"], rows["measure"], strict=True)]
     columns = ["effect", "measure", "member", "effect_ratio", "low_ratio", "high_ratio", "stated_ratio", "effect_text", "range_text",
                "stated_text", "basis", "evidence"]
     return _view(rows[columns], _effects_title(rows),
                  "Point: best estimate with its 95 % range; tick: what was stated. Where history cannot tell, what was stated (promotions) "
-                 "or published (prices) is used.",
+                 f"or published (prices) is used.{_price_words(rows)}",
                  "No promotion is on file and no price is known, so nothing can be said of what moves demand.")
 
 
@@ -1061,21 +1065,37 @@ def _effect_text(value: float, measure: str) -> str:
     return f"{value:.2f}" if measure == "elasticity" else percent(value, 0)
 
 
+def _price_words(rows: pd.DataFrame) -> str:
+    """On what the elasticity of all items rests."""
+    prices = rows.loc[rows["measure"] == "elasticity", "evidence"]
+    return f" Price: {prices.iloc[0]}." if len(prices) else ""
+
+
 def _effects_title(rows: pd.DataFrame) -> str:
     """Whether promotions did what people said, else what a price does."""
     told = rows[(rows["measure"] == "uplift") & (rows["basis"] == "estimated from history")]
     if len(told):
-        worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().idxmax()]
+        is_off = (told["stated_ratio"] < told["low_ratio"]) | (told["stated_ratio"] > told["high_ratio"])
+        if not is_off.any():
+            return f"History bears out what was stated of the promotions of {_plural(len(told), 'product')}"
+        worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().where(is_off).idxmax()]
         return f"Promotions of {worst['member']} brought {percent(worst['effect_ratio'], 0)}; {percent(worst['stated_ratio'], 0)} was stated"
     prices = rows[rows["measure"] == "elasticity"]
     return f"One per cent dearer is {abs(prices['effect_ratio'].iloc[0]):.1f} % less demand" if len(prices) else "What promotions move"
 
 
 def driver_effect_list(driver_effect: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
-    """The effects in figures, with what each rests on."""
-    rows = driver_effects(driver_effect, item)
-    return _view(rows[["effect", "member", "effect_text", "range_text", "stated_text", "basis", "evidence"]],
-                 "What each figure rests on", empty=rows.attrs["empty"])
+    """The effects of promotions in figures, one line for what each was for, with what the figures rest on."""
+    shown = driver_effects(driver_effect, item)
+    columns = {"uplift": "uplift_text", "pull_forward": "taken_from_after_text", "cannibalisation": "lost_by_others_text"}
+    promoted = shown[shown["measure"].isin(columns)]
+    wide = promoted.pivot(index="member", columns="measure", values="effect_text").reindex(columns=list(columns)).fillna("–")
+    rows = promoted[promoted["measure"] == "uplift"].merge(wide, left_on="member", right_index=True, validate="one_to_one")
+    rows = rows.drop(columns="effect_text").rename(columns=columns)
+    return _view(rows[["member", "uplift_text", "range_text", "stated_text", "taken_from_after_text", "lost_by_others_text", "basis",
+                       "evidence"]].rename(columns={"member": "promotions_of"}),
+                 "Promotions in figures", "Uplift with its range beside what was stated; taken from after: share that each of the two periods "
+                 "after loses.", "No promotion is on file.")
 
 
 def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
@@ -1331,8 +1351,10 @@ def demand_gap(demand_gap: pd.DataFrame) -> pd.DataFrame:
 def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
     """Unconstrained demand with its ends by region, in units and money, beside the budget, over the horizon."""
     _needs(demand_gap, "demand_gap")
-    columns = ["demand_qty", "low_qty", "high_qty", "budget_qty", "demand_amt", "low_amt", "high_amt", "budget_amt", "gap_amt"]
-    rows = demand_gap.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
+    named = demand_gap.rename(columns={f"{end}_{unit}": f"{word}_{unit}" for end, word in (("low", "floor"), ("high", "ceiling"))
+                                       for unit in ("qty", "amt")})
+    columns = [f"{name}_{unit}" for unit in ("qty", "amt") for name in ("demand", "floor", "ceiling", "budget", "gap")]
+    rows = named.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
     rows = rows.reset_index()
     if len(rows) > 1:
         rows = pd.concat([rows, rows[columns].sum(min_count=1).to_frame().T.assign(region="All regions")], ignore_index=True)
@@ -1340,33 +1362,50 @@ def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
     view = _view(rows[["region", *columns]],
                  f"Unconstrained demand: {short(demand_gap['demand_qty'].sum())} units worth "
                  f"{short(demand_gap['demand_amt'].sum(), MONEY)} over {_plural(count, 'period')}",
-                 "Low and high: every item at that end of its range at once, so demand will hardly lie beyond. Gap: where a budget is stated.",
+                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. "
+                 "Gap: where a budget is stated.",
                  "No demand was agreed on.")
     view.attrs["bold"] = ["All regions"]
     return view
 
 
+_RISK_WORDS = {
+    r": demand at the (?:low|high) end of its range$": ": range of demand",
+    r"^Deal (?:lost|won): ": "Deal: ",
+    r" works as (?:little|much) as it ever may$": ": range of its uplift",
+}
+
+
 def risks_opportunities(risk_opportunity: pd.DataFrame, top: int = 12) -> pd.DataFrame:
-    """What could take demand below or above the plan, by expected money."""
-    _needs(risk_opportunity, "risk_opportunity")
-    weighed = risk_opportunity.dropna(subset=["expected_amt"])
-    sides = weighed.groupby("kind")["expected_amt"].sum()
+    """What could take demand below or above the plan, both sides of a thing on one line, by expected money."""
+    rows = risk_register(risk_opportunity)
+    sides = risk_opportunity.groupby("kind")["expected_amt"].sum()
     title = (f"Expected: {short(sides.get('risk', 0.0), MONEY)} of risks, {signed(short(sides.get('opportunity', 0.0), MONEY))} "
              "of opportunities beside the plan")
-    rows = weighed.sort_values("expected_amt", key=lambda money: -money.abs(), kind="stable").head(top)
-    more = f" The {top} largest of {len(weighed)}." if len(weighed) > top else ""
-    return _view(rows[["title", "kind", "source", "money_amt", "probability_ratio", "expected_amt", "from_period", "to_period"]], title,
-                 f"Expected money = revenue at stake × chance; the number behind a bar says both.{more}",
-                 "Nothing is known that could take demand below or above the plan.")
+    weighed = rows[(rows["expected_risk_amt"] != 0) | (rows["expected_opportunity_amt"] != 0)]
+    more = f" The {top} widest of {len(weighed)}." if len(weighed) > top else ""
+    return _view(weighed.drop(columns="evidence").head(top), title, f"Expected money = revenue at stake × chance.{more}", rows.attrs["empty"])
 
 
 def risk_register(risk_opportunity: pd.DataFrame) -> pd.DataFrame:
     """Every risk and opportunity of demand with its money, chance and evidence; those without a chance last."""
     _needs(risk_opportunity, "risk_opportunity")
-    rows = risk_opportunity.sort_values("expected_amt", key=lambda money: -money.abs().fillna(0.0), kind="stable")
-    columns = ["kind", "title", "money_amt", "probability_ratio", "expected_amt", "from_period", "is_in_plan", "evidence"]
-    return _view(rows[columns], f"{_plural(len(rows), 'risk or opportunity', 'risks and opportunities')} on file",
-                 "In plan: what may be lost or changed is part of the plan. A chance of – : nobody stated one.",
+    named = risk_opportunity.assign(what=risk_opportunity["title"].replace(_RISK_WORDS, regex=True))
+    keys = ["source", "member", "what"]
+    sides = [
+        named[named["kind"] == kind].rename(
+            columns={"money_amt": f"{kind}_amt", "probability_ratio": f"chance_of_{kind}_ratio", "expected_amt": f"expected_{kind}_amt"})
+        for kind in ("risk", "opportunity")
+    ]
+    told = named.drop_duplicates(keys)[[*keys, "evidence"]]
+    kept = [side[[*keys, *(c for c in side if c.startswith(("risk_amt", "opportunity_amt", "chance", "expected")))]] for side in sides]
+    rows = kept[0].merge(kept[1], on=keys, how="outer", validate="one_to_one").merge(told, on=keys, validate="one_to_one")
+    expected = ["expected_risk_amt", "expected_opportunity_amt"]
+    rows[expected] = rows[expected].fillna(0.0)
+    rows = rows.assign(width=rows[expected].abs().sum(axis=1)).sort_values(["width", "what"], ascending=[False, True])
+    columns = ["what", "risk_amt", "chance_of_risk_ratio", "opportunity_amt", "chance_of_opportunity_ratio", *expected, "evidence"]
+    return _view(rows[columns], f"{_plural(len(risk_opportunity), 'risk or opportunity', 'risks and opportunities')} on file",
+                 "A chance of – : nobody stated one, so nothing is expected of it.",
                  "Nothing is known that could take demand below or above the plan.")
 
 

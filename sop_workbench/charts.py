@@ -241,6 +241,12 @@ def _amount_axis(title: str | None, **options: Any) -> alt.Axis:
     return alt.Axis(title=title, labelExpr=_AMOUNT_LABEL, tickCount=5, **options)
 
 
+def _ratio_axis(title: str, values: pd.Series) -> alt.Axis:
+    """Per cent with as many decimals as tell the ticks apart."""
+    span = float(values.max() - values.min())
+    return alt.Axis(title=title, format=".0%" if span > 0.05 else ".1%" if span > 0.005 else ".2%", tickCount=5)
+
+
 def _time_axis(months: int = 3) -> alt.Axis:
     """Month names, the year under each January."""
     label = "[timeFormat(datum.value, '%b'), month(datum.value) == 0 ? timeFormat(datum.value, '%Y') : '']"
@@ -379,7 +385,7 @@ def _card(row: dict) -> str:
     return (
         f'<td style="{_CARD};border-left:7px solid {_chip_colour(row["status_text"])}">'
         f'<div style="font-size:13px;white-space:nowrap">{_text(row["kpi_name"])}</div>'
-        f'<div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
+        f'<div style="font-size:23px;font-weight:600;white-space:nowrap">{_text(row["value_text"])}</div>'
         f'<div style="font-size:12px">{_chip(row["status_text"])}</div>'
         f'<div style="font-size:12px">{_text(target)} · {_text(row["about"])}</div>'
         f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
@@ -532,7 +538,7 @@ def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, heig
     members = view["member"].drop_duplicates()
     if len(members) == 1:
         return layers.properties(width=WIDTH, height=HEIGHT)
-    columns = min(3, len(members))
+    columns = 2 if len(members) == 4 else min(3, len(members))
     sized = layers.properties(width=(WIDTH - _GAP * (columns - 1)) // columns, height=height)
     return (
         sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns)
@@ -1049,11 +1055,14 @@ def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 @_drawn
 def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """Fill rate against safety stock money: the best mixes as a line, today's targets and the two better mixes as points."""
+    """Fill rate against safety stock money around today's: the best mixes as a line, today's targets and the two better as points."""
     curve, points = view[view["option"] == "best mix"], view[view["option"] != "best mix"]
-    low = float(view["fill_ratio"].min())
-    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")))
-    y = alt.Y("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%"), scale=alt.Scale(domain=[low, 1.0]))
+    money = points["safety_stock_amt"]
+    near = curve[curve["safety_stock_amt"].between(0.4 * money.min(), 1.8 * money.max())]
+    curve = near if len(near) > 2 else curve
+    low = float(min(curve["fill_ratio"].min(), points["fill_ratio"].min())) if len(points) else float(curve["fill_ratio"].min())
+    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")), scale=alt.Scale(zero=False))
+    y = alt.Y("fill_ratio:Q", axis=_ratio_axis("Fill rate", curve["fill_ratio"]), scale=alt.Scale(domain=[low, 1.0]))
     line = alt.Chart(curve).mark_line(strokeWidth=2, color=_style.brand_colour).encode(x=x, y=y, tooltip=_tooltips(view))
     names = list(points["option"])
     colour = alt.Color("option:N", title=None, scale=alt.Scale(domain=names, range=[ORANGE, "#e69f00", GREY][: len(names)]))
@@ -1080,14 +1089,14 @@ def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_fold(list(words), as_=["way", "value"])
         .mark_bar()
         .encode(
-            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
+            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=230)),
             yOffset=alt.YOffset("way:N", sort=list(words)),
             x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))),
             color=colour,
             tooltip=_tooltips(view),
         )
     )
-    return bars.properties(width=WIDTH - 40, height=alt.Step(16))
+    return bars.properties(width=WIDTH - 190, height=alt.Step(16))
 
 
 # ------------------------------------------------------------------ 4 financial review
@@ -1199,7 +1208,7 @@ def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change against base, one small chart per money measure."""
     shown = view.assign(measure=view["measure"].map(views.heading), delta_text=[views.signed(views.short(d)) for d in view["delta"]])
     x = alt.X(
-        "delta:Q", axis=alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True), scale=alt.Scale(padding=45)
+        "delta:Q", axis=alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True), scale=alt.Scale(padding=45)
     )
     base = alt.Chart(shown).encode(y=alt.Y("scenario:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)), x=x)
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
@@ -1237,7 +1246,7 @@ def _scenario_cell(row: dict | None) -> str:
 @_drawn
 def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
-    service = alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%", tickCount=4), scale=alt.Scale(zero=False, padding=12))
+    service = alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", view["fill_ratio"]), scale=alt.Scale(zero=False, padding=12))
     stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
     sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
     parts = []
@@ -1262,19 +1271,17 @@ def vulnerability(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 @_drawn
 def sample_outcomes(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """One point a sample: service across, profit up."""
-    return (
-        alt.Chart(view)
-        .mark_point(filled=True, size=45, opacity=0.7)
-        .encode(
-            x=alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".0%"), scale=alt.Scale(zero=False, padding=15)),
-            y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
-            color=alt.Color("plan:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE])),
-            shape=alt.Shape("plan:N", title=None),
-            tooltip=_tooltips(view),
-        )
-        .properties(width=WIDTH, height=HEIGHT)
+    """One point a sample: service across, profit up; rings around points where both plans come to the same."""
+    names = view["plan"].drop_duplicates().tolist()
+    base = alt.Chart(view).encode(
+        x=alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", view["fill_ratio"]), scale=alt.Scale(zero=False, padding=15)),
+        y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
+        color=alt.Color("plan:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, ORANGE])),
+        tooltip=_tooltips(view),
     )
+    points = base.transform_filter(alt.datum.plan == names[0]).mark_point(filled=True, size=45, opacity=0.8)
+    rings = base.transform_filter(alt.datum.plan != names[0]).mark_point(filled=False, size=130, opacity=0.8)
+    return (points + rings).properties(width=WIDTH, height=HEIGHT)
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring

@@ -1557,7 +1557,7 @@ def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, to
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
     """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
@@ -1579,7 +1579,7 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
     )
 
 
-def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
     names = market.set_index("market_id")["market_name"]
@@ -1615,7 +1615,7 @@ def bottleneck_hours(bottleneck_ranking: pd.DataFrame, resource: pd.DataFrame, i
     )
 
 
-def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 20) -> pd.DataFrame:
+def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
     """What no plant makes though it could, and what the first unit would lose."""
     _needs(not_made, "not_made")
     rows = _with_item(not_made, item, "item_name").sort_values(["loss_amt", "item_id", "location_id"])
@@ -1627,7 +1627,7 @@ def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 20) -> pd.Da
     )
 
 
-def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+def rounding(rounding_check: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
     """Limits that whole quantities break."""
     _needs(rounding_check, "rounding_check")
     rows = rounding_check.assign(over_ratio=rounding_check["over_qty"] / rounding_check["limit_qty"].where(rounding_check["limit_qty"] > 0))
@@ -1648,11 +1648,12 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
+    is_free = cost <= _UNSEEN * rows["revenue_amt"].max()
     columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
                "cost_amt"]
     view = _view(
         rows[columns],
-        f"Contract floors cost {short(cost, MONEY)} of profit",
+        "Contract floors cost nothing: the best plan keeps them anyway" if is_free else f"Contract floors cost {short(cost, MONEY)} of profit",
         "Cost = profit of the best plan without floors − profit of this plan. Price = mean worth of one unit less under contract.",
         "No market has a contract floor.",
     )
@@ -1869,6 +1870,7 @@ def stock_placement(stock_placement: pd.DataFrame, location: pd.DataFrame) -> pd
         .agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money})
         .reset_index()
     )
+    rows = rows[rows[money].abs().max(axis=1) > 0]  # a place that holds nothing in any way says nothing
     rows = rows.assign(location=rows["location_id"].map(names).fillna(rows["location_id"]))
     best, today, end = (rows[name].sum() for name in money)
     title = f"{short(best, MONEY)} of safety stock keep the promise along the whole chain; today's targets hold {short(today, MONEY)}"
@@ -2164,23 +2166,30 @@ def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
     title = "What service costs, and what stock buys"
     if len(cost) > 1:
         last, before = cost.iloc[-1], cost.iloc[-2]
-        points = (last["fill_ratio"] - before["fill_ratio"]) * 100
-        if points > 0:
-            price = (before["profit_amt"] - last["profit_amt"]) / points
-            title = f"The last point of service, up to {percent(last['fill_ratio'])}, costs {short(price, MONEY)} of profit"
-    note = "Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed."
+        if last["fill_ratio"] > before["fill_ratio"]:
+            ends = (percent(row["fill_ratio"], 2).removesuffix(" %") for row in (before, last))
+            title = f"Service from {' to '.join(ends)} % costs {short(before['profit_amt'] - last['profit_amt'], MONEY)} of profit"
+    note = ("Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed. "
+            "The plan stands apart because it also keeps its safety stock.")
     return _view(rows, title, note, "No demand to serve.")
 
 
-def vulnerability(vulnerability: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def vulnerability(vulnerability: pd.DataFrame, location: pd.DataFrame, market: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The losses that hurt most, dearest first, with what remains after the best response."""
     _needs(vulnerability, "vulnerability")
     rows = vulnerability.sort_values(["lost_profit_amt", "kind", "member"], ascending=[False, True, True], ignore_index=True).head(top)
-    rows = rows.assign(name=rows["kind"] + " " + rows["member_name"], from_label=period_labels(rows["from_period"]))
-    title = rows["sentence"].iloc[0] if len(rows) else ""
-    note = "Each is taken away where the plan uses most of it, and the plan made again knowing of it; a surprise costs more."
-    return _view(rows[["name", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]], title, note,
-                 "Nothing can fail: the plan is empty.")
+    places = {key: name for frame, kind in ((location, "location"), (market, "market"))
+              for key, name in zip(frame[f"{kind}_id"], frame[f"{kind}_name"], strict=True) if isinstance(name, str) and name}
+    names = [" → ".join(places.get(end, end) for end in name.split(" → ")) for name in rows["member_name"]]
+    told = zip(rows["sentence"], rows["kind"], rows["member_name"], names, strict=True)
+    sentences = [sentence.replace(f"{kind} {member}", f"{kind} {name}", 1) for sentence, kind, member, name in told]
+    rows = rows.assign(name=names, from_label=period_labels(rows["from_period"]), sentence=sentences)
+    title = "".join(f"Without {row.name} in {row.from_label}: {short(row.lost_profit_amt, MONEY)} less profit"
+                    for row in rows.head(1).itertuples(index=False))
+    span = _plural(int(rows["period_count"].max()) if len(rows) else 1, "period")
+    note = f"Each is lost for {span}, where the plan uses most of it, and the plan is made again knowing of it; a surprise costs more."
+    return _view(rows[["name", "kind", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]],
+                 title, note, "Nothing can fail: the plan is empty.")
 
 
 def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
@@ -2188,14 +2197,20 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
     _needs(plan_risk, "plan_risk")
     rows = plan_risk.sort_values(["sequence", "plan"], ignore_index=True)
     columns = ["mean_value", "p10_value", "p50_value", "p90_value", "worst_mean_value"]
-    texts = {column.removesuffix("_value"): [in_unit(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
+    texts = {column.removesuffix("_value"): [_in_full(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
     profit = rows[(rows["plan"] == "plan") & (rows["measure"] == "profit")]
     title = "" if profit.empty else (
-        f"Profit lies between {in_unit(profit['p10_value'].iloc[0], MONEY)} and {in_unit(profit['p90_value'].iloc[0], MONEY)} "
+        f"Profit lies between {_in_full(profit['p10_value'].iloc[0], '')} and {_in_full(profit['p90_value'].iloc[0], MONEY)} "
         "in eight samples of ten")
     return _view(rows[["plan", "measure"]].assign(**texts), title,
-                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each.",
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each. Ranges that reach "
+                 "further up than down make the samples' mean demand, and with it profit, higher than the plan's.",
                  "No sample was drawn: risk.samples is 0.")
+
+
+def _in_full(value: float, unit: str) -> str:
+    """Money and quantities with every digit, where short figures would all look alike."""
+    return percent(value) if unit == "ratio" else f"{value:,.0f} {MONEY if unit else ''}".rstrip()
 
 
 def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:

@@ -1246,7 +1246,8 @@ def _scenario_cell(row: dict | None) -> str:
 @_drawn
 def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
-    service = alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", view["fill_ratio"]), scale=alt.Scale(zero=False, padding=12))
+    fills = view.loc[view["frontier"] == "service and profit", "fill_ratio"]
+    service = alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", fills), scale=alt.Scale(zero=False, padding=12))
     stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
     sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
     parts = []

@@ -144,3 +144,14 @@ def test_notebooks_show_every_chart() -> None:
         for name in re.findall(r"charts\.(\w+)\(", cell.source)
     }
     assert used >= set(_drawn()) - {"bridge", "correction_case"}  # the first is drawn as its variants, the second in a form
+
+
+def test_the_number_of_a_bar_never_stands_over_the_names() -> None:
+    view = pd.DataFrame({"promotion": ["wins", "loses"], "net_amt": [5e4, -9e4], "uplift_ratio": [0.3, 0.1], "break_even_ratio": [0.1, None]})
+    view.attrs = {"title": "T", "note": "", "empty": ""}
+    numbers = charts.promotion_cases(view).to_dict()["layer"][1]
+    assert numbers["encoding"]["x"]["field"] == "label_at"
+    assert numbers["mark"]["align"] == "left"
+    held = next(iter(charts.promotion_cases(view).to_dict()["datasets"].values()))
+    assert [row["label_at"] for row in held] == [5e4, 0.0]
+    assert held[1]["bar_label"] == "-90k  (uplift 10 %, no uplift pays)"

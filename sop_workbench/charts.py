@@ -258,6 +258,15 @@ def _band_axis(**options: Any) -> alt.Axis:
     return alt.Axis(title=None, labelAngle=0, labelExpr="split(datum.label, ' ')", **options)
 
 
+def _heading_axis(names: pd.Series) -> alt.Axis:
+    """Names under the cells of a heat map: one word a line where words fit the cells, else turned."""
+    seen = names.drop_duplicates().astype(str)
+    longest = seen.str.split(" ").map(lambda words: max(map(len, words))).max()
+    if longest * 6.5 > (WIDTH - 160) / len(seen):
+        return alt.Axis(title=None, labelAngle=-50, labelLimit=150, labelOverlap=len(seen) > 40)
+    return _band_axis(labelOverlap=len(seen) > 26)
+
+
 def _series(count: int) -> list[str]:
     """The company's colour and as many others as needed, none of them easily mistaken for it."""
     brand = _hue(_style.brand_colour)
@@ -280,7 +289,7 @@ def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, la
     """
     x = alt.X(f"{measure}:Q", axis=axis)
     shown = view.assign(bar_label=labels, label_at=view[measure].clip(lower=0))
-    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
+    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=290)))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=_tooltips(view))
     numbers = base.mark_text(align="left", dx=5).encode(x="label_at:Q", text="bar_label:N")
     return (bars + numbers).properties(width=WIDTH - 190, height=alt.Step(24))
@@ -320,7 +329,7 @@ def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
 def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | None, colour: alt.Color, text: str) -> alt.LayerChart:
     """Coloured cells with their numbers; the rows keep the order of the view."""
     base = alt.Chart(view).encode(
-        x=alt.X(f"{column}:N", sort=columns, axis=_band_axis(labelOverlap=view[column].nunique() > 26)),
+        x=alt.X(f"{column}:N", sort=columns, axis=_heading_axis(view[column])),
         y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
@@ -1207,9 +1216,8 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
 def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change against base, one small chart per money measure."""
     shown = view.assign(measure=view["measure"].map(views.heading), delta_text=[views.signed(views.short(d)) for d in view["delta"]])
-    x = alt.X(
-        "delta:Q", axis=alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True), scale=alt.Scale(padding=45)
-    )
+    axis = alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True)
+    x = alt.X("delta:Q", axis=axis, scale=alt.Scale(padding=45))
     base = alt.Chart(shown).encode(y=alt.Y("scenario:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)), x=x)
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))

@@ -903,13 +903,11 @@ def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) ->
     finest_first = ["item_id × market_id", "item_id", "family", "total"]
     chosen = level or max((name for name in finest_first if name in counts), key=lambda name: counts[name], default="")
     board = whole[whole["level"] == chosen].sort_values(["wape_ratio", "model"])
-    title = (
-        f"{heading(_MODEL_WORDS.get(board['model'].iloc[0], board['model'].iloc[0]))} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}"
-        if len(board)
-        else ""
-    )
+    board = board.assign(model=board["model"].replace(_MODEL_WORDS))
+    best = board.head(1).itertuples()
+    title = "".join(f"{r.model[:1].upper()}{r.model[1:]} has the smallest back-test error: WAPE {percent(r.wape_ratio)}" for r in best)
     return _view(
-        board.assign(model=board["model"].replace(_MODEL_WORDS))[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
+        board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
         f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual, + is over-forecast; "
         f"level {chosen}, held-out periods.",
@@ -1043,6 +1041,7 @@ def driver_effects(driver_effect: pd.DataFrame, item: pd.DataFrame, top: int = 1
     rows["effect_text"] = [_effect_text(v, m) for v, m in zip(rows["effect_ratio"], rows["measure"], strict=True)]
     ends = zip(rows["low_ratio"], rows["high_ratio"], rows["measure"], strict=True)
     rows["range_text"] = [f"{_effect_text(low, m).removesuffix(' %')} to {_effect_text(high, m)}" for low, high, m in ends]
+    rows["stated_ratio"] = rows["stated_ratio"].where(rows["stated_ratio"] != 0)  # no effect written down is nothing stated
     rows["stated_text"] = [_effect_text(v, m) for v, m in zip(rows["stated_ratio"], rows["measure"], strict=True)]
     columns = ["effect", "measure", "member", "effect_ratio", "low_ratio", "high_ratio", "stated_ratio", "effect_text", "range_text",
                "stated_text", "basis", "evidence"]
@@ -1076,10 +1075,14 @@ def _effects_title(rows: pd.DataFrame) -> str:
     told = rows[(rows["measure"] == "uplift") & (rows["basis"] == "estimated from history")]
     if len(told):
         is_off = (told["stated_ratio"] < told["low_ratio"]) | (told["stated_ratio"] > told["high_ratio"])
-        if not is_off.any():
+        if is_off.any():
+            worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().where(is_off).idxmax()]
+            said = percent(worst["stated_ratio"], 0)
+            return f"Promotions of {worst['member']} brought {percent(worst['effect_ratio'], 0)}; {said} was stated"
+        if told["stated_ratio"].notna().any():
             return f"History bears out what was stated of the promotions of {_plural(len(told), 'product')}"
-        worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().where(is_off).idxmax()]
-        return f"Promotions of {worst['member']} brought {percent(worst['effect_ratio'], 0)}; {percent(worst['stated_ratio'], 0)} was stated"
+        sure = told[told["low_ratio"] > 0]
+        return f"Of the promotions of {_plural(len(told), 'product')}, those of {len(sure):,} surely lifted demand; nothing was stated"
     prices = rows[rows["measure"] == "elasticity"]
     return f"One per cent dearer is {abs(prices['effect_ratio'].iloc[0]):.1f} % less demand" if len(prices) else "What promotions move"
 
@@ -1094,8 +1097,8 @@ def driver_effect_list(driver_effect: pd.DataFrame, item: pd.DataFrame) -> pd.Da
     rows = rows.drop(columns="effect_text").rename(columns=columns)
     return _view(rows[["member", "uplift_text", "range_text", "stated_text", "taken_from_after_text", "lost_by_others_text", "basis",
                        "evidence"]].rename(columns={"member": "promotions_of"}),
-                 "Promotions in figures", "Uplift with its range beside what was stated; taken from after: share that each of the two periods "
-                 "after loses.", "No promotion is on file.")
+                 "Promotions in figures", "Uplift with its range beside what was stated; taken from after: share that each of the two "
+                 "periods after loses.", "No promotion is on file.")
 
 
 def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
@@ -1116,12 +1119,13 @@ def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.Data
                  "No promotion is planned inside the horizon.")
 
 
-def price_cases(price_case: pd.DataFrame) -> pd.DataFrame:
+def price_cases(price_case: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """Margin at a price a little lower and higher, by family, largest effect first."""
     _needs(price_case, "price_case")
     rows = price_case.assign(change=[f"{signed(percent(c, 0))} price" for c in price_case["price_change_ratio"]])
     largest = rows.groupby("family")["margin_change_amt"].transform(lambda money: money.abs().max())
     rows = rows.assign(largest=largest).sort_values(["largest", "family", "price_change_ratio"], ascending=[False, True, True])
+    rows = rows.head(2 * top) if rows["family"].nunique() > top else rows
     best = rows.loc[rows["margin_change_amt"].idxmax()] if len(rows) else None
     title = "" if best is None else f"{best['family']} at {best['change']}: {signed(short(best['margin_change_amt'], MONEY))} of margin"
     if best is not None and (rows["basis"] == "assumed").all():
@@ -1129,8 +1133,8 @@ def price_cases(price_case: pd.DataFrame) -> pd.DataFrame:
     columns = ["family", "change", "elasticity_ratio", "basis", "quantity_change_qty", "revenue_change_amt", "margin_change_amt",
                "margin_change_low_amt", "margin_change_high_amt"]
     return _view(rows[columns], title,
-                 "Demand × (1 + change of price) ^ elasticity; margin at standard cost over the horizon. Lines: the range of the elasticity. "
-                 "Rivals are taken not to answer.",
+                 "Demand × (1 + change of price) ^ elasticity; margin at standard cost over the horizon. Lines: the range of the "
+                 "elasticity. Rivals are taken not to answer.",
                  "No family has a price, a cost and demand.")
 
 
@@ -1175,17 +1179,22 @@ def pipeline_deals(pipeline_line: pd.DataFrame, item: pd.DataFrame, market: pd.D
 
 
 def demand_range(
-    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Unconstrained demand in money by family: agreed on, low, high, budget, and the gap in each case.
 
     With `forecast_range`, the range of a family and of the total is the one calibrated on its own errors, which are taken as
     moving together over periods. Without it a family takes an item's errors as moving together over markets and periods and as
-    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
+    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise. With `market`,
+    demand of regions that no budget speaks of is left out, as in `demand_gap`.
     """
     _needs(consensus_demand, "consensus_demand")
     _needs(budget, "budget")
     shared = consensus_demand[consensus_demand["period"].isin(budget["period"])] if len(budget) else consensus_demand
+    regions = set(budget["region"])
+    if market is not None and len(budget) and regions <= set(market["region"]):
+        shared = shared[shared["market_id"].isin(market.loc[market["region"].isin(regions), "market_id"])]
     price = shared["price_amt"]
     risky = shared.assign(
         below=(shared["demand_qty"] - shared["low_qty"]) * price, above=(shared["high_qty"] - shared["demand_qty"]) * price
@@ -1249,7 +1258,8 @@ def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
         made[columns],
         _range_title(made.iloc[-1], count) if len(made) else "",
         "Risk and opportunity: half-widths of the range of the forecast at the interval of the settings, times price; an item's errors "
-        "move together, items are independent: families do not add up to the total. Periods that the budget covers; gap = demand − budget.",
+        "move together, items are independent: families do not add up to the total. Periods and regions that the budget covers; "
+        "gap = demand − budget.",
         "No demand was agreed on.",
     )
 
@@ -1264,25 +1274,21 @@ def _range_title(whole: pd.Series, count: int) -> str:
     return f"{title}; the budget lies inside" if whole["gap_at_low_amt"] < 0 else f"{title}; even the low end meets the budget"
 
 
-def demand_vs_budget(consensus_demand: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
-    """Unconstrained demand in money beside the budget, by period both cover."""
-    _needs(consensus_demand, "consensus_demand")
-    _needs(budget, "budget")
-    demand = consensus_demand.groupby("period")["revenue_amt"].sum().rename("demand_amt")
-    plan = budget.groupby("period")["revenue_amt"].sum().rename("budget_amt")
-    rows = pd.concat([demand, plan], axis=1, join="inner").rename_axis("period").reset_index()
-    rows["gap_amt"] = rows["demand_amt"] - rows["budget_amt"]
+def demand_vs_budget(demand_gap: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand in money beside the budget, by period, where a budget is stated."""
+    _needs(demand_gap, "demand_gap")
+    rows = demand_gap.dropna(subset=["budget_amt"]).groupby("period", as_index=False)[["demand_amt", "budget_amt", "gap_amt"]].sum()
     return _view(
         rows,
         _gap_title("Unconstrained demand", rows["gap_amt"].sum(), rows["budget_amt"].sum(), len(rows)),
-        "Gap = unconstrained demand at price − budgeted revenue.",
+        "Gap = unconstrained demand at price − budgeted revenue, in the families and regions that have a budget.",
         "No budget covers the periods of this plan.",
     )
 
 
 def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
     side = "above" if gap >= 0 else "below"
-    return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {count} periods"
+    return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {_plural(count, 'period')}"
 
 
 def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, periods: int = 6) -> pd.DataFrame:
@@ -1328,7 +1334,7 @@ def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def demand_gap(demand_gap: pd.DataFrame) -> pd.DataFrame:
+def demand_gap(demand_gap: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """Unconstrained demand less budget by family (by region where the budget names no family) and period."""
     _needs(demand_gap, "demand_gap")
     budgeted = demand_gap.dropna(subset=["budget_amt"])
@@ -1342,9 +1348,11 @@ def demand_gap(demand_gap: pd.DataFrame) -> pd.DataFrame:
         lowest = totals.idxmin()
         title = (f"{lowest} lies furthest below budget: {short(totals[lowest], MONEY)}" if totals[lowest] < 0
                  else f"No {level} lies below budget")
+    count = rows["member"].nunique()
+    more = f" The {top} largest of {count} gaps." if count > top else ""
+    rows = rows[rows["member"].isin(rows.groupby("member")["gap_amt"].sum().abs().nlargest(top).index)]
     return _view(rows[["member", "period", "demand_amt", "budget_amt", "gap_amt", "gap_ratio"]], title,
-                 f"Gap = unconstrained demand − budget, {MONEY}, by {level}; the colour is the gap as a share of the budget, "
-                 "orange is below.",
+                 f"Gap = unconstrained demand − budget, {MONEY}, by {level}; orange: below budget, by share of it.{more}",
                  "No budget covers the periods of this plan.")
 
 
@@ -1384,7 +1392,8 @@ def risks_opportunities(risk_opportunity: pd.DataFrame, top: int = 12) -> pd.Dat
              "of opportunities beside the plan")
     weighed = rows[(rows["expected_risk_amt"] != 0) | (rows["expected_opportunity_amt"] != 0)]
     more = f" The {top} widest of {len(weighed)}." if len(weighed) > top else ""
-    return _view(weighed.drop(columns="evidence").head(top), title, f"Expected money = revenue at stake × chance.{more}", rows.attrs["empty"])
+    note = f"Expected money = revenue at stake × chance.{more}"
+    return _view(weighed.drop(columns="evidence").head(top), title, note, rows.attrs["empty"])
 
 
 def risk_register(risk_opportunity: pd.DataFrame) -> pd.DataFrame:
@@ -1509,8 +1518,8 @@ def shortages(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFra
     )
 
 
-def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
-    """Share of demand served by family and market."""
+def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """Share of demand served by family and market; of many families those served worst."""
     _needs(unmet_demand, "unmet_demand")
     named = _with_item(unmet_demand, item, "family").merge(
         market[["market_id", "market_name"]], on="market_id", how="left", validate="many_to_one"
@@ -1520,12 +1529,23 @@ def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame
     rows["served_ratio"] = rows["served_qty"] / rows["demand_qty"]
     worst = rows.sort_values("served_ratio").head(1)
     title = "".join(f"Lowest service: {r.family} in {r.market_name}, {percent(r.served_ratio)}" for r in worst.itertuples())
+    lowest = rows.groupby("family")["served_ratio"].min()
+    more = f" The {top} of {len(lowest)} families served worst." if len(lowest) > top else ""
+    rows = rows[rows["family"].isin(lowest.nsmallest(top).index)]
     return _view(
-        rows, title, "Served in the period of demand / unconstrained demand, units, whole horizon.", "There is no demand to serve."
+        rows, title, f"Served in the period of demand / unconstrained demand, units, whole horizon.{more}", "There is no demand to serve."
     )
 
 
-def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+def _with_names(members: pd.Series, item: pd.DataFrame) -> list[str]:
+    """Members such as `C-123 from SUP-01 to P1` with the item's name before its number."""
+    names = _item_names(item)
+    heads = [member.partition(" ") for member in members]
+    return [f"{names[head]} ({head}){gap}{rest}" if head in names.index else member
+            for member, (head, gap, rest) in zip(members, heads, strict=True)]
+
+
+def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
@@ -1540,7 +1560,7 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     )
     rows = rows.sort_values(["money_amt", "limit", "member"], ascending=[False, True, True]).head(top)
     names = resource.dropna(subset=["resource_name"]).set_index("resource_id")["resource_name"]
-    rows = rows.assign(limit=rows["limit"].map(heading), member=rows["member"].map(names).fillna(rows["member"]))
+    rows = rows.assign(limit=rows["limit"].map(heading), member=_with_names(rows["member"].map(names).fillna(rows["member"]), item))
     title = f"{rows['limit'].iloc[0]} of {rows['member'].iloc[0]} is the dearest limit" if len(rows) else ""
     return _view(
         rows,
@@ -1551,13 +1571,13 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     )
 
 
-def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The same limits in words."""
-    ranked = bottlenecks(binding_limit, resource, top)
+    ranked = bottlenecks(binding_limit, resource, item, top)
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
@@ -1568,6 +1588,7 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
     rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
     names = market.set_index("market_id")["market_name"]
     rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    rows["member"] = _with_names(rows["member"], item)
     shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
         rows[shown].head(top),
@@ -1579,7 +1600,7 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
     )
 
 
-def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
+def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
     names = market.set_index("market_id")["market_name"]
@@ -1615,7 +1636,7 @@ def bottleneck_hours(bottleneck_ranking: pd.DataFrame, resource: pd.DataFrame, i
     )
 
 
-def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
+def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """What no plant makes though it could, and what the first unit would lose."""
     _needs(not_made, "not_made")
     rows = _with_item(not_made, item, "item_name").sort_values(["loss_amt", "item_id", "location_id"])
@@ -1627,11 +1648,11 @@ def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 1000) -> pd.
     )
 
 
-def rounding(rounding_check: pd.DataFrame, top: int = 1000) -> pd.DataFrame:
+def rounding(rounding_check: pd.DataFrame, item: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Limits that whole quantities break."""
     _needs(rounding_check, "rounding_check")
     rows = rounding_check.assign(over_ratio=rounding_check["over_qty"] / rounding_check["limit_qty"].where(rounding_check["limit_qty"] > 0))
-    rows = rows.sort_values(["over_ratio", "over_qty"], ascending=False)
+    rows = rows.sort_values(["over_ratio", "over_qty"], ascending=False).assign(member=lambda r: _with_names(r["member"], item))
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
@@ -1653,7 +1674,8 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
                "cost_amt"]
     view = _view(
         rows[columns],
-        "Contract floors cost nothing: the best plan keeps them anyway" if is_free else f"Contract floors cost {short(cost, MONEY)} of profit",
+        "Contract floors cost nothing: the best plan keeps them anyway" if is_free
+        else f"Contract floors cost {short(cost, MONEY)} of profit",
         "Cost = profit of the best plan without floors − profit of this plan. Price = mean worth of one unit less under contract.",
         "No market has a contract floor.",
     )
@@ -2203,8 +2225,8 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
         f"Profit lies between {_in_full(profit['p10_value'].iloc[0], '')} and {_in_full(profit['p90_value'].iloc[0], MONEY)} "
         "in eight samples of ten")
     return _view(rows[["plan", "measure"]].assign(**texts), title,
-                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each. Ranges that reach "
-                 "further up than down make the samples' mean demand, and with it profit, higher than the plan's.",
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each. Ranges that "
+                 "reach further up than down make the samples' mean demand, and with it profit, higher than the plan's.",
                  "No sample was drawn: risk.samples is 0.")
 
 

@@ -752,8 +752,8 @@ def _shaped(frames: dict) -> dict[str, pd.DataFrame]:
     ]  # fmt: skip
     faults = [tables.finding("unknown_item_id", "warns", "demand_adjustment", "record_id=9", 1, "I99", "name an item on file")]
     curves = pd.concat([
-        pd.DataFrame({"item_id": "I08", "estimator": name, "period": PERIODS, "forecast_qty": level + 5.0 * np.arange(12), "is_used": is_used,
-                      "innovation_ratio": p, "imitation_ratio": q, "market_qty": m, "evidence": "as told"})
+        pd.DataFrame({"item_id": "I08", "estimator": name, "period": PERIODS, "forecast_qty": level + 5.0 * np.arange(12),
+                      "is_used": is_used, "innovation_ratio": p, "imitation_ratio": q, "market_qty": m, "evidence": "as told"})
         for name, level, is_used, p, q, m in (("like-item profile", 60.0, True, np.nan, np.nan, np.nan),
                                               ("Bass, prior alone", 40.0, False, 0.01, 0.2, 4000.0))
     ])  # fmt: skip

@@ -147,7 +147,8 @@ def test_notebooks_show_every_chart() -> None:
 
 
 def test_the_number_of_a_bar_never_stands_over_the_names() -> None:
-    view = pd.DataFrame({"promotion": ["wins", "loses"], "net_amt": [5e4, -9e4], "uplift_ratio": [0.3, 0.1], "break_even_ratio": [0.1, None]})
+    view = pd.DataFrame({"promotion": ["wins", "loses"], "net_amt": [5e4, -9e4], "uplift_ratio": [0.3, 0.1]})
+    view["break_even_ratio"] = [0.1, None]
     view.attrs = {"title": "T", "note": "", "empty": ""}
     numbers = charts.promotion_cases(view).to_dict()["layer"][1]
     assert numbers["encoding"]["x"]["field"] == "label_at"

@@ -11,7 +11,7 @@ from frames import PERIODS, all_frames
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sop_workbench import tables, views
+from sop_workbench import outlook, tables, views
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 
@@ -395,7 +395,7 @@ def test_both_sides_of_a_risk_stand_on_one_line_and_nothing_is_lost(frames) -> N
     assert register["what"].is_unique
     assert register[["risk_amt", "opportunity_amt"]].sum().sum() == pytest.approx(given["money_amt"].sum())
     expected = register[["expected_risk_amt", "expected_opportunity_amt"]]
-    assert expected.sum().sum() == pytest.approx(given["expected_amt"].sum())
+    assert expected.sum().sum() == pytest.approx(given["expected_amt"].sum(), abs=1e-6)
     shown = views.risks_opportunities(given, top=4)
     assert (shown["expected_risk_amt"] <= 0).all()
     assert (shown["expected_opportunity_amt"] >= 0).all()
@@ -405,7 +405,8 @@ def test_both_sides_of_a_risk_stand_on_one_line_and_nothing_is_lost(frames) -> N
 
 
 def test_the_gap_of_demand_by_family_and_by_region_is_the_one_gap(frames) -> None:
-    whole = views.demand_vs_budget(frames["consensus_demand"], frames["budget"])["gap_amt"].sum()
+    whole = views.demand_vs_budget(frames["demand_gap"])["gap_amt"].sum()
+    assert whole == pytest.approx(frames["demand_gap"]["gap_amt"].sum())
     gaps = views.demand_gap(frames["demand_gap"])
     assert gaps["gap_amt"].sum() == pytest.approx(whole)
     regions = views.demand_by_region(frames["demand_gap"]).set_index("region")
@@ -447,7 +448,8 @@ def test_the_estimators_of_a_launch_are_beside_each_other(frames) -> None:
 
 
 def test_ranges_of_a_level_stand_on_one_line() -> None:
-    told = [("item_id × market_id", 0.8, 0.79, 900), ("item_id × market_id", 0.95, 0.94, 900), ("total", 0.8, 0.9, 10), ("total", 0.95, 1.0, 10)]
+    told = [("item_id × market_id", 0.8, 0.79, 900), ("item_id × market_id", 0.95, 0.94, 900), ("total", 0.8, 0.9, 10),
+            ("total", 0.95, 1.0, 10)]
     columns = ["level", "nominal_ratio", "covered_ratio", "error_count"]
     shown = views.range_coverage(tables.validate("forecast_coverage", pd.DataFrame(told, columns=columns)))
     assert shown["level"].tolist() == ["Item × Market", "Total"]
@@ -461,3 +463,16 @@ def test_losses_are_named_as_people_name_places(frames) -> None:
     assert shown["name"].tolist() == ["Line 1", "Northern hub"]
     assert shown["sentence"].iloc[1].startswith("Without supplier Northern hub for 1 month")
     assert shown.attrs["title"] == f"Without Line 1 in Apr 27: 310k {views.MONEY} less profit"
+
+
+def test_demand_that_no_budget_speaks_of_is_no_gap(frames) -> None:
+    north = frames["budget"][frames["budget"]["region"] == "North"]
+    shown = views.demand_range(frames["consensus_demand"], frames["item"], north, market=frames["market"]).set_index("family")
+    gap = outlook.demand_gap(frames["consensus_demand"], north, frames["item"], frames["market"])
+    assert views.demand_vs_budget(gap)["gap_amt"].sum() == pytest.approx(shown.loc["All families", "gap_at_demand_amt"])
+
+
+def test_limits_carry_the_name_of_their_item(frames) -> None:
+    row = {"limit": "lead time", "member": "I03 at P1", "period": PERIODS[0], "price_amt": 2.0, "money_amt": 9.0, "unit": "base units"}
+    limit = frames["binding_limit"].head(1).assign(**row)
+    assert views.bottlenecks(limit, frames["resource"], frames["item"])["member"].tolist() == ["City bike 03 (I03) at P1"]

@@ -429,7 +429,8 @@ def test_open_deals_are_counted_once(frames) -> None:
 
 def test_promotions_are_judged_against_what_was_stated_and_by_what_they_bring(frames) -> None:
     effects = frames["driver_effect"]
-    assert views.driver_effects(effects, frames["item"]).attrs["title"] == "History bears out what was stated of the promotions of 1 product"
+    title = views.driver_effects(effects, frames["item"]).attrs["title"]
+    assert title == "History bears out what was stated of the promotions of 1 product"
     missed = effects.assign(stated_ratio=effects["stated_ratio"] + 0.2)
     title = views.driver_effects(missed, frames["item"]).attrs["title"]
     assert title == "Promotions of Helmets · North brought 22 %; 50 % was stated"

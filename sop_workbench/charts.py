@@ -163,7 +163,7 @@ def _theme() -> alt.theme.ThemeConfig:
                     "subtitleFontSize": 11.5,
                     "subtitlePadding": 5,
                     "offset": 12,
-                    "frame": "group",
+                    "frame": "bounds",  # from the left edge, so that long names do not push it out of the cell
                 },
                 "axis": {
                     **ink,
@@ -297,7 +297,13 @@ def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, la
     base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=290)))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=_tooltips(view))
     numbers = base.mark_text(align="left", dx=5).encode(x="label_at:Q", text="bar_label:N")
-    return (bars + numbers).properties(width=WIDTH - 190, height=alt.Step(24))
+    return (bars + numbers).properties(width=_room(view[name], labels), height=alt.Step(24))
+
+
+def _room(names: pd.Series, labels: Sequence[str]) -> float:
+    """Width that names to the left and numbers to the right leave for the bars of a cell in JupyterLab."""
+    taken = min(290.0, 6.2 * names.astype(str).str.len().max()) + 6.2 * max(map(len, labels))
+    return min(WIDTH - 190.0, max(220.0, WIDTH + 60 - taken))
 
 
 def _end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
@@ -943,7 +949,7 @@ def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("side", {"risk": ORANGE, "opportunity": BLUE}, rows["side"]))
     shown = view.assign(bar_label=labels)
     numbers = alt.Chart(shown).mark_text(align="left", dx=5).encode(y=y, x="expected_opportunity_amt:Q", text="bar_label:N")
-    return (bars + numbers).properties(width=WIDTH - 220, height=alt.Step(24))
+    return (bars + numbers).properties(width=_room(view["what"], labels), height=alt.Step(24))
 
 
 # ------------------------------------------------------------------ 3 supply review

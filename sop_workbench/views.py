@@ -1111,7 +1111,7 @@ def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.Data
     title = (f"{len(losing)} of {_plural(len(rows), 'promotion')} ahead {'loses' if len(losing) == 1 else 'lose'} money: "
              f"{short(losing['net_amt'].sum(), MONEY)}") if len(losing) else (
         f"The {_plural(len(rows), 'promotion')} ahead {'brings' if len(rows) == 1 else 'bring'} {short(rows['net_amt'].sum(), MONEY)}")
-    columns = ["promotion", "event_id", "uplift_qty", "uplift_ratio", "break_even_ratio", "pulled_forward_qty", "margin_gained_amt",
+    columns = ["promotion", "uplift_qty", "uplift_ratio", "break_even_ratio", "pulled_forward_qty", "margin_gained_amt",
                "discount_given_amt", "cannibalised_amt", "cost_amt", "net_amt", "basis"]
     return _view(rows[columns], title,
                  "Net = margin of the extra volume − discount on all that is sold − margin other items lose − cost of the event. "

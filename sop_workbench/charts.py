@@ -163,7 +163,7 @@ def _theme() -> alt.theme.ThemeConfig:
                     "subtitleFontSize": 11.5,
                     "subtitlePadding": 5,
                     "offset": 12,
-                    "frame": "group",
+                    "frame": "bounds",  # from the left edge, so that long names do not push it out of the cell
                 },
                 "axis": {
                     **ink,
@@ -246,6 +246,12 @@ def _amount_axis(title: str | None, **options: Any) -> alt.Axis:
     return alt.Axis(title=title, labelExpr=_AMOUNT_LABEL, tickCount=5, **options)
 
 
+def _ratio_axis(title: str, values: pd.Series) -> alt.Axis:
+    """Per cent with as many decimals as tell the ticks apart."""
+    span = float(values.max() - values.min())
+    return alt.Axis(title=title, format=".0%" if span > 0.05 else ".1%" if span > 0.005 else ".2%", tickCount=5)
+
+
 def _time_axis(months: int = 3) -> alt.Axis:
     """Month names, the year under each January."""
     label = "[timeFormat(datum.value, '%b'), month(datum.value) == 0 ? timeFormat(datum.value, '%Y') : '']"
@@ -255,6 +261,15 @@ def _time_axis(months: int = 3) -> alt.Axis:
 def _band_axis(**options: Any) -> alt.Axis:
     """Names under bars, one word a line, never turned."""
     return alt.Axis(title=None, labelAngle=0, labelExpr="split(datum.label, ' ')", **options)
+
+
+def _heading_axis(names: pd.Series) -> alt.Axis:
+    """Names under the cells of a heat map: one word a line where words fit the cells, else turned."""
+    seen = names.drop_duplicates().astype(str)
+    longest = seen.str.split(" ").map(lambda words: max(map(len, words))).max()
+    if longest * 6.5 > (WIDTH - 160) / len(seen):
+        return alt.Axis(title=None, labelAngle=-50, labelLimit=150, labelOverlap=len(seen) > 40)
+    return _band_axis(labelOverlap=len(seen) > 26)
 
 
 def _series(count: int) -> list[str]:
@@ -273,12 +288,22 @@ def _shorts(values: pd.Series) -> list[str]:
 
 
 def _ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, labels: list[str], colour: Any) -> alt.LayerChart:
-    """Horizontal bars in the order of the view, each with its number beyond its end."""
-    is_signed = bool((view[measure] < 0).any())
-    x = alt.X(f"{measure}:Q", axis=axis, scale=alt.Scale(padding=90) if is_signed else alt.Undefined)
-    base = alt.Chart(view.assign(bar_label=labels)).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=x)
-    bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(color=colour, tooltip=_tooltips(view))
-    return (bars + _end_labels(base, measure, "bar_label")).properties(width=WIDTH - 190, height=alt.Step(24))
+    """Horizontal bars in the order of the view; each number stands to the right of its bar, of zero where the bar goes left.
+
+    There it never meets the names, however long it is.
+    """
+    x = alt.X(f"{measure}:Q", axis=axis)
+    shown = view.assign(bar_label=labels, label_at=view[measure].clip(lower=0))
+    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=290)))
+    bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=_tooltips(view))
+    numbers = base.mark_text(align="left", dx=5).encode(x="label_at:Q", text="bar_label:N")
+    return (bars + numbers).properties(width=_room(view[name], labels), height=alt.Step(24))
+
+
+def _room(names: pd.Series, labels: Sequence[str]) -> float:
+    """Width that names to the left and numbers to the right leave for the bars of a cell in JupyterLab."""
+    taken = min(290.0, 6.2 * names.astype(str).str.len().max()) + 6.2 * max(map(len, labels))
+    return min(WIDTH - 190.0, max(220.0, WIDTH + 60 - taken))
 
 
 def _end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
@@ -315,7 +340,7 @@ def _tooltips(view: pd.DataFrame) -> list[alt.Tooltip]:
 def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | None, colour: alt.Color, text: str) -> alt.LayerChart:
     """Coloured cells with their numbers; the rows keep the order of the view."""
     base = alt.Chart(view).encode(
-        x=alt.X(f"{column}:N", sort=columns, axis=_band_axis(labelOverlap=view[column].nunique() > 26)),
+        x=alt.X(f"{column}:N", sort=columns, axis=_heading_axis(view[column])),
         y=alt.Y(f"{row}:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
@@ -380,7 +405,7 @@ def _card(row: dict) -> str:
     return (
         f'<td style="{_CARD};border-left:7px solid {_chip_colour(row["status_text"])}">'
         f'<div style="font-size:13px;white-space:nowrap">{_text(row["kpi_name"])}</div>'
-        f'<div style="font-size:25px;font-weight:600">{_text(row["value_text"])}</div>'
+        f'<div style="font-size:23px;font-weight:600;white-space:nowrap">{_text(row["value_text"])}</div>'
         f'<div style="font-size:12px">{_chip(row["status_text"])}</div>'
         f'<div style="font-size:12px">{_text(target)} · {_text(row["about"])}</div>'
         f'<div class="sop-formula" style="font-size:11px">{_text(row["formula"])}</div></td>'
@@ -533,7 +558,7 @@ def _multiples(layers: alt.LayerChart | alt.FacetChart, view: pd.DataFrame, heig
     members = view["member"].drop_duplicates()
     if len(members) == 1:
         return layers.properties(width=WIDTH, height=HEIGHT)
-    columns = min(3, len(members))
+    columns = 2 if len(members) == 4 else min(3, len(members))
     sized = layers.properties(width=(WIDTH - _GAP * (columns - 1)) // columns, height=height)
     return (
         sized.facet(facet=alt.Facet("member:N", title=None, sort=members.tolist()), columns=columns)
@@ -607,6 +632,25 @@ def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
     stock = base.mark_bar(width=width).encode(y=alt.Y("stock_amt:Q", axis=_amount_axis(_money("Stock"))), color=colour)
     sized = revenue.properties(width=WIDTH - 40, height=170), stock.properties(width=WIDTH - 40, height=90)
     return alt.vconcat(*sized, spacing=8).resolve_scale(x="shared")
+
+
+@_drawn
+def launch_curves(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One line per estimator, the one that is used thick; a small chart per item."""
+    order = [*view.loc[view["is_used"], "estimator"].unique(), *view.loc[~view["is_used"], "estimator"].unique()]
+    names = list(dict.fromkeys(order))
+    colour = alt.Color("estimator:N", title=None, scale=alt.Scale(domain=names, range=_series(len(names))))
+    width = alt.StrokeWidth("is_used:N", scale=alt.Scale(domain=[True, False], range=[4, 1.6]), legend=None)
+    lines = (
+        alt.Chart(view)
+        .mark_line(opacity=0.9)
+        .encode(
+            x=alt.X("period:T", axis=_time_axis(3 if view["member"].nunique() == 1 else 6)),
+            y=alt.Y("forecast_qty:Q", axis=_amount_axis("Units")),
+            color=colour, strokeWidth=width, tooltip=_tooltips(view),
+        )
+    )  # fmt: skip
+    return _multiples(alt.layer(lines), view, 120)
 
 
 @_drawn
@@ -729,7 +773,7 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     axis = _amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
     y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
     x = alt.X("period:T", axis=_time_axis(2))
-    width = alt.condition("datum.stream == 'consensus'", alt.value(4.5), alt.value(1.8))
+    width = alt.StrokeWidth("stream:N", scale=alt.Scale(domain=names, range=[4.5, *(1.8 for _ in names[1:])]), legend=None)
     lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=_tooltips(view))
     ends = alt.Chart(_line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
@@ -810,6 +854,102 @@ def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_calculate(top="max(datum.demand_amt, datum.budget_amt)")
     )
     return (bars + budget + text).properties(width=WIDTH, height=HEIGHT)
+
+
+@_drawn
+def driver_effects(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Best estimates with their ranges, one panel per kind of effect; a tick where people stated something else."""
+    colour = _fixed("basis", {"estimated from history": _style.brand_colour, "as stated": GREY, "assumed": "#e69f00"}, view["basis"],
+                    "The figure is")
+    panels = [_effect_panel(rows, kind, colour) for kind, rows in view.groupby("effect", sort=False)]
+    return alt.vconcat(*panels, spacing=14).resolve_scale(color="shared")
+
+
+def _effect_panel(rows: pd.DataFrame, kind: str, colour: alt.Color) -> alt.LayerChart:
+    is_elasticity = rows["measure"].iloc[0] == "elasticity"
+    axis = alt.Axis(title=None, tickCount=6, format=".1f" if is_elasticity else ".0%")
+    low, high = rows["low_ratio"].min(), rows[["high_ratio", "stated_ratio"]].max().max()
+    scale = alt.Scale(domain=[min(low, 0.0), max(high, 0.0)], nice=True)
+    base = alt.Chart(rows, title=alt.Title(kind, fontSize=12.5, offset=4)).encode(
+        y=alt.Y("member:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, minExtent=200))
+    )
+    span = base.mark_rule(strokeWidth=2.5, opacity=0.6).encode(
+        x=alt.X("low_ratio:Q", axis=axis, scale=scale), x2="high_ratio:Q", color=colour)
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(x="effect_ratio:Q", color=colour, tooltip=_tooltips(rows))
+    stated = base.transform_filter("isValid(datum.stated_ratio)").mark_tick(thickness=2.5, size=15, color="currentColor")
+    zero = alt.Chart(rows.head(1)).mark_rule(opacity=0.4).encode(x=alt.datum(0))
+    return (zero + span + point + stated.encode(x="stated_ratio:Q")).properties(width=WIDTH - 230, height=alt.Step(21))
+
+
+@_drawn
+def promotion_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """What each promotion ahead brings or costs, with its uplift and the one it would need."""
+    labels = [
+        f"{views.signed(views.short(net))}  (uplift {views.percent(uplift, 0)}, "
+        + ("no uplift pays)" if pd.isna(even) else f"pays from {views.percent(even, 0)})")
+        for net, uplift, even in zip(view["net_amt"], view["uplift_ratio"], view["break_even_ratio"], strict=True)
+    ]
+    colour = alt.condition("datum.net_amt < 0", alt.value(ORANGE), alt.value(BLUE))
+    return _ranked_bars(view, "promotion", "net_amt", _amount_axis(_money("Net of the promotion")), labels, colour)
+
+
+@_drawn
+def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Change of margin at a lower and a higher price by family, with the range of the elasticity as a line."""
+    changes = view["change"].drop_duplicates().tolist()
+    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", _style.brand_colour]))
+    base = alt.Chart(view).encode(
+        y=alt.Y("family:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)), yOffset=alt.YOffset("change:N", sort=changes)
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X("margin_change_amt:Q", axis=_amount_axis(_money("Change of margin"))), color=colour, tooltip=_tooltips(view))
+    span = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="margin_change_low_amt:Q", x2="margin_change_high_amt:Q")
+    return (bars + span).properties(width=WIDTH - 160, height=alt.Step(13))
+
+
+@_drawn
+def pipeline(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Open deals by close period: what the plan counts below, what would come on top above."""
+    parts = {"counted in the plan": _style.brand_colour, "on top if won": PALE_BLUE, "not counted here": GREY}
+    seen = view[view["value_amt"] > 0]
+    order = "indexof(['counted in the plan', 'on top if won', 'not counted here'], datum.part)"
+    return (
+        alt.Chart(seen)
+        .transform_calculate(place=order)
+        .mark_bar(width=alt.RelativeBandSize(0.6))
+        .encode(
+            x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()),
+            y=alt.Y("value_amt:Q", axis=_amount_axis(_money("Value of open deals"))),
+            color=_fixed("part", parts, seen["part"]),
+            order=alt.Order("place:Q"),
+            tooltip=_tooltips(seen),
+        )
+        .properties(width=WIDTH, height=200)
+    )
+
+
+@_drawn
+def demand_gap(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Unconstrained demand less budget by family and period: the number in money, the colour by share."""
+    shown = view.assign(gap_text=[views.signed(views.short(g)) for g in view["gap_amt"]])
+    return _heat_map(shown, "member", "period_label", _period_order(view), _diverging("gap_ratio", -0.25, 0.0, 0.25, False), "gap_text")
+
+
+@_drawn
+def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Expected money of each: to the left what takes demand below the plan, to the right what lifts it."""
+    sides = {"expected_risk_amt": "risk", "expected_opportunity_amt": "opportunity"}
+    both = view.melt([c for c in view if c not in sides], list(sides), "side", "value_amt")
+    rows = both.assign(side=both["side"].map(sides))
+    labels = [f"{views.short(risk)} … {views.signed(views.short(chance))}" for risk, chance in
+              zip(view["expected_risk_amt"], view["expected_opportunity_amt"], strict=True)]
+    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=280))
+    bars = alt.Chart(rows).mark_bar(height=alt.RelativeBandSize(0.68)).encode(
+        y=y, x=alt.X("value_amt:Q", axis=_amount_axis(_money("Expected money"))), tooltip=_tooltips(rows),
+        color=_fixed("side", {"risk": ORANGE, "opportunity": BLUE}, rows["side"]))
+    shown = view.assign(bar_label=labels)
+    numbers = alt.Chart(shown).mark_text(align="left", dx=5).encode(y=y, x="expected_opportunity_amt:Q", text="bar_label:N")
+    return (bars + numbers).properties(width=_room(view["what"], labels), height=alt.Step(24))
 
 
 # ------------------------------------------------------------------ 3 supply review
@@ -935,11 +1075,14 @@ def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 @_drawn
 def inventory_tradeoff(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """Fill rate against safety stock money: the best mixes as a line, today's targets and the two better mixes as points."""
+    """Fill rate against safety stock money around today's: the best mixes as a line, today's targets and the two better as points."""
     curve, points = view[view["option"] == "best mix"], view[view["option"] != "best mix"]
-    low = float(view["fill_ratio"].min())
-    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")))
-    y = alt.Y("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%"), scale=alt.Scale(domain=[low, 1.0]))
+    money = points["safety_stock_amt"]
+    near = curve[curve["safety_stock_amt"].between(0.4 * money.min(), 1.8 * money.max())]
+    curve = near if len(near) > 2 else curve
+    low = float(min(curve["fill_ratio"].min(), points["fill_ratio"].min())) if len(points) else float(curve["fill_ratio"].min())
+    x = alt.X("safety_stock_amt:Q", axis=_amount_axis(_money("Safety stock")), scale=alt.Scale(zero=False))
+    y = alt.Y("fill_ratio:Q", axis=_ratio_axis("Fill rate", curve["fill_ratio"]), scale=alt.Scale(domain=[low, 1.0]))
     line = alt.Chart(curve).mark_line(strokeWidth=2, color=_style.brand_colour).encode(x=x, y=y, tooltip=_tooltips(view))
     names = list(points["option"])
     colour = alt.Color("option:N", title=None, scale=alt.Scale(domain=names, range=[ORANGE, "#e69f00", GREY][: len(names)]))
@@ -966,14 +1109,14 @@ def stock_placement(view: pd.DataFrame) -> alt.TopLevelMixin:
         .transform_fold(list(words), as_=["way", "value"])
         .mark_bar()
         .encode(
-            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=170)),
+            y=alt.Y("location:N", sort=None, title=None, axis=alt.Axis(labelLimit=230)),
             yOffset=alt.YOffset("way:N", sort=list(words)),
             x=alt.X("value:Q", axis=_amount_axis(_money("Safety stock"))),
             color=colour,
             tooltip=_tooltips(view),
         )
     )
-    return bars.properties(width=WIDTH - 40, height=alt.Step(16))
+    return bars.properties(width=WIDTH - 190, height=alt.Step(16))
 
 
 # ------------------------------------------------------------------ 4 financial review
@@ -1084,9 +1227,8 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
 def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change against base, one small chart per money measure."""
     shown = view.assign(measure=view["measure"].map(views.heading), delta_text=[views.signed(views.short(d)) for d in view["delta"]])
-    x = alt.X(
-        "delta:Q", axis=alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True), scale=alt.Scale(padding=45)
-    )
+    axis = alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True)
+    x = alt.X("delta:Q", axis=axis, scale=alt.Scale(padding=45))
     base = alt.Chart(shown).encode(y=alt.Y("scenario:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)), x=x)
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
@@ -1123,7 +1265,8 @@ def _scenario_cell(row: dict | None) -> str:
 @_drawn
 def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
-    service = alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".1%", tickCount=4), scale=alt.Scale(zero=False, padding=12))
+    fills = view.loc[view["frontier"] == "service and profit", "fill_ratio"]
+    service = alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", fills), scale=alt.Scale(zero=False, padding=12))
     stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
     sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
     parts = []
@@ -1148,19 +1291,17 @@ def vulnerability(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 @_drawn
 def sample_outcomes(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """One point a sample: service across, profit up."""
-    return (
-        alt.Chart(view)
-        .mark_point(filled=True, size=45, opacity=0.7)
-        .encode(
-            x=alt.X("fill_ratio:Q", axis=alt.Axis(title="Fill rate", format=".0%"), scale=alt.Scale(zero=False, padding=15)),
-            y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
-            color=alt.Color("plan:N", title=None, scale=alt.Scale(range=[BLUE, ORANGE])),
-            shape=alt.Shape("plan:N", title=None),
-            tooltip=_tooltips(view),
-        )
-        .properties(width=WIDTH, height=HEIGHT)
+    """One point a sample: service across, profit up; rings around points where both plans come to the same."""
+    names = view["plan"].drop_duplicates().tolist()
+    base = alt.Chart(view).encode(
+        x=alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", view["fill_ratio"]), scale=alt.Scale(zero=False, padding=15)),
+        y=alt.Y("profit_amt:Q", axis=_amount_axis(_money("Profit")), scale=alt.Scale(zero=False)),
+        color=alt.Color("plan:N", title=None, scale=alt.Scale(domain=names, range=[BLUE, ORANGE])),
+        tooltip=_tooltips(view),
     )
+    points = base.transform_filter(alt.datum.plan == names[0]).mark_point(filled=True, size=45, opacity=0.8)
+    rings = base.transform_filter(alt.datum.plan != names[0]).mark_point(filled=False, size=130, opacity=0.8)
+    return (points + rings).properties(width=WIDTH, height=HEIGHT)
 
 
 # ------------------------------------------------------------------ 7 execution and monitoring

@@ -202,8 +202,8 @@ def financial_review(cycle: Cycle) -> Tables:
 def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
-    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
-                         "budget_gap"])
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "inventory_tradeoff", "financial_projection",
+                         "cash_projection", "budget_gap"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(

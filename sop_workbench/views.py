@@ -37,6 +37,8 @@ _ACRONYMS = {
 }
 _HEADERS = {
     "by": "Who",
+    "is_in_plan": "In plan",
+    "is_used": "Used",
     "item_id": "Item",
     "location_id": "Location",
     "market_id": "Market",
@@ -79,6 +81,7 @@ _GRID_LINES = {
 }
 _PAST_FACTS = ("sales_history", "production_history", "stock_history", "stock_on_hand", "ledger")
 _LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", "overtime")
+_MODEL_WORDS = {"auto ets": "AutoETS", "ces": "CES", "theta": "Theta", "prophet": "Prophet"}
 BOARD_KPIS = ("budget_gap", "gross_margin", "fill_rate", "days_of_inventory", "utilisation", "wape")
 _ROUNDING = 1e-6
 _UNSEEN = 2e-4
@@ -481,6 +484,46 @@ def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item:
     )
 
 
+def launch_curves(launch_curve: pd.DataFrame, item: pd.DataFrame, top: int = 6) -> pd.DataFrame:
+    """What every estimator expects of the young items, beside each other; the one that is used is marked."""
+    _needs(launch_curve, "launch_curve")
+    used = launch_curve[launch_curve["is_used"]]
+    chosen = used.groupby("item_id")["forecast_qty"].sum().nlargest(top).index
+    rows = launch_curve[launch_curve["item_id"].isin(chosen)].sort_values(["item_id", "estimator", "period"])
+    counts = used.drop_duplicates("item_id")["estimator"].value_counts()
+    title = "Used: " + ", ".join(f"{name} for {_plural(n, 'item')}" for name, n in counts.items())
+    return _view(
+        rows.assign(member=rows["item_id"].map(_item_names(item)).fillna(rows["item_id"]))[
+            ["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]
+        ],
+        title,
+        "Units over all markets. The thick line is the one the forecast takes; the others show how far a different method would lie.",
+        "No item is young enough to need a launch curve.",
+    )
+
+
+def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """Every estimator of every young item: what it expects over the horizon and on what it rests."""
+    _needs(launch_curve, "launch_curve")
+    rows = launch_curve.groupby(["item_id", "estimator"], as_index=False).agg(
+        is_used=("is_used", "first"), horizon_qty=("forecast_qty", "sum"), market_potential_qty=("market_qty", "first"),
+        innovation=("innovation_ratio", "first"), imitation=("imitation_ratio", "first"), evidence=("evidence", "first"))
+    rows = rows.sort_values(["item_id", "is_used", "estimator"], ascending=[True, False, True])
+    rows["item_name"] = rows["item_id"].map(_item_names(item)).fillna(rows["item_id"])
+    for column in ("innovation", "imitation"):
+        rows[f"{column}_text"] = [f"{v:.3f}" if pd.notna(v) else "–" for v in rows[column]]
+    ends = rows.groupby("item_id")["horizon_qty"].agg(["min", "max"])
+    apart = (ends["max"] / ends["min"].where(ends["min"] > 0)).max()
+    title = f"The estimators of an item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
+    columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
+    return _view(
+        rows[columns], title,
+        "Bass diffusion: of all who will ever buy (market potential) a share p buys on its own (innovation) and q is drawn by those "
+        "who have (imitation), per period.",
+        "No item is young enough to need a launch curve.",
+    )
+
+
 def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
     """How each ending item is sold out: run-out, last buy, what is left and who takes over."""
     _needs(phase_out_plan, "phase_out_plan")
@@ -631,17 +674,19 @@ def _range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
 
 
 def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
-    """How much of the back-test the ranges held, by level: a range that says 80 % should hold about 80 %."""
+    """How much of the back-test the ranges held, a line for each level: a range that says 80 % should hold about 80 %."""
     _needs(forecast_coverage, "forecast_coverage")
-    rows = forecast_coverage.assign(gap_ratio=forecast_coverage["covered_ratio"] - forecast_coverage["nominal_ratio"])
+    known = forecast_coverage.sort_values("nominal_ratio")
+    names = {nominal: f"{percent(nominal, 0).replace(' %', '')}_%_range_held_ratio" for nominal in known["nominal_ratio"].unique()}
+    wide = known.pivot(index="level", columns="nominal_ratio", values="covered_ratio").rename(columns=names)
+    rows = wide.assign(error_count=known.groupby("level")["error_count"].max()).sort_values("error_count", ascending=False).reset_index()
+    rows.columns.name = None
     title = ""
     if len(rows):
-        leaf = rows[rows["level"] == rows["level"].iloc[0]]
-        pairs = zip(leaf["nominal_ratio"], leaf["covered_ratio"], strict=True)
-        held = ", ".join(f"{percent(nominal, 0)} range held {percent(covered)}" for nominal, covered in pairs)
-        title = f"In the back-test, at {leaf['level'].iloc[0]}, the {held}"
+        held = ", ".join(f"the {percent(nominal, 0)} range held {percent(rows[name].iloc[0])}" for nominal, name in names.items())
+        title = f"Item by market, {held}" if rows["level"].iloc[0] == "item_id × market_id" else f"{heading(rows['level'].iloc[0])}: {held}"
     return _view(
-        rows,
+        rows.assign(level=[" × ".join(heading(part) for part in level.split(" × ")) for level in rows["level"]]),
         title,
         "Held = share of held-out quantities inside the range; each back-test origin is judged by a range made without its errors.",
         "No back-test with two origins was possible: history is too short.",
@@ -858,11 +903,9 @@ def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) ->
     finest_first = ["item_id × market_id", "item_id", "family", "total"]
     chosen = level or max((name for name in finest_first if name in counts), key=lambda name: counts[name], default="")
     board = whole[whole["level"] == chosen].sort_values(["wape_ratio", "model"])
-    title = (
-        f"{heading(board['model'].iloc[0])} has the smallest back-test error: WAPE {percent(board['wape_ratio'].iloc[0])}"
-        if len(board)
-        else ""
-    )
+    board = board.assign(model=board["model"].replace(_MODEL_WORDS))
+    best = board.head(1).itertuples()
+    title = "".join(f"{r.model[:1].upper()}{r.model[1:]} has the smallest back-test error: WAPE {percent(r.wape_ratio)}" for r in best)
     return _view(
         board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
@@ -982,18 +1025,176 @@ def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows.assign(author=author, who=who)
 
 
+def driver_effects(driver_effect: pd.DataFrame, item: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """What promotions and prices did to demand, with ranges; of the items' elasticities the `top` surest."""
+    _needs(driver_effect, "driver_effect")
+    kinds = {"uplift": "Promotion: uplift of demand", "pull_forward": "Promotion: taken from the two periods after",
+             "cannibalisation": "Promotion: share of the uplift that other items lose", "elasticity": "Price: % of demand per % of price"}
+    width = driver_effect["high_ratio"] - driver_effect["low_ratio"]
+    is_item = (driver_effect["measure"] == "elasticity") & (driver_effect["member"] != "all")
+    is_nothing = (driver_effect["basis"] == "as stated") & (driver_effect["effect_ratio"] == 0)  # neither learned nor said
+    kept = driver_effect[(~is_item | is_item.index.isin(width[is_item].nsmallest(top - 1).index)) & ~is_nothing]
+    kept = kept.assign(order=kept["measure"].map({name: n for n, name in enumerate(kinds)}), is_all=kept["member"] != "all")
+    rows = kept.sort_values(["order", "is_all", "effect_ratio", "member"], ascending=[True, True, False, True])
+    names = rows["member"].map(_item_names(item)).fillna(rows["member"].replace("all", "all items"))
+    rows = rows.assign(effect=rows["measure"].map(kinds), member=[_with_item_name(name, item) for name in names])
+    rows["effect_text"] = [_effect_text(v, m) for v, m in zip(rows["effect_ratio"], rows["measure"], strict=True)]
+    ends = zip(rows["low_ratio"], rows["high_ratio"], rows["measure"], strict=True)
+    rows["range_text"] = [f"{_effect_text(low, m).removesuffix(' %')} to {_effect_text(high, m)}" for low, high, m in ends]
+    rows["stated_ratio"] = rows["stated_ratio"].where(rows["stated_ratio"] != 0)  # no effect written down is nothing stated
+    rows["stated_text"] = [_effect_text(v, m) for v, m in zip(rows["stated_ratio"], rows["measure"], strict=True)]
+    columns = ["effect", "measure", "member", "effect_ratio", "low_ratio", "high_ratio", "stated_ratio", "effect_text", "range_text",
+               "stated_text", "basis", "evidence"]
+    return _view(rows[columns], _effects_title(rows),
+                 "Point: best estimate with its 95 % range; tick: what was stated. Where history cannot tell, what was stated (promotions) "
+                 f"or published (prices) is used.{_price_words(rows)}",
+                 "No promotion is on file and no price is known, so nothing can be said of what moves demand.")
+
+
+def _with_item_name(member: str, item: pd.DataFrame) -> str:
+    """The scope of a promotion (`CO-103 · all markets`) with the item's name in place of its number."""
+    product, dot, place = member.partition(" · ")
+    name = _item_names(item).get(product, product)
+    return f"{name}{dot}{place}" if place != "all markets" else str(name)
+
+
+def _effect_text(value: float, measure: str) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2f}" if measure == "elasticity" else percent(value, 0)
+
+
+def _price_words(rows: pd.DataFrame) -> str:
+    """On what the elasticity of all items rests."""
+    prices = rows.loc[rows["measure"] == "elasticity", "evidence"]
+    return f" Price: {prices.iloc[0]}." if len(prices) else ""
+
+
+def _effects_title(rows: pd.DataFrame) -> str:
+    """Whether promotions did what people said, else what a price does."""
+    told = rows[(rows["measure"] == "uplift") & (rows["basis"] == "estimated from history")]
+    if len(told):
+        is_off = (told["stated_ratio"] < told["low_ratio"]) | (told["stated_ratio"] > told["high_ratio"])
+        if is_off.any():
+            worst = told.loc[(told["effect_ratio"] - told["stated_ratio"]).abs().where(is_off).idxmax()]
+            said = percent(worst["stated_ratio"], 0)
+            return f"Promotions of {worst['member']} brought {percent(worst['effect_ratio'], 0)}; {said} was stated"
+        if told["stated_ratio"].notna().any():
+            return f"History bears out what was stated of the promotions of {_plural(len(told), 'product')}"
+        sure = told[told["low_ratio"] > 0]
+        return f"Of the promotions of {_plural(len(told), 'product')}, those of {len(sure):,} surely lifted demand; nothing was stated"
+    prices = rows[rows["measure"] == "elasticity"]
+    return f"One per cent dearer is {abs(prices['effect_ratio'].iloc[0]):.1f} % less demand" if len(prices) else "What promotions move"
+
+
+def driver_effect_list(driver_effect: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """The effects of promotions in figures, one line for what each was for, with what the figures rest on."""
+    shown = driver_effects(driver_effect, item)
+    columns = {"uplift": "uplift_text", "pull_forward": "taken_from_after_text", "cannibalisation": "lost_by_others_text"}
+    promoted = shown[shown["measure"].isin(columns)]
+    wide = promoted.pivot(index="member", columns="measure", values="effect_text").reindex(columns=list(columns)).fillna("–")
+    rows = promoted[promoted["measure"] == "uplift"].merge(wide, left_on="member", right_index=True, validate="one_to_one")
+    rows = rows.drop(columns="effect_text").rename(columns=columns)
+    return _view(rows[["member", "uplift_text", "range_text", "stated_text", "taken_from_after_text", "lost_by_others_text", "basis",
+                       "evidence"]].rename(columns={"member": "promotions_of"}),
+                 "Promotions in figures", "Uplift with its range beside what was stated; taken from after: share that each of the two "
+                 "periods after loses.", "No promotion is on file.")
+
+
+def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+    """What every promotion ahead costs and brings, best first."""
+    _needs(promotion_case, "promotion_case")
+    rows = promotion_case.sort_values(["net_amt", "event_id"], ascending=[False, True])
+    told = zip(rows["scope"], period_labels(rows["from_period"]), rows["status"], strict=True)
+    rows = rows.assign(promotion=[f"{_with_item_name(scope, item)}, {label} ({status})" for scope, label, status in told])
+    losing = rows[rows["net_amt"] < 0]
+    title = (f"{len(losing)} of {_plural(len(rows), 'promotion')} ahead {'loses' if len(losing) == 1 else 'lose'} money: "
+             f"{short(losing['net_amt'].sum(), MONEY)}") if len(losing) else (
+        f"The {_plural(len(rows), 'promotion')} ahead {'brings' if len(rows) == 1 else 'bring'} {short(rows['net_amt'].sum(), MONEY)}")
+    columns = ["promotion", "uplift_qty", "uplift_ratio", "break_even_ratio", "pulled_forward_qty", "margin_gained_amt",
+               "discount_given_amt", "cannibalised_amt", "cost_amt", "net_amt", "basis"]
+    return _view(rows[columns], title,
+                 "Net = margin of the extra volume − discount on all that is sold − margin other items lose − cost of the event. "
+                 "Break-even: the uplift at which nothing is won or lost; – where no uplift pays.",
+                 "No promotion is planned inside the horizon.")
+
+
+def price_cases(price_case: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """Margin at a price a little lower and higher, by family, largest effect first."""
+    _needs(price_case, "price_case")
+    rows = price_case.assign(change=[f"{signed(percent(c, 0))} price" for c in price_case["price_change_ratio"]])
+    largest = rows.groupby("family")["margin_change_amt"].transform(lambda money: money.abs().max())
+    rows = rows.assign(largest=largest).sort_values(["largest", "family", "price_change_ratio"], ascending=[False, True, True])
+    rows = rows.head(2 * top) if rows["family"].nunique() > top else rows
+    best = rows.loc[rows["margin_change_amt"].idxmax()] if len(rows) else None
+    title = "" if best is None else f"{best['family']} at {best['change']}: {signed(short(best['margin_change_amt'], MONEY))} of margin"
+    if best is not None and (rows["basis"] == "assumed").all():
+        title += ", if its customers are like those of published studies"
+    columns = ["family", "change", "elasticity_ratio", "basis", "quantity_change_qty", "revenue_change_amt", "margin_change_amt",
+               "margin_change_low_amt", "margin_change_high_amt"]
+    return _view(rows[columns], title,
+                 "Demand × (1 + change of price) ^ elasticity; margin at standard cost over the horizon. Lines: the range of the "
+                 "elasticity. Rivals are taken not to answer.",
+                 "No family has a price, a cost and demand.")
+
+
+def price_case_list(price_case: pd.DataFrame) -> pd.DataFrame:
+    """The price cases in figures."""
+    rows = price_cases(price_case)
+    rows = rows.assign(elasticity_text=[f"{e:.2f}" for e in rows["elasticity_ratio"]])
+    columns = ["family", "change", "elasticity_text", "basis", "quantity_change_qty", "revenue_change_amt", "margin_change_amt",
+               "margin_change_low_amt", "margin_change_high_amt"]
+    return _view(rows[columns], "The same in figures", empty=rows.attrs["empty"])
+
+
+def pipeline(pipeline_line: pd.DataFrame) -> pd.DataFrame:
+    """Money of open deals by close period: what the plan counts, what comes on top if won, what is counted elsewhere."""
+    _needs(pipeline_line, "pipeline_line")
+    whole = (pipeline_line["volume_qty"] * pipeline_line["price_amt"]).fillna(0.0)
+    is_counted = pipeline_line["counted_qty"] > 0
+    counted = pipeline_line["expected_amt"].fillna(0.0)
+    parts = {"counted in the plan": counted, "on top if won": (whole - counted).where(is_counted, 0.0),
+             "not counted here": whole.where(~is_counted, 0.0)}
+    rows = pd.DataFrame({"period": pipeline_line["close_period"], **parts}).groupby("period", as_index=False).sum()
+    rows = rows.melt("period", var_name="part", value_name="value_amt")
+    title = f"The plan counts {short(counted.sum(), MONEY)} of {short(whole.sum(), MONEY)} in {_plural(len(pipeline_line), 'open deal')}"
+    return _view(rows, title,
+                 "By close period, at mean price. Counted = volume × chance. Not counted here: part of the run rate already, or outside "
+                 "the horizon; nothing is counted twice.",
+                 "No open deal is on file.")
+
+
+def pipeline_deals(pipeline_line: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
+    """Every open deal, most counted money first, and why it counts or not."""
+    _needs(pipeline_line, "pipeline_line")
+    rows = pipeline_line.sort_values(["expected_amt", "close_period", "opportunity_id"], ascending=[False, True, True])
+    places = market.set_index("market_id")["market_name"]
+    rows = rows.assign(
+        product=rows["item_id"].map(_item_names(item)).fillna(rows["item_id"]).fillna(rows["family"]),
+        market_name=rows["market_id"].map(places).fillna(rows["market_id"]),
+    )
+    columns = ["opportunity_id", "product", "market_name", "close_period", "stage", "volume_qty", "probability_ratio", "counted_qty",
+               "expected_amt", "reason"]
+    return _view(rows[columns], "Deal by deal", empty="No open deal is on file.")
+
+
 def demand_range(
-    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, budget: pd.DataFrame, forecast_range: pd.DataFrame | None = None,
+    market: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Unconstrained demand in money by family: agreed on, low, high, budget, and the gap in each case.
 
     With `forecast_range`, the range of a family and of the total is the one calibrated on its own errors, which are taken as
     moving together over periods. Without it a family takes an item's errors as moving together over markets and periods and as
-    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise.
+    independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise. With `market`,
+    demand of regions that no budget speaks of is left out, as in `demand_gap`.
     """
     _needs(consensus_demand, "consensus_demand")
     _needs(budget, "budget")
     shared = consensus_demand[consensus_demand["period"].isin(budget["period"])] if len(budget) else consensus_demand
+    regions = set(budget["region"])
+    if market is not None and len(budget) and regions <= set(market["region"]):
+        shared = shared[shared["market_id"].isin(market.loc[market["region"].isin(regions), "market_id"])]
     price = shared["price_amt"]
     risky = shared.assign(
         below=(shared["demand_qty"] - shared["low_qty"]) * price, above=(shared["high_qty"] - shared["demand_qty"]) * price
@@ -1057,7 +1258,8 @@ def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
         made[columns],
         _range_title(made.iloc[-1], count) if len(made) else "",
         "Risk and opportunity: half-widths of the range of the forecast at the interval of the settings, times price; an item's errors "
-        "move together, items are independent: families do not add up to the total. Periods that the budget covers; gap = demand − budget.",
+        "move together, items are independent: families do not add up to the total. Periods and regions that the budget covers; "
+        "gap = demand − budget.",
         "No demand was agreed on.",
     )
 
@@ -1072,25 +1274,21 @@ def _range_title(whole: pd.Series, count: int) -> str:
     return f"{title}; the budget lies inside" if whole["gap_at_low_amt"] < 0 else f"{title}; even the low end meets the budget"
 
 
-def demand_vs_budget(consensus_demand: pd.DataFrame, budget: pd.DataFrame) -> pd.DataFrame:
-    """Unconstrained demand in money beside the budget, by period both cover."""
-    _needs(consensus_demand, "consensus_demand")
-    _needs(budget, "budget")
-    demand = consensus_demand.groupby("period")["revenue_amt"].sum().rename("demand_amt")
-    plan = budget.groupby("period")["revenue_amt"].sum().rename("budget_amt")
-    rows = pd.concat([demand, plan], axis=1, join="inner").rename_axis("period").reset_index()
-    rows["gap_amt"] = rows["demand_amt"] - rows["budget_amt"]
+def demand_vs_budget(demand_gap: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand in money beside the budget, by period, where a budget is stated."""
+    _needs(demand_gap, "demand_gap")
+    rows = demand_gap.dropna(subset=["budget_amt"]).groupby("period", as_index=False)[["demand_amt", "budget_amt", "gap_amt"]].sum()
     return _view(
         rows,
         _gap_title("Unconstrained demand", rows["gap_amt"].sum(), rows["budget_amt"].sum(), len(rows)),
-        "Gap = unconstrained demand at price − budgeted revenue.",
+        "Gap = unconstrained demand at price − budgeted revenue, in the families and regions that have a budget.",
         "No budget covers the periods of this plan.",
     )
 
 
 def _gap_title(who: str, gap: float, whole: float, count: int) -> str:
     side = "above" if gap >= 0 else "below"
-    return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {count} periods"
+    return f"{who} is {short(abs(gap), MONEY)} ({percent(abs(_ratio(gap, whole)))}) {side} budget over {_plural(count, 'period')}"
 
 
 def consensus_by_family(consensus_demand: pd.DataFrame, item: pd.DataFrame, periods: int = 6) -> pd.DataFrame:
@@ -1134,6 +1332,99 @@ def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
         f"{_plural(len(rows), 'override')} by {_plural(rows['by'].nunique(), 'person', 'people')}",
         empty="Nobody changed the consensus in this cycle.",
     )
+
+
+def demand_gap(demand_gap: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """Unconstrained demand less budget by family (by region where the budget names no family) and period."""
+    _needs(demand_gap, "demand_gap")
+    budgeted = demand_gap.dropna(subset=["budget_amt"])
+    level = "family" if budgeted["family"].nunique() != 1 else "region"
+    rows = budgeted.groupby([level, "period"], as_index=False)[["demand_amt", "budget_amt", "gap_amt"]].sum()
+    rows = rows.rename(columns={level: "member"}).assign(gap_ratio=lambda r: r["gap_amt"] / r["budget_amt"].where(r["budget_amt"] > 0))
+    rows = rows.assign(order=rows.groupby("member")["gap_amt"].transform("sum")).sort_values(["order", "member", "period"])
+    title = ""
+    if len(rows):
+        totals = rows.groupby("member")["gap_amt"].sum()
+        lowest = totals.idxmin()
+        title = (f"{lowest} lies furthest below budget: {short(totals[lowest], MONEY)}" if totals[lowest] < 0
+                 else f"No {level} lies below budget")
+    count = rows["member"].nunique()
+    more = f" The {top} largest of {count} gaps." if count > top else ""
+    rows = rows[rows["member"].isin(rows.groupby("member")["gap_amt"].sum().abs().nlargest(top).index)]
+    return _view(rows[["member", "period", "demand_amt", "budget_amt", "gap_amt", "gap_ratio"]], title,
+                 f"Gap = unconstrained demand − budget, {MONEY}, by {level}; orange: below budget, by share of it.{more}",
+                 "No budget covers the periods of this plan.")
+
+
+def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
+    """Unconstrained demand with its ends by region, in units and money, beside the budget, over the horizon."""
+    _needs(demand_gap, "demand_gap")
+    named = demand_gap.rename(columns={f"{end}_{unit}": f"{word}_{unit}" for end, word in (("low", "floor"), ("high", "ceiling"))
+                                       for unit in ("qty", "amt")})
+    columns = [f"{name}_{unit}" for unit in ("qty", "amt") for name in ("demand", "floor", "ceiling", "budget", "gap")]
+    rows = named.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
+    rows = rows.reset_index()
+    if len(rows) > 1:
+        rows = pd.concat([rows, rows[columns].sum(min_count=1).to_frame().T.assign(region="All regions")], ignore_index=True)
+    count = demand_gap["period"].nunique()
+    view = _view(rows[["region", *columns]],
+                 f"Unconstrained demand: {short(demand_gap['demand_qty'].sum())} units worth "
+                 f"{short(demand_gap['demand_amt'].sum(), MONEY)} over {_plural(count, 'period')}",
+                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. "
+                 "Gap: where a budget is stated.",
+                 "No demand was agreed on.")
+    view.attrs["bold"] = ["All regions"]
+    return view
+
+
+_RISK_WORDS = {
+    r": demand at the (?:low|high) end of its range$": ": range of demand",
+    r"^Deal (?:lost|won): ": "Deal: ",
+    r" works as (?:little|much) as it ever may$": ": range of its uplift",
+}
+
+
+def risks_opportunities(risk_opportunity: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """What could take demand below or above the plan, both sides of a thing on one line, by expected money."""
+    rows = risk_register(risk_opportunity)
+    sides = risk_opportunity.groupby("kind")["expected_amt"].sum()
+    title = (f"Expected: {short(sides.get('risk', 0.0), MONEY)} of risks, {signed(short(sides.get('opportunity', 0.0), MONEY))} "
+             "of opportunities beside the plan")
+    weighed = rows[(rows["expected_risk_amt"] != 0) | (rows["expected_opportunity_amt"] != 0)]
+    more = f" The {top} widest of {len(weighed)}." if len(weighed) > top else ""
+    note = f"Expected money = revenue at stake × chance.{more}"
+    return _view(weighed.drop(columns="evidence").head(top), title, note, rows.attrs["empty"])
+
+
+def risk_register(risk_opportunity: pd.DataFrame) -> pd.DataFrame:
+    """Every risk and opportunity of demand with its money, chance and evidence; those without a chance last."""
+    _needs(risk_opportunity, "risk_opportunity")
+    named = risk_opportunity.assign(what=risk_opportunity["title"].replace(_RISK_WORDS, regex=True))
+    keys = ["source", "member", "what"]
+    sides = [
+        named[named["kind"] == kind].rename(
+            columns={"money_amt": f"{kind}_amt", "probability_ratio": f"chance_of_{kind}_ratio", "expected_amt": f"expected_{kind}_amt"})
+        for kind in ("risk", "opportunity")
+    ]
+    told = named.drop_duplicates(keys)[[*keys, "evidence"]]
+    kept = [side[[*keys, *(c for c in side if c.startswith(("risk_amt", "opportunity_amt", "chance", "expected")))]] for side in sides]
+    rows = kept[0].merge(kept[1], on=keys, how="outer", validate="one_to_one").merge(told, on=keys, validate="one_to_one")
+    expected = ["expected_risk_amt", "expected_opportunity_amt"]
+    rows[expected] = rows[expected].fillna(0.0)
+    rows = rows.assign(width=rows[expected].abs().sum(axis=1)).sort_values(["width", "what"], ascending=[False, True])
+    columns = ["what", "risk_amt", "chance_of_risk_ratio", "opportunity_amt", "chance_of_opportunity_ratio", *expected, "evidence"]
+    return _view(rows[columns], f"{_plural(len(risk_opportunity), 'risk or opportunity', 'risks and opportunities')} on file",
+                 "A chance of – : nobody stated one, so nothing is expected of it.",
+                 "Nothing is known that could take demand below or above the plan.")
+
+
+def demand_issues(demand_issue: pd.DataFrame) -> pd.DataFrame:
+    """What the demand review had to leave out, and what to do about it."""
+    _needs(demand_issue, "demand_issue")
+    rows = issue_list(demand_issue)
+    return _view(rows, f"{_plural(len(rows), 'input was', 'inputs were')} left out or deserve a look" if len(rows) != 1 else
+                 "1 input was left out or deserves a look",
+                 "Nothing of this stopped the rest.", "Every input of the demand review could be used.")
 
 
 # ------------------------------------------------------------------ 3 supply review
@@ -1227,8 +1518,8 @@ def shortages(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFra
     )
 
 
-def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
-    """Share of demand served by family and market."""
+def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+    """Share of demand served by family and market; of many families those served worst."""
     _needs(unmet_demand, "unmet_demand")
     named = _with_item(unmet_demand, item, "family").merge(
         market[["market_id", "market_name"]], on="market_id", how="left", validate="many_to_one"
@@ -1238,12 +1529,23 @@ def service(unmet_demand: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame
     rows["served_ratio"] = rows["served_qty"] / rows["demand_qty"]
     worst = rows.sort_values("served_ratio").head(1)
     title = "".join(f"Lowest service: {r.family} in {r.market_name}, {percent(r.served_ratio)}" for r in worst.itertuples())
+    lowest = rows.groupby("family")["served_ratio"].min()
+    more = f" The {top} of {len(lowest)} families served worst." if len(lowest) > top else ""
+    rows = rows[rows["family"].isin(lowest.nsmallest(top).index)]
     return _view(
-        rows, title, "Served in the period of demand / unconstrained demand, units, whole horizon.", "There is no demand to serve."
+        rows, title, f"Served in the period of demand / unconstrained demand, units, whole horizon.{more}", "There is no demand to serve."
     )
 
 
-def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 12) -> pd.DataFrame:
+def _with_names(members: pd.Series, item: pd.DataFrame) -> list[str]:
+    """Members such as `C-123 from SUP-01 to P1` with the item's name before its number."""
+    names = _item_names(item)
+    heads = [member.partition(" ") for member in members]
+    return [f"{names[head]} ({head}){gap}{rest}" if head in names.index else member
+            for member, (head, gap, rest) in zip(members, heads, strict=True)]
+
+
+def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """The limits that stop the plan, by the worth of easing them."""
     _needs(binding_limit, "binding_limit")
     _needs(resource, "resource")
@@ -1258,7 +1560,7 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     )
     rows = rows.sort_values(["money_amt", "limit", "member"], ascending=[False, True, True]).head(top)
     names = resource.dropna(subset=["resource_name"]).set_index("resource_id")["resource_name"]
-    rows = rows.assign(limit=rows["limit"].map(heading), member=rows["member"].map(names).fillna(rows["member"]))
+    rows = rows.assign(limit=rows["limit"].map(heading), member=_with_names(rows["member"].map(names).fillna(rows["member"]), item))
     title = f"{rows['limit'].iloc[0]} of {rows['member'].iloc[0]} is the dearest limit" if len(rows) else ""
     return _view(
         rows,
@@ -1269,13 +1571,13 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 
     )
 
 
-def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def bottleneck_sentences(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The same limits in words."""
-    ranked = bottlenecks(binding_limit, resource, top)
+    ranked = bottlenecks(binding_limit, resource, item, top)
     return _view(ranked[["member", "limit", "money_amt", "sentence"]], "The same in words", empty=ranked.attrs["empty"])
 
 
-def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Why items are short, for whom, and what it would take, over all periods; most money first."""
     _needs(shortage_reason, "shortage_reason")
     money = shortage_reason.drop_duplicates(["item_id", "market_id", "period"])["short_amt"].sum()
@@ -1286,6 +1588,7 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
     rows["needed_qty"] = rows["needed_qty"].where(rows["unit"] != "")  # nothing would help where it does not pay or cannot come
     names = market.set_index("market_id")["market_name"]
     rows = _with_item(rows, item, "item_name").assign(market_name=rows["market_id"].map(names).fillna(rows["market_id"]).to_numpy())
+    rows["member"] = _with_names(rows["member"], item)
     shown = ["item_name", "market_name", "period_count", "short_qty", "short_amt", "limit", "member", "needed_qty", "unit", "price_amt"]
     return _view(
         rows[shown].head(top),
@@ -1297,7 +1600,7 @@ def shortage_reasons(shortage_reason: pd.DataFrame, item: pd.DataFrame, market: 
     )
 
 
-def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 40) -> pd.DataFrame:
+def allocation(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Who gets what of the items that are short, by rule; most money lost first."""
     _needs(allocation, "allocation")
     names = market.set_index("market_id")["market_name"]
@@ -1333,7 +1636,7 @@ def bottleneck_hours(bottleneck_ranking: pd.DataFrame, resource: pd.DataFrame, i
     )
 
 
-def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 20) -> pd.DataFrame:
+def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """What no plant makes though it could, and what the first unit would lose."""
     _needs(not_made, "not_made")
     rows = _with_item(not_made, item, "item_name").sort_values(["loss_amt", "item_id", "location_id"])
@@ -1345,11 +1648,11 @@ def not_made(not_made: pd.DataFrame, item: pd.DataFrame, top: int = 20) -> pd.Da
     )
 
 
-def rounding(rounding_check: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+def rounding(rounding_check: pd.DataFrame, item: pd.DataFrame, top: int = 100_000) -> pd.DataFrame:
     """Limits that whole quantities break."""
     _needs(rounding_check, "rounding_check")
     rows = rounding_check.assign(over_ratio=rounding_check["over_qty"] / rounding_check["limit_qty"].where(rounding_check["limit_qty"] > 0))
-    rows = rows.sort_values(["over_ratio", "over_qty"], ascending=False)
+    rows = rows.sort_values(["over_ratio", "over_qty"], ascending=False).assign(member=lambda r: _with_names(r["member"], item))
     return _view(
         rows[["limit", "member", "period", "limit_qty", "rounded_qty", "over_qty", "unit", "over_ratio"]].head(top),
         f"Rounded to whole quantities the plan breaks {_plural(len(rows), 'limit')}",
@@ -1366,11 +1669,13 @@ def floor_cost(contract_floor_cost: pd.DataFrame, market: pd.DataFrame) -> pd.Da
     rows = contract_floor_cost.assign(market_name=contract_floor_cost["market_id"].map(names).fillna("Whole plan"))
     rows = rows.sort_values("floor_qty")
     cost = rows["cost_amt"].sum()
+    is_free = cost <= _UNSEEN * rows["revenue_amt"].max()
     columns = ["market_name", "floor_qty", "served_qty", "served_without_qty", "revenue_amt", "revenue_without_amt", "price_amt",
                "cost_amt"]
     view = _view(
         rows[columns],
-        f"Contract floors cost {short(cost, MONEY)} of profit",
+        "Contract floors cost nothing: the best plan keeps them anyway" if is_free
+        else f"Contract floors cost {short(cost, MONEY)} of profit",
         "Cost = profit of the best plan without floors − profit of this plan. Price = mean worth of one unit less under contract.",
         "No market has a contract floor.",
     )
@@ -1587,6 +1892,7 @@ def stock_placement(stock_placement: pd.DataFrame, location: pd.DataFrame) -> pd
         .agg(item_count=("item_id", "nunique"), **{name: (name, "sum") for name in money})
         .reset_index()
     )
+    rows = rows[rows[money].abs().max(axis=1) > 0]  # a place that holds nothing in any way says nothing
     rows = rows.assign(location=rows["location_id"].map(names).fillna(rows["location_id"]))
     best, today, end = (rows[name].sum() for name in money)
     title = f"{short(best, MONEY)} of safety stock keep the promise along the whole chain; today's targets hold {short(today, MONEY)}"
@@ -1882,23 +2188,30 @@ def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
     title = "What service costs, and what stock buys"
     if len(cost) > 1:
         last, before = cost.iloc[-1], cost.iloc[-2]
-        points = (last["fill_ratio"] - before["fill_ratio"]) * 100
-        if points > 0:
-            price = (before["profit_amt"] - last["profit_amt"]) / points
-            title = f"The last point of service, up to {percent(last['fill_ratio'])}, costs {short(price, MONEY)} of profit"
-    note = "Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed."
+        if last["fill_ratio"] > before["fill_ratio"]:
+            ends = (percent(row["fill_ratio"], 2).removesuffix(" %") for row in (before, last))
+            title = f"Service from {' to '.join(ends)} % costs {short(before['profit_amt'] - last['profit_amt'], MONEY)} of profit"
+    note = ("Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed. "
+            "The plan stands apart because it also keeps its safety stock.")
     return _view(rows, title, note, "No demand to serve.")
 
 
-def vulnerability(vulnerability: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+def vulnerability(vulnerability: pd.DataFrame, location: pd.DataFrame, market: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The losses that hurt most, dearest first, with what remains after the best response."""
     _needs(vulnerability, "vulnerability")
     rows = vulnerability.sort_values(["lost_profit_amt", "kind", "member"], ascending=[False, True, True], ignore_index=True).head(top)
-    rows = rows.assign(name=rows["kind"] + " " + rows["member_name"], from_label=period_labels(rows["from_period"]))
-    title = rows["sentence"].iloc[0] if len(rows) else ""
-    note = "Each is taken away where the plan uses most of it, and the plan made again knowing of it; a surprise costs more."
-    return _view(rows[["name", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]], title, note,
-                 "Nothing can fail: the plan is empty.")
+    places = {key: name for frame, kind in ((location, "location"), (market, "market"))
+              for key, name in zip(frame[f"{kind}_id"], frame[f"{kind}_name"], strict=True) if isinstance(name, str) and name}
+    names = [" → ".join(places.get(end, end) for end in name.split(" → ")) for name in rows["member_name"]]
+    told = zip(rows["sentence"], rows["kind"], rows["member_name"], names, strict=True)
+    sentences = [sentence.replace(f"{kind} {member}", f"{kind} {name}", 1) for sentence, kind, member, name in told]
+    rows = rows.assign(name=names, from_label=period_labels(rows["from_period"]), sentence=sentences)
+    title = "".join(f"Without {row.name} in {row.from_label}: {short(row.lost_profit_amt, MONEY)} less profit"
+                    for row in rows.head(1).itertuples(index=False))
+    span = _plural(int(rows["period_count"].max()) if len(rows) else 1, "period")
+    note = f"Each is lost for {span}, where the plan uses most of it, and the plan is made again knowing of it; a surprise costs more."
+    return _view(rows[["name", "kind", "from_label", "period_count", "lost_profit_amt", "lost_revenue_amt", "fill_ratio", "sentence"]],
+                 title, note, "Nothing can fail: the plan is empty.")
 
 
 def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
@@ -1906,14 +2219,20 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
     _needs(plan_risk, "plan_risk")
     rows = plan_risk.sort_values(["sequence", "plan"], ignore_index=True)
     columns = ["mean_value", "p10_value", "p50_value", "p90_value", "worst_mean_value"]
-    texts = {column.removesuffix("_value"): [in_unit(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
+    texts = {column.removesuffix("_value"): [_in_full(v, u) for v, u in zip(rows[column], rows["unit"], strict=True)] for column in columns}
     profit = rows[(rows["plan"] == "plan") & (rows["measure"] == "profit")]
     title = "" if profit.empty else (
-        f"Profit lies between {in_unit(profit['p10_value'].iloc[0], MONEY)} and {in_unit(profit['p90_value'].iloc[0], MONEY)} "
+        f"Profit lies between {_in_full(profit['p10_value'].iloc[0], '')} and {_in_full(profit['p90_value'].iloc[0], MONEY)} "
         "in eight samples of ten")
     return _view(rows[["plan", "measure"]].assign(**texts), title,
-                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each.",
+                 "Samples of demand from the forecast's own errors and of supply events; the rest of the plan answers to each. Ranges that "
+                 "reach further up than down make the samples' mean demand, and with it profit, higher than the plan's.",
                  "No sample was drawn: risk.samples is 0.")
+
+
+def _in_full(value: float, unit: str) -> str:
+    """Money and quantities with every digit, where short figures would all look alike."""
+    return percent(value) if unit == "ratio" else f"{value:,.0f} {MONEY if unit else ''}".rstrip()
 
 
 def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sop_workbench import finance, tables
+from sop_workbench import finance, outlook, tables
 from sop_workbench.settings import Settings
 
 SETTINGS = Settings(company="Nordlicht Räder", currency="EUR", brand_colour="#0b5394")
@@ -49,6 +49,7 @@ def all_frames() -> dict[str, pd.DataFrame]:
     frames |= _money(frames)
     frames |= _process(frames, rng)
     frames |= _demand_screens(frames)
+    frames |= _shaped(frames)
     return {name: tables.validate(name, frame) if len(frame) else frame for name, frame in frames.items()}
 
 
@@ -713,3 +714,58 @@ def _demand_screens(frames: dict) -> dict[str, pd.DataFrame]:
         "forecast_component": parts.reset_index(drop=True),
         "portfolio": ranked[list(tables.table("portfolio").columns)].reset_index(drop=True),
     }
+
+
+def _shaped(frames: dict) -> dict[str, pd.DataFrame]:
+    """What drives demand, what promotions, prices and deals would bring, and the young item's other estimates."""
+    stated = {"driver": "promotion", "level": "scope", "member": "Helmets · North"}
+    effects = [
+        {**stated, "measure": "uplift", "effect_ratio": 0.22, "low_ratio": 0.14, "high_ratio": 0.3, "stated_ratio": 0.3,
+         "evidence": "2 past promotions, 4 of 36 periods"},
+        {**stated, "measure": "pull_forward", "effect_ratio": 0.1, "low_ratio": 0.05, "high_ratio": 0.15, "stated_ratio": 0.1,
+         "basis": "as stated", "evidence": "history cannot tell"},
+        {"driver": "price", "level": "all", "member": "all", "measure": "elasticity", "effect_ratio": -1.8, "low_ratio": -2.6,
+         "high_ratio": -1.0, "stated_ratio": np.nan, "basis": "assumed", "evidence": "no price moved"},
+    ]  # fmt: skip
+    case = {"kind": "promotion", "from_period": PERIODS[2], "to_period": PERIODS[2], "base_qty": 900.0, "uplift_ratio": 0.22,
+            "pull_forward_ratio": 0.1, "cannibalisation_ratio": 0.0, "basis": "estimated from history", "uplift_qty": 198.0,
+            "pulled_forward_qty": 90.0, "cannibalised_qty": 0.0, "price_amt": 300.0, "unit_cost_amt": 160.0,
+            "margin_gained_amt": 27_720.0, "cannibalised_amt": 0.0, "discount_given_amt": 12_000.0, "evidence": "as told"}  # fmt: skip
+    cases = [
+        {**case, "event_id": "E4", "scope": "Helmets · North", "status": "planned", "cost_amt": 9000.0, "net_amt": 6720.0,
+         "break_even_ratio": 0.17},
+        {**case, "event_id": "E3", "scope": "I01 · all markets", "status": "idea", "cost_amt": 24_000.0, "net_amt": -8280.0,
+         "break_even_ratio": np.nan},
+    ]  # fmt: skip
+    prices = [
+        {"family": family, "price_change_ratio": change, "elasticity_ratio": -1.8, "basis": "assumed", "demand_qty": 9000.0,
+         "revenue_amt": 2.7e6, "quantity_change_qty": -1.8 * change * 9000, "revenue_change_amt": -0.8 * change * 2.7e6,
+         "margin_change_amt": worth * change, "margin_change_low_amt": worth * change - 4e4, "margin_change_high_amt": worth * change + 4e4}
+        for family, worth in zip(FAMILIES, (4e5, -2e5, 1e5), strict=True) for change in (-0.05, 0.05)
+    ]  # fmt: skip
+    deal = {"market_id": "M0", "stage": "offer", "run_rate_qty": 300.0, "price_amt": 300.0, "family": "City bikes", "item_id": None}
+    deals = [
+        {**deal, "opportunity_id": "D1", "close_period": PERIODS[1], "volume_qty": 400.0, "probability_ratio": 0.6, "is_in_run_rate": False,
+         "counted_qty": 240.0, "expected_amt": 72_000.0, "reason": "counted in 2026-11: 400 × 60%"},
+        {**deal, "opportunity_id": "D2", "close_period": PERIODS[3], "volume_qty": 200.0, "probability_ratio": 0.5, "is_in_run_rate": True,
+         "counted_qty": 0.0, "expected_amt": 0.0, "reason": "in the run rate already"},
+    ]  # fmt: skip
+    faults = [tables.finding("unknown_item_id", "warns", "demand_adjustment", "record_id=9", 1, "I99", "name an item on file")]
+    curves = pd.concat([
+        pd.DataFrame({"item_id": "I08", "estimator": name, "period": PERIODS, "forecast_qty": level + 5.0 * np.arange(12),
+                      "is_used": is_used, "innovation_ratio": p, "imitation_ratio": q, "market_qty": m, "evidence": "as told"})
+        for name, level, is_used, p, q, m in (("like-item profile", 60.0, True, np.nan, np.nan, np.nan),
+                                              ("Bass, prior alone", 40.0, False, 0.01, 0.2, 4000.0))
+    ])  # fmt: skip
+    made = {
+        "driver_effect": _rows("driver_effect", effects),
+        "promotion_case": _rows("promotion_case", cases),
+        "price_case": _rows("price_case", prices),
+        "pipeline_line": _rows("pipeline_line", deals),
+        "launch_curve": tables.validate("launch_curve", curves),
+        "demand_issue": tables.issue_frame(faults),
+        "demand_gap": outlook.demand_gap(frames["consensus_demand"], frames["budget"], frames["item"], frames["market"]),
+    }
+    made["risk_opportunity"] = outlook.risks_and_opportunities(
+        frames["consensus_demand"], made["pipeline_line"], made["promotion_case"], made["driver_effect"], frames["item"], 0.8)
+    return made

@@ -11,7 +11,7 @@ from frames import PERIODS, all_frames
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sop_workbench import tables, views
+from sop_workbench import outlook, tables, views
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 
@@ -73,7 +73,7 @@ def _all_views() -> list:
     return [
         f
         for name, f in own
-        if f.__module__ == views.__name__ and not name.startswith("_") and f.__annotations__["return"] == "pd.DataFrame"
+        if f.__module__ == views.__name__ and not name.startswith(("_", "what_if_")) and f.__annotations__["return"] == "pd.DataFrame"
     ]
 
 
@@ -387,3 +387,93 @@ def test_events_are_listed_newest_first_in_the_names_people_use(frames) -> None:
     assert shown[["event_id", "what", "where"]].values.tolist() == [
         ["E3", "Mountain bike 01", "everywhere"], ["E2", "everything", "everywhere"], ["E1", "Helmets", "North"]]
     assert shown.attrs["title"] == "2 events ahead, 1 in the last 18 months"
+
+
+def test_both_sides_of_a_risk_stand_on_one_line_and_nothing_is_lost(frames) -> None:
+    given = frames["risk_opportunity"]
+    register = views.risk_register(given)
+    assert register["what"].is_unique
+    assert register[["risk_amt", "opportunity_amt"]].sum().sum() == pytest.approx(given["money_amt"].sum())
+    expected = register[["expected_risk_amt", "expected_opportunity_amt"]]
+    assert expected.sum().sum() == pytest.approx(given["expected_amt"].sum(), abs=1e-6)
+    shown = views.risks_opportunities(given, top=4)
+    assert (shown["expected_risk_amt"] <= 0).all()
+    assert (shown["expected_opportunity_amt"] >= 0).all()
+    sides = given.groupby("kind")["expected_amt"].sum()
+    assert views.short(sides["risk"], views.MONEY) in shown.attrs["title"]
+    assert "Deal: 400 of City bikes for M0" in register["what"].tolist()
+
+
+def test_the_gap_of_demand_by_family_and_by_region_is_the_one_gap(frames) -> None:
+    whole = views.demand_vs_budget(frames["demand_gap"])["gap_amt"].sum()
+    assert whole == pytest.approx(frames["demand_gap"]["gap_amt"].sum())
+    gaps = views.demand_gap(frames["demand_gap"])
+    assert gaps["gap_amt"].sum() == pytest.approx(whole)
+    regions = views.demand_by_region(frames["demand_gap"]).set_index("region")
+    assert regions.loc["All regions", "gap_amt"] == pytest.approx(whole)
+    assert (regions["floor_qty"] <= regions["demand_qty"]).all()
+    assert (regions["demand_qty"] <= regions["ceiling_qty"]).all()
+
+
+def test_a_budget_for_all_families_is_shown_by_region(frames) -> None:
+    one = frames["demand_gap"].groupby(["region", "period"], as_index=False).sum(numeric_only=True).assign(family="all families")
+    assert set(views.demand_gap(one)["member"]) == {"North", "South"}
+
+
+def test_open_deals_are_counted_once(frames) -> None:
+    deals = views.pipeline(frames["pipeline_line"])
+    parts = deals.groupby("part")["value_amt"].sum()
+    assert parts.to_dict() == {"counted in the plan": 72_000.0, "on top if won": 48_000.0, "not counted here": 60_000.0}
+    assert deals.attrs["title"] == f"The plan counts 72k {views.MONEY} of 180k {views.MONEY} in 2 open deals"
+
+
+def test_promotions_are_judged_against_what_was_stated_and_by_what_they_bring(frames) -> None:
+    effects = frames["driver_effect"]
+    title = views.driver_effects(effects, frames["item"]).attrs["title"]
+    assert title == "History bears out what was stated of the promotions of 1 product"
+    missed = effects.assign(stated_ratio=effects["stated_ratio"] + 0.2)
+    title = views.driver_effects(missed, frames["item"]).attrs["title"]
+    assert title == "Promotions of Helmets · North brought 22 %; 50 % was stated"
+    row = views.driver_effect_list(effects, frames["item"]).iloc[0]
+    assert (row["uplift_text"], row["range_text"], row["taken_from_after_text"]) == ("22 %", "14 to 30 %", "10 %")
+    cases = views.promotion_cases(frames["promotion_case"], frames["item"])
+    assert cases["promotion"].tolist() == ["Helmets · North, Dec 26 (planned)", "Mountain bike 01, Dec 26 (idea)"]
+    assert cases.attrs["title"] == f"1 of 2 promotions ahead loses money: -8.28k {views.MONEY}"
+
+
+def test_the_estimators_of_a_launch_are_beside_each_other(frames) -> None:
+    shown = views.launch_estimates(frames["launch_curve"], frames["item"])
+    assert shown["is_used"].tolist() == [True, False]
+    assert shown["horizon_qty"].tolist() == [60 * 12 + 5 * 66, 40 * 12 + 5 * 66]
+    assert views.launch_curves(frames["launch_curve"], frames["item"]).attrs["title"] == "Used: like-item profile for 1 item"
+
+
+def test_ranges_of_a_level_stand_on_one_line() -> None:
+    told = [("item_id × market_id", 0.8, 0.79, 900), ("item_id × market_id", 0.95, 0.94, 900), ("total", 0.8, 0.9, 10),
+            ("total", 0.95, 1.0, 10)]
+    columns = ["level", "nominal_ratio", "covered_ratio", "error_count"]
+    shown = views.range_coverage(tables.validate("forecast_coverage", pd.DataFrame(told, columns=columns)))
+    assert shown["level"].tolist() == ["Item × Market", "Total"]
+    assert shown["80_%_range_held_ratio"].tolist() == [0.79, 0.9]
+    assert shown.attrs["title"] == "Item by market, the 80 % range held 79.0 %, the 95 % range held 94.0 %"
+
+
+def test_losses_are_named_as_people_name_places(frames) -> None:
+    place = pd.DataFrame({"location_id": ["S1"], "location_name": ["Northern hub"]})
+    shown = views.vulnerability(frames["vulnerability"], place, frames["market"])
+    assert shown["name"].tolist() == ["Line 1", "Northern hub"]
+    assert shown["sentence"].iloc[1].startswith("Without supplier Northern hub for 1 month")
+    assert shown.attrs["title"] == f"Without Line 1 in Apr 27: 310k {views.MONEY} less profit"
+
+
+def test_demand_that_no_budget_speaks_of_is_no_gap(frames) -> None:
+    north = frames["budget"][frames["budget"]["region"] == "North"]
+    shown = views.demand_range(frames["consensus_demand"], frames["item"], north, market=frames["market"]).set_index("family")
+    gap = outlook.demand_gap(frames["consensus_demand"], north, frames["item"], frames["market"])
+    assert views.demand_vs_budget(gap)["gap_amt"].sum() == pytest.approx(shown.loc["All families", "gap_at_demand_amt"])
+
+
+def test_limits_carry_the_name_of_their_item(frames) -> None:
+    row = {"limit": "lead time", "member": "I03 at P1", "period": PERIODS[0], "price_amt": 2.0, "money_amt": 9.0, "unit": "base units"}
+    limit = frames["binding_limit"].head(1).assign(**row)
+    assert views.bottlenecks(limit, frames["resource"], frames["item"])["member"].tolist() == ["City bike 03 (I03) at P1"]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ast
 import fcntl
-import getpass
-import hashlib
 import json
 import logging
 import os
@@ -31,7 +29,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, tables
+from sop_workbench import __version__, errors, evidence, roles, tables
 from sop_workbench.errors import CycleLockedError, SettingsError, SopError, StepFailedError, StoreConflictError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
@@ -39,19 +37,20 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_client.provisioning import LocalProvisioner
 
+    from sop_workbench.settings import Settings
     from sop_workbench.store import Cycle, Workspace
 
 PACKAGE = Path(__file__).parent
 NOTEBOOKS = PACKAGE.parent / "notebooks"
-MANIFEST = "manifest.json"
+MANIFEST = evidence.MANIFEST
 LOCK = ".chain.lock"
 LOG = "chain.log"
 _SAMPLE_SECONDS = 0.1
 _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
-_DONE = ("done", "approved")
-_NOT_PLANNING = {"steps", "newest_cycle", "store", "brand_colour"}
+_DONE = ("done", "submitted", "approved")
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -174,6 +173,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         When a step or parameter is unknown or a value has the wrong type; nothing has run then.
     """
     cycle = chain.cycle
+    cycle.store.require_role("planner", f"run cycle {cycle.id}")
     if cycle.is_locked:
         raise CycleLockedError(f"cycle {cycle.id} is locked: a locked cycle is never run again; start the next cycle instead")
     begin = chain.steps.index(chain.find(first)) if first else 0
@@ -191,13 +191,13 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
 
 def step_states(chain: Chain) -> list[StepState]:
     """Where every step of a cycle stands, who owns it, when it is due and what made it stale."""
-    manifest, last = _read_manifest(chain), _last_statuses(chain.cycle)
+    manifest, last = evidence.read_manifest(Path(chain.cycle.folder)), _last_statuses(chain.cycle)
     common, is_running = _common_parts(chain), _is_running(chain)
     outside = _written_outside(chain, manifest)
     states, upstream = [], ""
     for number, step in enumerate(chain.steps):
         parts = _parts(chain, step, number, common, upstream)
-        upstream = _digest(parts)
+        upstream = evidence.digest(parts)
         status, reason = _status(chain, step, last.get(step.name), upstream, is_running)
         entry = manifest.get("steps", {}).get(step.name, {})
         if status == "stale":
@@ -212,7 +212,7 @@ def step_states(chain: Chain) -> list[StepState]:
 
 def as_last_run(chain: Chain) -> Chain:
     """The chain with the parameters its steps last ran with, as the manifest has them."""
-    steps = _read_manifest(chain).get("steps", {})
+    steps = evidence.read_manifest(Path(chain.cycle.folder)).get("steps", {})
     given = {name: {k: v for k, v in entry["parameters"].items() if k not in _OWN_PARAMETERS} for name, entry in steps.items()}
     return replace(chain, parameters=given)
 
@@ -234,22 +234,67 @@ def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
     _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
 
 
-def lock_cycle(chain: Chain, *, by: str, why: str) -> None:
-    """Approve the whole cycle and close it for good.
+def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -> None:
+    """Approve the whole cycle and close it for good, with the evidence of what it rests on in the binder.
+
+    Where users are configured every step must have been approved, by somebody who did not submit it.
 
     Raises
     ------
+    RoleError
+        When the person at work is no approver.
     SettingsError
-        When a step is not done; the message names each.
+        When a step is not done (or not approved); the message names each.
     CycleLockedError
         When the cycle is locked already.
+    StoreConflictError
+        When the chain is running, or something was written since the steps were judged.
     """
-    if chain.cycle.is_locked:
-        raise CycleLockedError(f"cycle {chain.cycle.id} is locked already")
-    undone = [f"{state.step} is {state.status}" for state in step_states(chain) if state.status not in ("done", "approved")]
+    cycle = chain.cycle
+    cycle.store.require_role("approver", f"lock cycle {cycle.id}", by)
+    if cycle.is_locked:
+        raise CycleLockedError(f"cycle {cycle.id} is locked already")
+    writes = cycle.writes()
+    wanted = ("approved",) if has_roles(chain.workspace.settings) else _DONE
+    undone = [f"{state.step} is {state.status}" for state in step_states(chain) if state.status not in wanted]
     if undone:
-        raise SettingsError(f"cycle {chain.cycle.id} cannot be locked: {'; '.join(undone)}. Run the chain first")
-    chain.cycle.lock(by=by, why=why)
+        raise SettingsError(f"cycle {cycle.id} cannot be locked: {'; '.join(undone)}. Run the chain first"
+                            + (", then submit and approve each step" if wanted == ("approved",) else ""))
+    with _only_chain(chain):
+        folder = Path(cycle.folder)
+        notebooks = [chain.notebook(step) for step in chain.steps]
+        collected = evidence.collect(cycle, notebooks, standing(chain), keep_sources)
+        manifest = evidence.read_manifest(folder) | {"evidence": collected}
+        evidence.write_manifest(folder, manifest)
+        cycle.lock(by=by, why=why, seal=evidence.seal(collected), writes=writes)
+        evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
+
+
+def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
+    """Write files of the binder again and note their hashes in the manifest."""
+    folder = Path(chain.cycle.folder)
+    manifest = evidence.read_manifest(folder)
+    for name, write in outputs.items():
+        write(chain.cycle)
+        manifest.setdefault("outputs", {}).setdefault(name, {})["sha256"] = evidence.file_hash(folder / name)
+    evidence.write_manifest(folder, manifest)
+
+
+def verify_cycle(chain: Chain) -> pd.DataFrame:
+    """Everything that differs from what was locked (see :func:`sop_workbench.evidence.verify`)."""
+    return evidence.verify(chain.cycle, standing(chain))
+
+
+def standing(chain: Chain) -> dict[str, Any]:
+    """Hashes of what every plan of this workspace is made by, as it is now: code, packages, settings, source and scenario files."""
+    common = _common_parts(chain)
+    code = {**_commit(), "version": __version__, "sha256": common["code"]}
+    return {"code": code, "packages": _packages(), **{name: common[name] for name in ("settings", "sources", "scenarios")}}
+
+
+def has_roles(settings: Settings) -> bool:
+    """Tell whether the workspace says who its planners and approvers are."""
+    return bool(settings.users or settings.groups)
 
 
 def check_parameters(notebook: Path, values: Mapping[str, Any]) -> None:
@@ -322,13 +367,13 @@ class _Run:
             write(self.chain.cycle)
             seconds = round(time.perf_counter() - start, 3)
             self.manifest["outputs"][name] = {
-                "fingerprint": self.upstream, "wall_seconds": seconds, "sha256": _file_hash(self.folder / name)}
-            _write_manifest(self.folder, self.manifest)
+                "fingerprint": self.upstream, "wall_seconds": seconds, "sha256": evidence.file_hash(self.folder / name)}
+            evidence.write_manifest(self.folder, self.manifest)
             tqdm.write(f"{name:<26} written    {seconds:7.1f} s")
 
     def _step(self, number: int, step: Step, bar: tqdm) -> None:
         parts = _parts(self.chain, step, number, self.common, self.upstream)
-        self.upstream = fingerprint = _digest(parts)
+        self.upstream = fingerprint = evidence.digest(parts)
         last = _last_statuses(self.chain.cycle).get(step.name)
         is_done = _is_done(self.chain, step, last, fingerprint) and step.name not in self.outside
         if self.begin is not None and number < self.begin:
@@ -359,7 +404,7 @@ class _Run:
             entry |= {"wall_seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(memory.peak_bytes / 2**20, 1)}
             self.manifest["steps"][step.name] = entry
             _note_tables(self.chain.cycle, self.manifest["tables"], step)
-            _write_manifest(self.folder, self.manifest)
+            evidence.write_manifest(self.folder, self.manifest)
             _append_status(self.chain.cycle, step, entry["status"], fingerprint, entry.get("error", "ran to its end").splitlines()[0])
         tqdm.write(f"{step.name:<26} done       {entry['wall_seconds']:7.1f} s {entry['peak_memory_mb']:7.0f} MB")
 
@@ -507,7 +552,7 @@ class _Lock:
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._content: dict[str, Any] = {"pid": os.getpid(), "by": _who(), "since": _now()}
+        self._content: dict[str, Any] = {"pid": os.getpid(), "by": roles.current_user(), "since": _now()}
         self._write()
 
     def note_kernel(self, pid: int) -> None:
@@ -585,21 +630,21 @@ def _common_parts(chain: Chain) -> dict[str, Any]:
     folder, settings = Path(chain.workspace.folder), chain.workspace.settings
     before = [c for c in chain.workspace.store.locked_cycles() if c < chain.cycle.id]
     return {
-        "code": _digest(_file_hashes(PACKAGE, "")),
-        "packages": _digest(_packages()),
-        "settings": _digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
-        "cycles": _digest(before),
+        "code": evidence.digest(evidence.file_hashes(PACKAGE, "")),
+        "packages": evidence.digest(_packages()),
+        "settings": evidence.digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
+        "cycles": evidence.digest(before),
         "sources": _source_hashes(folder, settings.sources.folder, settings.sources.sql),
-        "scenarios": _file_hashes(folder / "scenarios", "scenarios"),
+        "scenarios": evidence.file_hashes(folder / "scenarios", "scenarios"),
     }
 
 
 def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], upstream: str) -> dict[str, str]:
     """What a step's result depends on, each as a hash."""
     parts = {name: common[name] for name in ("code", "packages", "settings", "cycles")}
-    parts |= {"notebook": _digest(_cells(chain.notebook(step))), "upstream": upstream,
-              "parameters": _digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
-    parts |= {name: _digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
+    parts |= {"notebook": evidence.digest(_cells(chain.notebook(step))), "upstream": upstream,
+              "parameters": evidence.digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
+    parts |= {name: evidence.digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
     if step.records:
         parts["records"] = chain.cycle.fingerprint(step.records)
     if number and chain.steps[number - 1].sources:  # what a database held when it was read is known by nothing else
@@ -617,23 +662,8 @@ def _cells(notebook: Path) -> list[tuple[str, str]]:
 
 
 def _source_hashes(folder: Path, sources: str | None, sql: str) -> dict[str, str]:
-    found = _file_hashes(folder / expand_variables(sql), sql)
-    return found | (_file_hashes(folder / expand_variables(sources), sources) if sources else {})
-
-
-def _file_hashes(folder: Path, name: str) -> dict[str, str]:
-    """Hash of every file of a folder, by its path under the folder's name (wherever that is on this machine)."""
-    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith((".", "~$"))]
-    return {f"{name}/{p.relative_to(folder).as_posix()}": _file_hash(p) for p in paths}
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    found = evidence.file_hashes(folder / expand_variables(sql), sql)
+    return found | (evidence.file_hashes(folder / expand_variables(sources), sources) if sources else {})
 
 
 def _packages() -> dict[str, str]:
@@ -675,7 +705,7 @@ def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
 
 
 def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
-    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or _who(), why=why)
+    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or roles.current_user(), why=why)
 
 
 def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
@@ -690,19 +720,9 @@ def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
 # ------------------------------------------------------------------ the manifest
 
 
-def _read_manifest(chain: Chain) -> dict[str, Any]:
-    path = Path(chain.cycle.folder) / MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        raise SettingsError(f"{path} is not readable JSON; delete it and run the chain again") from None
-
-
 def _new_manifest(chain: Chain, common: Mapping[str, Any]) -> dict[str, Any]:
     """What this run rests on, with the entries of steps that ran before."""
-    before = _read_manifest(chain)
+    before = evidence.read_manifest(Path(chain.cycle.folder))
     return {
         "cycle": chain.cycle.id, "company": chain.workspace.settings.company, "as_of": f"{chain.cycle.as_of:%Y-%m-%d}",
         "workbench": {"version": __version__, "code": common["code"], **_commit()}, "packages": _packages(),
@@ -710,16 +730,6 @@ def _new_manifest(chain: Chain, common: Mapping[str, Any]) -> dict[str, Any]:
         "inputs": common["sources"], "scenarios": common["scenarios"],
         "steps": before.get("steps", {}), "tables": before.get("tables", {}), "outputs": before.get("outputs", {}),
     }
-
-
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write whole or not at all."""
-    partial = folder / f".{MANIFEST}.{os.getpid()}"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / MANIFEST)
 
 
 def _commit() -> dict[str, Any]:
@@ -751,13 +761,6 @@ def _written_outside(chain: Chain, manifest: Mapping[str, Any]) -> set[str]:
     versions, noted = _table_versions(chain.cycle), manifest.get("tables", {})
     moved = {name: entry for name, entry in noted.items() if versions.get(name) != entry["version"]}
     return {entry["step"] for name, entry in moved.items() if chain.cycle.fingerprint([name]) != entry["sha256"]}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _now() -> str:

@@ -405,6 +405,21 @@ class Cycle:
             self._append(record_table, records, by, why)
         return records
 
+    def copy_from(self, other: Cycle, names: Sequence[str]) -> None:
+        """Take over tables of another cycle as they stand there (records with their numbers and signatures); base scenario.
+
+        Raises
+        ------
+        RoleError, CycleLockedError, StoreConflictError
+            As :meth:`write`.
+        """
+        frames = {name: other.read(name) for name in names if other.has(name)}
+        self.write_all({name: rows for name, rows in frames.items() if tables.table(name).group != "record"},
+                       note=f"copied from cycle {other.id} of {other.store.url}")
+        for name, rows in frames.items():
+            if tables.table(name).group == "record" and len(rows):
+                self._append(name, rows, roles.current_user(), f"copied from cycle {other.id}")
+
     def records(self, table: str) -> pd.DataFrame:
         """All records of the cycle, oldest first; empty when nobody said anything yet."""
         if tables.table(table).group != "record":
@@ -453,7 +468,8 @@ class Cycle:
         self._mark_closing(count + 1)  # from here on a writer waits for the pins before it says that its rows count
         try:
             if writes is not None and self.writes() != writes:
-                raise StoreConflictError(f"cycle {self.id} was written by another process while it was being locked; look at it and lock again")
+                raise StoreConflictError(
+                    f"cycle {self.id} was written by another process while it was being locked; look at it and lock again")
             pins = json.dumps(self.store.versions(), sort_keys=True)
             self._append("approval", records.assign(versions=pins), by, why, count + 1)
         except BaseException:

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from sop_workbench import chain as chain_module
-from sop_workbench import reviews
+from sop_workbench import evidence, reviews
 from sop_workbench.chain import Chain, Step, approve_step, as_last_run, check_parameters, lock_cycle, run_chain, step_states
 from sop_workbench.errors import CycleLockedError, SettingsError, StepFailedError, StoreConflictError
 from sop_workbench.store import open_workspace
@@ -416,9 +416,9 @@ def test_the_manifest_is_written_whole_or_not(copy: Chain, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(chain_module.os, "fsync", fail)
+    monkeypatch.setattr(evidence.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        chain_module._write_manifest(path.parent, {"steps": {}})
+        evidence.write_manifest(path.parent, {"steps": {}})
     assert path.read_text() == before
 
 

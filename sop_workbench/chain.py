@@ -29,8 +29,9 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, roles, tables
-from sop_workbench.errors import CycleLockedError, SettingsError, SopError, StepFailedError, StoreConflictError
+from sop_workbench import __version__, errors, evidence, governance, roles, tables
+from sop_workbench import settings as settings_module
+from sop_workbench.errors import CycleLockedError, RoleError, SettingsError, SopError, StepFailedError, StoreConflictError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
@@ -86,13 +87,17 @@ STEPS = (
 
 @dataclass(frozen=True)
 class StepState:
-    """Where a step stands: draft, running, interrupted, done, approved, stale, failed or locked, and why."""
+    """Where a step stands: draft, running, interrupted, done, submitted, approved, stale, failed or locked, and why.
+
+    `late_days`: working days since it was due, while it is not done.
+    """
 
     step: str
     status: str
     owner: str = ""
     due: str = ""
     reason: str = ""
+    late_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,8 +194,8 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
     return step_states(chain)
 
 
-def step_states(chain: Chain) -> list[StepState]:
-    """Where every step of a cycle stands, who owns it, when it is due and what made it stale."""
+def step_states(chain: Chain, today: pd.Timestamp | None = None) -> list[StepState]:
+    """Where every step of a cycle stands, who owns it, when it is due, what made it stale and, given a day, how late it is."""
     manifest, last = evidence.read_manifest(Path(chain.cycle.folder)), _last_statuses(chain.cycle)
     common, is_running = _common_parts(chain), _is_running(chain)
     outside = _written_outside(chain, manifest)
@@ -206,7 +211,7 @@ def step_states(chain: Chain) -> list[StepState]:
             status, reason = "stale", "its tables were written since, outside the chain"
         elif status == "failed":
             reason = entry.get("error", "")
-        states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
+        states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason, _late(chain, step, status, today)))
     return states
 
 
@@ -217,21 +222,76 @@ def as_last_run(chain: Chain) -> Chain:
     return replace(chain, parameters=given)
 
 
-def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
-    """Record that a person stands behind the result of a step.
+def submit_step(chain: Chain, name: str, *, by: str, why: str) -> None:
+    """Propose the result of a step for approval.
 
     Raises
     ------
+    RoleError
+        When the person at work may only read.
     SettingsError
         When the step is unknown or not done.
     CycleLockedError
         When the cycle is locked.
     """
-    step = chain.find(name)
-    state = next(state for state in step_states(chain) if state.step == step.name)
-    if state.status not in ("done", "approved"):
+    chain.cycle.store.require_role("planner", f"submit a step of cycle {chain.cycle.id}", by)
+    step, state = _state_of(chain, name)
+    if state.status not in _DONE:
+        raise SettingsError(f"{step.name} is {state.status}, so it cannot be submitted; run it first")
+    _append_status(chain.cycle, step, "submitted", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+
+
+def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
+    """Record that a person stands behind the result of a step.
+
+    Where users are configured the step must have been submitted, by somebody else.
+
+    Raises
+    ------
+    RoleError
+        When the person at work is no approver, or submitted the step.
+    SettingsError
+        When the step is unknown, not done or not submitted.
+    CycleLockedError
+        When the cycle is locked.
+    """
+    chain.cycle.store.require_role("approver", f"approve a step of cycle {chain.cycle.id}", by)
+    step, state = _state_of(chain, name)
+    if state.status not in _DONE:
         raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
+    if has_roles(chain.workspace.settings):
+        _refuse_own_proposal(chain.cycle, step, state.status, by)
     _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+
+
+def cycle_state(states: list[StepState]) -> str:
+    """Where the whole cycle stands: locked, approved (every step is), submitted (every step is at least that), else draft."""
+    found = {state.status for state in states}
+    for state, allowed in (("locked", {"locked"}), ("approved", {"approved"}), ("submitted", {"submitted", "approved"})):
+        if found and found <= allowed:
+            return state
+    return "draft"
+
+
+def kept_cycles(chain: Chain) -> pd.DataFrame:
+    """Every cycle from the first of the store to this one: locked, open or skipped (see :func:`sop_workbench.governance.cadence`)."""
+    store = chain.workspace.store
+    locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
+    return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
+
+
+def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:
+    step = chain.find(name)
+    return step, next(state for state in step_states(chain) if state.step == step.name)
+
+
+def _refuse_own_proposal(cycle: Cycle, step: Step, status: str, by: str) -> None:
+    rows = cycle.records("step_status")
+    proposers = rows[(rows["step"] == step.name) & (rows["status"] == "submitted")]["by"]
+    if status == "done" or proposers.empty:
+        raise SettingsError(f"{step.name} was not submitted, so it cannot be approved; its planner submits it first (sop submit)")
+    if proposers.iloc[-1] == by.strip():
+        raise RoleError(f"{by} submitted {step.name} of cycle {cycle.id} and may not approve it; another approver has to")
 
 
 def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -> None:
@@ -688,7 +748,7 @@ def _status(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprin
         return "failed", ""
     if not _is_done(chain, step, last, fingerprint):
         return "stale", ""
-    return (last["status"], f"by {last['by']}: {last['why']}") if last["status"] == "approved" else ("done", "")
+    return (last["status"], f"by {last['by']}: {last['why']}") if last["status"] != "done" else ("done", "")
 
 
 def _what_changed(entry: Mapping[str, Any], parts: Mapping[str, str]) -> str:
@@ -713,8 +773,19 @@ def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
     owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
     if owned is None:
         return "", ""
-    first_day = chain.cycle.calendar.first_day(chain.cycle.period)
-    return owned.owner, f"WD{owned.due_working_day} ({pd.bdate_range(first_day, periods=owned.due_working_day)[-1]:%Y-%m-%d})"
+    return owned.owner, f"WD{owned.due_working_day} ({_due_day(chain, owned):%Y-%m-%d})"
+
+
+def _due_day(chain: Chain, owned: settings_module.Step) -> pd.Timestamp:
+    return governance.due_day(chain.cycle.calendar.first_day(chain.cycle.period), owned.due_working_day)
+
+
+def _late(chain: Chain, step: Step, status: str, today: pd.Timestamp | None) -> int:
+    declared = chain.workspace.settings.steps
+    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    if owned is None or today is None or status in (*_DONE, "locked"):
+        return 0
+    return governance.working_days_late(_due_day(chain, owned), today)
 
 
 # ------------------------------------------------------------------ the manifest

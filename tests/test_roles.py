@@ -139,7 +139,7 @@ def company(tmp_path: Path, sign_in) -> Path:
 @pytest.mark.parametrize("command", [
     ["lock"], ["unlock"], ["submit", "executive_sop"], ["approve", "executive_sop"],
     ["decide", "--question", "More shifts?", "--choice", "yes"],
-    ["action", "Ask for a quote", "--owner", "ann", "--due", "2026-11-02"],
+    ["outcome", "none", "--actual", "3"], ["action", "Ask for a quote", "--owner", "ann", "--due", "2026-11-02"],
 ])
 def test_a_viewer_is_refused_at_the_command_line(company: Path, command: list[str]) -> None:
     said = CliRunner().invoke(cli.main, [*command, "--workspace", str(company), "--by", "vic", "--why", "let me"])

@@ -280,6 +280,18 @@ def kept_cycles(chain: Chain) -> pd.DataFrame:
     return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
 
 
+def judge_maturity(chain: Chain, today: pd.Timestamp) -> pd.DataFrame:
+    """The `maturity` table of a cycle, from what the store holds on a day (see :func:`sop_workbench.governance.maturity`)."""
+    cycle = chain.cycle
+    result = {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty()
+              for name in ("demand_stream", "budget_gap", "scenario_comparison", "plan_deviation")}
+    said = {name: cycle.store.read_all(name) for name in ("decision", "action")}
+    said = {name: rows[rows["cycle_id"] <= cycle.id] for name, rows in said.items()}
+    scenarios = sorted(set(result["scenario_comparison"]["scenario"]) - {"base"})
+    return governance.maturity(kept_cycles(chain), sorted(set(result["demand_stream"]["stream"])), result["budget_gap"], scenarios,
+                               said["decision"], said["action"], result["plan_deviation"], today)
+
+
 def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:
     step = chain.find(name)
     return step, next(state for state in step_states(chain) if state.step == step.name)

@@ -473,6 +473,23 @@ def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any,
 
 
 @main.command()
+@_in_workspace
+@_of_cycle
+def maturity(folder: Path, cycle_id: str | None) -> None:
+    """Judge from what the store holds how mature the process is, and name the next step to take."""
+    import pandas as pd
+
+    from sop_workbench.chain import judge_maturity
+
+    stages = judge_maturity(_chain(folder, cycle_id), pd.Timestamp.now())
+    for row in stages.itertuples():
+        word = click.style("reached" if row.is_reached else "not yet", fg="green" if row.is_reached else "yellow")
+        click.echo(f"{row.stage:<12} {word:<10} {row.evidence}")
+        if row.next_step:
+            click.echo(f"{'':<12} next: {row.next_step}")
+
+
+@main.command()
 @click.argument("kind", type=click.Choice(["assumption", "decision", "action", "risk"]))
 @_in_workspace
 @_of_cycle

@@ -55,7 +55,7 @@ def find_plan(store: Store, name: str, cycle_id: str | None = None) -> Plan:
         found = Plan(store.cycle(cycle_id), name)
     else:
         raise UnknownCycleError(f"there is no cycle {first}; the store has {', '.join(known) or 'none'}. Write CYCLE or CYCLE/SCENARIO")
-    scenarios = found.cycle.scenarios()
+    scenarios = found.cycle.scenarios("unmet_demand")
     if found.scenario not in scenarios:
         raise UnknownCycleError(f"there is no plan {name}; cycle {found.cycle.id} has the scenarios {', '.join(scenarios) or 'none'}")
     return found

@@ -133,7 +133,8 @@ def test_tolerance_decides_who_decides(chain: Chain, as_user) -> None:
     found = chain.cycle.records("decision")
     assert found[["question", "options", "choice", "by"]].to_numpy().tolist() == [
         ["Sell off?", "yes; no", "yes", "ann"], ["Ease line 1?", "overtime; nothing", "overtime", "helga"]]
-    assert sop(folder, "decide", 7, "--choice", "x", "--by", "helga", "--why", "y").stderr.startswith("cycle 2026-10 has no open decision 7")
+    unknown = sop(folder, "decide", 7, "--choice", "x", "--by", "helga", "--why", "y")
+    assert unknown.stderr.startswith("cycle 2026-10 has no open decision 7")
 
 
 def test_actions_have_owner_and_day(ran: Chain, tmp_path: Path) -> None:
@@ -151,7 +152,8 @@ def plain(tmp_path: Path) -> Cycle:
 def test_an_assumption_of_a_locked_cycle_is_scored_in_a_later_one(plain: Cycle) -> None:
     said = plain.append("assumption", [{"assumption": "price of steel", "low_value": 90.0, "high_value": 110.0},
                                        {"assumption": "no strike"}], by="Ann", why="contract")["record_id"]
-    chosen = plain.append("decision", {"question": "Ease?", "options": "", "choice": "yes", "expected_effect_amt": 100.0}, by="GM", why="pays")
+    taken = {"question": "Ease?", "choice": "yes", "expected_effect_amt": 100.0}
+    chosen = plain.append("decision", taken, by="GM", why="pays")
     plain.lock(by="GM", why="go")
     later = plain.store.cycle("2026-12")
     for record_id, actual, verdict in ((said[0], 95.0, "held"), (said[0], 111.0, "missed"), (said[1], 0.0, "unjudged"),
@@ -172,7 +174,8 @@ def judge(**changes: object) -> pd.DataFrame:
     kept = governance.cadence(["2026-06", "2026-07", "2026-08", "2026-09"], dict.fromkeys(["2026-07", "2026-08", "2026-09"]), "2026-10",
                               Calendar("month"))
     when = pd.Timestamp("2026-10-01")
-    action = pd.DataFrame({"title": ["Ask"] * 2, "status": ["open", "done"], "due_date": pd.Timestamp("2026-09-01"), "at": [when, when + pd.Timedelta("1h")]})
+    action = pd.DataFrame({"title": ["Ask"] * 2, "status": ["open", "done"], "due_date": pd.Timestamp("2026-09-01"),
+                           "at": [when, when + pd.Timedelta("1h")]})
     given = {"kept": kept, "streams": ["statistical", "sales"], "budget_gap": pd.DataFrame({"budget_revenue_amt": [1.0, None]}),
              "scenarios": ["more"], "decision": pd.DataFrame({"question": ["a"]}), "action": action,
              "plan_deviation": pd.DataFrame({"plan_qty": [1.0]}), "today": pd.Timestamp("2026-10-05")}

@@ -408,9 +408,12 @@ def diff(before: str, after: str, folder: Path, cycle_id: str | None, rows: int,
 
 
 def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
-    """Totals by measure, then the months with most money."""
-    for measure, money in found.groupby("measure")["money_amt"].sum().sort_values(key=abs, ascending=False).items():
-        click.echo(f"  {measure:<14} {money:>+16,.0f} {currency}")
+    """Totals by measure (stock, which does not add up over time, in its largest month), then the months with most money."""
+    by_period = found.groupby(["measure", "period"])["money_amt"].sum()
+    for measure, money in by_period.groupby("measure"):
+        largest = money.abs().idxmax()
+        total, when = (money[largest], f" in {largest[1]:%Y-%m-%d}, its largest") if measure == "inventory" else (money.sum(), "")
+        click.echo(f"  {measure:<14} {total:>+16,.0f} {currency}{when}")
     for row in found.head(rows).itertuples():
         said = "; ".join(part for part in (row.reason, row.owner) if part)
         quantity = "" if row.unit == "money" else f" ({row.delta:+,.0f} {row.unit})"

@@ -238,4 +238,4 @@ def test_status_of_a_new_workspace_is_draft(blank: Path) -> None:
         pytest.skip("the notebooks are not there yet")
     result = sop("status", "--workspace", blank)
     assert result.exit_code == 0, result.output
-    assert result.output.count("draft") == 8
+    assert result.output.count(" draft ") == 8

@@ -116,7 +116,7 @@ def test_the_command_tells_totals_and_months(workspace: Workspace, tmp_path: Pat
     assert said.exit_code == 0, said.output
     lines = said.output.splitlines()
     assert lines[0] == "2026-09 → 2026-10: 6 differences"
-    assert lines[1].split() == ["served", "demand", "+30", "EUR"]
+    assert [line.split() for line in lines[1:3]] == [["production", "+24", "EUR"], ["served", "demand", "+30", "EUR"]]
     assert lines[3] == "  Grills 2026-10-01 served demand: +10 EUR (+1 units)  [Olga]"
     assert lines[4] == "  and 5 smaller ones (--rows, --csv)"
     assert len(pd.read_csv(tmp_path / "d.csv")) == 6

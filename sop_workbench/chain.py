@@ -76,7 +76,7 @@ class Step:
 STEPS = (
     Step("00_data_gathering", sources=True, records=("history_decision",)),
     Step("01_product_review"),
-    Step("02_demand_review", records=("demand_adjustment", "assumption")),
+    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock")),
     Step("03_supply_review"),
     Step("04_financial_review"),
     Step("05_pre_sop", scenarios=True),

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ast
 import fcntl
-import getpass
-import hashlib
 import json
 import logging
 import os
@@ -31,27 +29,29 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, tables
-from sop_workbench.errors import CycleLockedError, SettingsError, SopError, StepFailedError, StoreConflictError
+from sop_workbench import __version__, errors, evidence, governance, roles, tables
+from sop_workbench import settings as settings_module
+from sop_workbench.errors import CycleLockedError, RoleError, SettingsError, SopError, StepFailedError, StoreConflictError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_client.provisioning import LocalProvisioner
 
+    from sop_workbench.settings import Settings
     from sop_workbench.store import Cycle, Workspace
 
 PACKAGE = Path(__file__).parent
 NOTEBOOKS = PACKAGE.parent / "notebooks"
-MANIFEST = "manifest.json"
+MANIFEST = evidence.MANIFEST
 LOCK = ".chain.lock"
 LOG = "chain.log"
 _SAMPLE_SECONDS = 0.1
 _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
-_DONE = ("done", "approved")
-_NOT_PLANNING = {"steps", "newest_cycle", "store", "brand_colour"}
+_DONE = ("done", "submitted", "approved")
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -76,7 +76,7 @@ class Step:
 STEPS = (
     Step("00_data_gathering", sources=True, records=("history_decision",)),
     Step("01_product_review"),
-    Step("02_demand_review", records=("demand_adjustment", "assumption")),
+    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock")),
     Step("03_supply_review"),
     Step("04_financial_review"),
     Step("05_pre_sop", scenarios=True),
@@ -87,13 +87,17 @@ STEPS = (
 
 @dataclass(frozen=True)
 class StepState:
-    """Where a step stands: draft, running, interrupted, done, approved, stale, failed or locked, and why."""
+    """Where a step stands: draft, running, interrupted, done, submitted, approved, stale, failed or locked, and why.
+
+    `late_days`: working days since it was due, while it is not done.
+    """
 
     step: str
     status: str
     owner: str = ""
     due: str = ""
     reason: str = ""
+    late_days: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         When a step or parameter is unknown or a value has the wrong type; nothing has run then.
     """
     cycle = chain.cycle
+    cycle.store.require_role("planner", f"run cycle {cycle.id}")
     if cycle.is_locked:
         raise CycleLockedError(f"cycle {cycle.id} is locked: a locked cycle is never run again; start the next cycle instead")
     begin = chain.steps.index(chain.find(first)) if first else 0
@@ -189,15 +194,15 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
     return step_states(chain)
 
 
-def step_states(chain: Chain) -> list[StepState]:
-    """Where every step of a cycle stands, who owns it, when it is due and what made it stale."""
-    manifest, last = _read_manifest(chain), _last_statuses(chain.cycle)
+def step_states(chain: Chain, today: pd.Timestamp | None = None) -> list[StepState]:
+    """Where every step of a cycle stands, who owns it, when it is due, what made it stale and, given a day, how late it is."""
+    manifest, last = evidence.read_manifest(Path(chain.cycle.folder)), _last_statuses(chain.cycle)
     common, is_running = _common_parts(chain), _is_running(chain)
     outside = _written_outside(chain, manifest)
     states, upstream = [], ""
     for number, step in enumerate(chain.steps):
         parts = _parts(chain, step, number, common, upstream)
-        upstream = _digest(parts)
+        upstream = evidence.digest(parts)
         status, reason = _status(chain, step, last.get(step.name), upstream, is_running)
         entry = manifest.get("steps", {}).get(step.name, {})
         if status == "stale":
@@ -206,50 +211,162 @@ def step_states(chain: Chain) -> list[StepState]:
             status, reason = "stale", "its tables were written since, outside the chain"
         elif status == "failed":
             reason = entry.get("error", "")
-        states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason))
+        states.append(StepState(step.name, status, *_owner_and_due(chain, step), reason, _late(chain, step, status, today)))
     return states
 
 
 def as_last_run(chain: Chain) -> Chain:
     """The chain with the parameters its steps last ran with, as the manifest has them."""
-    steps = _read_manifest(chain).get("steps", {})
+    steps = evidence.read_manifest(Path(chain.cycle.folder)).get("steps", {})
     given = {name: {k: v for k, v in entry["parameters"].items() if k not in _OWN_PARAMETERS} for name, entry in steps.items()}
     return replace(chain, parameters=given)
 
 
-def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
-    """Record that a person stands behind the result of a step.
+def submit_step(chain: Chain, name: str, *, by: str, why: str) -> None:
+    """Propose the result of a step for approval.
 
     Raises
     ------
+    RoleError
+        When the person at work may only read.
     SettingsError
         When the step is unknown or not done.
     CycleLockedError
         When the cycle is locked.
     """
-    step = chain.find(name)
-    state = next(state for state in step_states(chain) if state.step == step.name)
-    if state.status not in ("done", "approved"):
-        raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
-    _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+    chain.cycle.store.require_role("planner", f"submit a step of cycle {chain.cycle.id}", by)
+    step, state = _state_of(chain, name)
+    if state.status not in _DONE:
+        raise SettingsError(f"{step.name} is {state.status}, so it cannot be submitted; run it first")
+    _append_status(chain.cycle, step, "submitted", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
 
 
-def lock_cycle(chain: Chain, *, by: str, why: str) -> None:
-    """Approve the whole cycle and close it for good.
+def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
+    """Record that a person stands behind the result of a step.
+
+    Where users are configured the step must have been submitted, by somebody else.
 
     Raises
     ------
+    RoleError
+        When the person at work is no approver, or submitted the step.
     SettingsError
-        When a step is not done; the message names each.
+        When the step is unknown, not done or not submitted.
+    CycleLockedError
+        When the cycle is locked.
+    """
+    chain.cycle.store.require_role("approver", f"approve a step of cycle {chain.cycle.id}", by)
+    step, state = _state_of(chain, name)
+    if state.status not in _DONE:
+        raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
+    if has_roles(chain.workspace.settings):
+        _refuse_own_proposal(chain.cycle, step, state.status, by)
+    _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+
+
+def cycle_state(states: list[StepState]) -> str:
+    """Where the whole cycle stands: locked, approved (every step is), submitted (every step is at least that), else draft."""
+    found = {state.status for state in states}
+    for state, allowed in (("locked", {"locked"}), ("approved", {"approved"}), ("submitted", {"submitted", "approved"})):
+        if found and found <= allowed:
+            return state
+    return "draft"
+
+
+def kept_cycles(chain: Chain) -> pd.DataFrame:
+    """Every cycle from the first of the store to this one: locked, open or skipped (see :func:`sop_workbench.governance.cadence`)."""
+    store = chain.workspace.store
+    locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
+    return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
+
+
+def judge_maturity(chain: Chain, today: pd.Timestamp) -> pd.DataFrame:
+    """The `maturity` table of a cycle, from what the store holds on a day (see :func:`sop_workbench.governance.maturity`)."""
+    cycle = chain.cycle
+    result = {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty()
+              for name in ("demand_stream", "budget_gap", "scenario_comparison", "plan_deviation")}
+    said = {name: cycle.store.read_all(name) for name in ("decision", "action")}
+    said = {name: rows[rows["cycle_id"] <= cycle.id] for name, rows in said.items()}
+    scenarios = sorted(set(result["scenario_comparison"]["scenario"]) - {"base"})
+    return governance.maturity(kept_cycles(chain), sorted(set(result["demand_stream"]["stream"])), result["budget_gap"], scenarios,
+                               said["decision"], said["action"], result["plan_deviation"], today)
+
+
+def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:
+    step = chain.find(name)
+    return step, next(state for state in step_states(chain) if state.step == step.name)
+
+
+def _refuse_own_proposal(cycle: Cycle, step: Step, status: str, by: str) -> None:
+    rows = cycle.records("step_status")
+    proposers = rows[(rows["step"] == step.name) & (rows["status"] == "submitted")]["by"]
+    if status == "done" or proposers.empty:
+        raise SettingsError(f"{step.name} was not submitted, so it cannot be approved; its planner submits it first (sop submit)")
+    if proposers.iloc[-1] == by.strip():
+        raise RoleError(f"{by} submitted {step.name} of cycle {cycle.id} and may not approve it; another approver has to")
+
+
+def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -> None:
+    """Approve the whole cycle and close it for good, with the evidence of what it rests on in the binder.
+
+    Where users are configured every step must have been approved, by somebody who did not submit it.
+
+    Raises
+    ------
+    RoleError
+        When the person at work is no approver.
+    SettingsError
+        When a step is not done (or not approved); the message names each.
     CycleLockedError
         When the cycle is locked already.
+    StoreConflictError
+        When the chain is running, or something was written since the steps were judged.
     """
-    if chain.cycle.is_locked:
-        raise CycleLockedError(f"cycle {chain.cycle.id} is locked already")
-    undone = [f"{state.step} is {state.status}" for state in step_states(chain) if state.status not in ("done", "approved")]
+    cycle = chain.cycle
+    cycle.store.require_role("approver", f"lock cycle {cycle.id}", by)
+    if cycle.is_locked:
+        raise CycleLockedError(f"cycle {cycle.id} is locked already")
+    writes = cycle.writes()
+    wanted = ("approved",) if has_roles(chain.workspace.settings) else _DONE
+    undone = [f"{state.step} is {state.status}" for state in step_states(chain) if state.status not in wanted]
     if undone:
-        raise SettingsError(f"cycle {chain.cycle.id} cannot be locked: {'; '.join(undone)}. Run the chain first")
-    chain.cycle.lock(by=by, why=why)
+        raise SettingsError(f"cycle {cycle.id} cannot be locked: {'; '.join(undone)}. Run the chain first"
+                            + (", then submit and approve each step" if wanted == ("approved",) else ""))
+    with _only_chain(chain):
+        folder = Path(cycle.folder)
+        notebooks = [chain.notebook(step) for step in chain.steps]
+        collected = evidence.collect(cycle, notebooks, standing(chain), keep_sources)
+        manifest = evidence.read_manifest(folder) | {"evidence": collected}
+        evidence.write_manifest(folder, manifest)
+        cycle.lock(by=by, why=why, seal=evidence.seal(collected), writes=writes)
+        evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
+
+
+def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
+    """Write files of the binder again and note their hashes in the manifest."""
+    folder = Path(chain.cycle.folder)
+    manifest = evidence.read_manifest(folder)
+    for name, write in outputs.items():
+        write(chain.cycle)
+        manifest.setdefault("outputs", {}).setdefault(name, {})["sha256"] = evidence.file_hash(folder / name)
+    evidence.write_manifest(folder, manifest)
+
+
+def verify_cycle(chain: Chain) -> pd.DataFrame:
+    """Everything that differs from what was locked (see :func:`sop_workbench.evidence.verify`)."""
+    return evidence.verify(chain.cycle, standing(chain))
+
+
+def standing(chain: Chain) -> dict[str, Any]:
+    """Hashes of what every plan of this workspace is made by, as it is now: code, packages, settings, source and scenario files."""
+    common = _common_parts(chain)
+    code = {**_commit(), "version": __version__, "sha256": common["code"]}
+    return {"code": code, "packages": _packages(), **{name: common[name] for name in ("settings", "sources", "scenarios")}}
+
+
+def has_roles(settings: Settings) -> bool:
+    """Tell whether the workspace says who its planners and approvers are."""
+    return bool(settings.users or settings.groups)
 
 
 def check_parameters(notebook: Path, values: Mapping[str, Any]) -> None:
@@ -322,13 +439,13 @@ class _Run:
             write(self.chain.cycle)
             seconds = round(time.perf_counter() - start, 3)
             self.manifest["outputs"][name] = {
-                "fingerprint": self.upstream, "wall_seconds": seconds, "sha256": _file_hash(self.folder / name)}
-            _write_manifest(self.folder, self.manifest)
+                "fingerprint": self.upstream, "wall_seconds": seconds, "sha256": evidence.file_hash(self.folder / name)}
+            evidence.write_manifest(self.folder, self.manifest)
             tqdm.write(f"{name:<26} written    {seconds:7.1f} s")
 
     def _step(self, number: int, step: Step, bar: tqdm) -> None:
         parts = _parts(self.chain, step, number, self.common, self.upstream)
-        self.upstream = fingerprint = _digest(parts)
+        self.upstream = fingerprint = evidence.digest(parts)
         last = _last_statuses(self.chain.cycle).get(step.name)
         is_done = _is_done(self.chain, step, last, fingerprint) and step.name not in self.outside
         if self.begin is not None and number < self.begin:
@@ -359,7 +476,7 @@ class _Run:
             entry |= {"wall_seconds": round(time.perf_counter() - start, 3), "peak_memory_mb": round(memory.peak_bytes / 2**20, 1)}
             self.manifest["steps"][step.name] = entry
             _note_tables(self.chain.cycle, self.manifest["tables"], step)
-            _write_manifest(self.folder, self.manifest)
+            evidence.write_manifest(self.folder, self.manifest)
             _append_status(self.chain.cycle, step, entry["status"], fingerprint, entry.get("error", "ran to its end").splitlines()[0])
         tqdm.write(f"{step.name:<26} done       {entry['wall_seconds']:7.1f} s {entry['peak_memory_mb']:7.0f} MB")
 
@@ -507,7 +624,7 @@ class _Lock:
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._content: dict[str, Any] = {"pid": os.getpid(), "by": _who(), "since": _now()}
+        self._content: dict[str, Any] = {"pid": os.getpid(), "by": roles.current_user(), "since": _now()}
         self._write()
 
     def note_kernel(self, pid: int) -> None:
@@ -585,21 +702,21 @@ def _common_parts(chain: Chain) -> dict[str, Any]:
     folder, settings = Path(chain.workspace.folder), chain.workspace.settings
     before = [c for c in chain.workspace.store.locked_cycles() if c < chain.cycle.id]
     return {
-        "code": _digest(_file_hashes(PACKAGE, "")),
-        "packages": _digest(_packages()),
-        "settings": _digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
-        "cycles": _digest(before),
+        "code": evidence.digest(evidence.file_hashes(PACKAGE, "")),
+        "packages": evidence.digest(_packages()),
+        "settings": evidence.digest(settings.model_dump(mode="json", exclude=_NOT_PLANNING)),
+        "cycles": evidence.digest(before),
         "sources": _source_hashes(folder, settings.sources.folder, settings.sources.sql),
-        "scenarios": _file_hashes(folder / "scenarios", "scenarios"),
+        "scenarios": evidence.file_hashes(folder / "scenarios", "scenarios"),
     }
 
 
 def _parts(chain: Chain, step: Step, number: int, common: Mapping[str, Any], upstream: str) -> dict[str, str]:
     """What a step's result depends on, each as a hash."""
     parts = {name: common[name] for name in ("code", "packages", "settings", "cycles")}
-    parts |= {"notebook": _digest(_cells(chain.notebook(step))), "upstream": upstream,
-              "parameters": _digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
-    parts |= {name: _digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
+    parts |= {"notebook": evidence.digest(_cells(chain.notebook(step))), "upstream": upstream,
+              "parameters": evidence.digest({k: v for k, v in chain.values(step).items() if k != "workspace"})}
+    parts |= {name: evidence.digest(common[name]) for name in ("sources", "scenarios") if getattr(step, name)}
     if step.records:
         parts["records"] = chain.cycle.fingerprint(step.records)
     if number and chain.steps[number - 1].sources:  # what a database held when it was read is known by nothing else
@@ -617,23 +734,8 @@ def _cells(notebook: Path) -> list[tuple[str, str]]:
 
 
 def _source_hashes(folder: Path, sources: str | None, sql: str) -> dict[str, str]:
-    found = _file_hashes(folder / expand_variables(sql), sql)
-    return found | (_file_hashes(folder / expand_variables(sources), sources) if sources else {})
-
-
-def _file_hashes(folder: Path, name: str) -> dict[str, str]:
-    """Hash of every file of a folder, by its path under the folder's name (wherever that is on this machine)."""
-    paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith((".", "~$"))]
-    return {f"{name}/{p.relative_to(folder).as_posix()}": _file_hash(p) for p in paths}
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    found = evidence.file_hashes(folder / expand_variables(sql), sql)
+    return found | (evidence.file_hashes(folder / expand_variables(sources), sources) if sources else {})
 
 
 def _packages() -> dict[str, str]:
@@ -658,7 +760,7 @@ def _status(chain: Chain, step: Step, last: Mapping[str, str] | None, fingerprin
         return "failed", ""
     if not _is_done(chain, step, last, fingerprint):
         return "stale", ""
-    return (last["status"], f"by {last['by']}: {last['why']}") if last["status"] == "approved" else ("done", "")
+    return (last["status"], f"by {last['by']}: {last['why']}") if last["status"] != "done" else ("done", "")
 
 
 def _what_changed(entry: Mapping[str, Any], parts: Mapping[str, str]) -> str:
@@ -675,7 +777,7 @@ def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
 
 
 def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
-    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or _who(), why=why)
+    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or roles.current_user(), why=why)
 
 
 def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
@@ -683,26 +785,27 @@ def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
     owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
     if owned is None:
         return "", ""
-    first_day = chain.cycle.calendar.first_day(chain.cycle.period)
-    return owned.owner, f"WD{owned.due_working_day} ({pd.bdate_range(first_day, periods=owned.due_working_day)[-1]:%Y-%m-%d})"
+    return owned.owner, f"WD{owned.due_working_day} ({_due_day(chain, owned):%Y-%m-%d})"
+
+
+def _due_day(chain: Chain, owned: settings_module.Step) -> pd.Timestamp:
+    return governance.due_day(chain.cycle.calendar.first_day(chain.cycle.period), owned.due_working_day)
+
+
+def _late(chain: Chain, step: Step, status: str, today: pd.Timestamp | None) -> int:
+    declared = chain.workspace.settings.steps
+    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    if owned is None or today is None or status in (*_DONE, "locked"):
+        return 0
+    return governance.working_days_late(_due_day(chain, owned), today)
 
 
 # ------------------------------------------------------------------ the manifest
 
 
-def _read_manifest(chain: Chain) -> dict[str, Any]:
-    path = Path(chain.cycle.folder) / MANIFEST
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        raise SettingsError(f"{path} is not readable JSON; delete it and run the chain again") from None
-
-
 def _new_manifest(chain: Chain, common: Mapping[str, Any]) -> dict[str, Any]:
     """What this run rests on, with the entries of steps that ran before."""
-    before = _read_manifest(chain)
+    before = evidence.read_manifest(Path(chain.cycle.folder))
     return {
         "cycle": chain.cycle.id, "company": chain.workspace.settings.company, "as_of": f"{chain.cycle.as_of:%Y-%m-%d}",
         "workbench": {"version": __version__, "code": common["code"], **_commit()}, "packages": _packages(),
@@ -710,16 +813,6 @@ def _new_manifest(chain: Chain, common: Mapping[str, Any]) -> dict[str, Any]:
         "inputs": common["sources"], "scenarios": common["scenarios"],
         "steps": before.get("steps", {}), "tables": before.get("tables", {}), "outputs": before.get("outputs", {}),
     }
-
-
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write whole or not at all."""
-    partial = folder / f".{MANIFEST}.{os.getpid()}"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, folder / MANIFEST)
 
 
 def _commit() -> dict[str, Any]:
@@ -751,13 +844,6 @@ def _written_outside(chain: Chain, manifest: Mapping[str, Any]) -> set[str]:
     versions, noted = _table_versions(chain.cycle), manifest.get("tables", {})
     moved = {name: entry for name, entry in noted.items() if versions.get(name) != entry["version"]}
     return {entry["step"] for name, entry in moved.items() if chain.cycle.fingerprint([name]) != entry["sha256"]}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _now() -> str:

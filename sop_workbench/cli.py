@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `adjust`, `approve`, `lock`, `lab`.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `diff`, `lab` and others.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from sop_workbench import tables
     from sop_workbench.chain import Chain, StepState
     from sop_workbench.settings import Settings
+    from sop_workbench.store import Cycle
 
 ROOT = Path(__file__).parents[1]
+_DIFFERENCES_SHOWN = 50
 _SEVERITIES = {"blocks": "red", "warns": "yellow", "info": "blue"}
-_STATUS_COLOURS = {"done": "green", "approved": "green", "locked": "green", "stale": "yellow", "interrupted": "yellow", "failed": "red"}
+_STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
+                   "locked": "green", "stale": "yellow", "interrupted": "yellow", "failed": "red"}
 
 
 class _Commands(click.Group):
@@ -134,12 +137,20 @@ def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None,
 @_of_cycle
 def status(folder: Path, cycle_id: str | None) -> None:
     """Show where each step of the cycle stands, who owns it, when it is due and what made it stale."""
-    from sop_workbench.chain import as_last_run, step_states
+    import pandas as pd
+
+    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states
 
     chain = as_last_run(_chain(folder, cycle_id))
-    click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}")
-    for state in step_states(chain):
+    states = step_states(chain, pd.Timestamp.now())
+    click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}, {cycle_state(states)}")
+    for state in states:
         _print_state(state)
+    before = kept_cycles(chain).iloc[:-1]
+    for word, remedy in (("skipped", "no plan was made"), ("open", "never locked")):
+        names = before.loc[before["state"] == word, "cycle_id"]
+        if len(names):
+            click.secho(f"{_counted(len(names), 'cycle')} {word} ({remedy}): {', '.join(names)}", fg="yellow")
 
 
 @main.command()
@@ -280,20 +291,239 @@ def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) ->
 
 
 @main.command()
+@click.argument("step")
 @_in_workspace
 @_of_cycle
 @_by
 @_why
-def lock(folder: Path, cycle_id: str | None, by: str, why: str) -> None:
-    """Approve the whole cycle and close it for good; every step must be done."""
-    from sop_workbench import report as pack
-    from sop_workbench.chain import as_last_run, lock_cycle
+def submit(step: str, folder: Path, cycle_id: str | None, by: str, why: str) -> None:
+    """Propose the result of STEP for approval; the step must be done."""
+    from sop_workbench.chain import as_last_run, submit_step
 
     chain = as_last_run(_chain(folder, cycle_id))
-    lock_cycle(chain, by=by, why=why)
-    pack.write_html(chain.cycle)  # they say now that the plan is approved
-    pack.write_workbook(chain.cycle)
+    submit_step(chain, step, by=by, why=why)
+    click.echo(f"{chain.find(step).name} of cycle {chain.cycle.id} submitted by {by}")
+
+
+@main.command()
+@_in_workspace
+@_of_cycle
+@_by
+@_why
+@click.option("--keep-sources", is_flag=True, help="Keep a copy of the source files in the binder too.")
+def lock(folder: Path, cycle_id: str | None, by: str, why: str, keep_sources: bool) -> None:
+    """Approve the whole cycle and close it for good, with its evidence; every step must be done (approved, where users are configured)."""
+    from sop_workbench import report as pack
+    from sop_workbench.chain import as_last_run, lock_cycle, write_outputs
+
+    chain = as_last_run(_chain(folder, cycle_id))
+    lock_cycle(chain, by=by, why=why, keep_sources=keep_sources)
+    # they say now that the plan is approved
+    write_outputs(chain, {"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
+
+
+@main.command()
+@_in_workspace
+@_of_cycle
+@_by
+@_why
+def unlock(folder: Path, cycle_id: str | None, by: str, why: str) -> None:
+    """Open a locked cycle again; who and why stay on record."""
+    cycle = _chain(folder, cycle_id).cycle
+    cycle.unlock(by=by, why=why)
+    click.echo(f"cycle {cycle.id} unlocked by {by}: {why}")
+
+
+_named_cycle: Callable = click.argument("cycle_id", metavar="[CYCLE]", required=False)
+
+
+@main.command()
+@_named_cycle
+@_in_workspace
+def verify(cycle_id: str | None, folder: Path) -> None:
+    """Hash everything that the locked CYCLE rests on again and name what differs; exit 1 when what was locked has changed."""
+    from sop_workbench.chain import verify_cycle
+
+    chain = _chain(folder, cycle_id)
+    found = verify_cycle(chain)
+    broken, moved = found[found["is_broken"]], found[~found["is_broken"].astype(bool)]
+    for rows, colour, heading in ((broken, "red", "CHANGED SINCE THE LOCK"), (moved, "yellow", "MOVED ON OUTSIDE THE LOCKED CYCLE")):
+        if len(rows):
+            click.secho(f"{heading}: {len(rows):,}", fg=colour, bold=True)
+        for row in rows.itertuples():
+            click.echo(f"  {row.kind}: {row.what} {row.difference}".rstrip())
+    click.echo(f"cycle {chain.cycle.id}: " + (_counted(len(broken), "difference") if len(broken) else "everything is as it was locked"))
+    if len(broken):
+        click.get_current_context().exit(1)
+
+
+@main.command()
+@_named_cycle
+@_in_workspace
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Keep the workspace it is computed in (new or empty).")
+def rerun(cycle_id: str | None, folder: Path, into: Path | None) -> None:
+    """Compute the locked CYCLE again from its pinned inputs, beside the store; exit 1 when a result table comes out differently."""
+    from sop_workbench.rerun import rerun_cycle
+
+    if into is not None and into.exists() and any(into.iterdir()):
+        raise SettingsError(f"{into} is not empty; name a folder that is new or empty")
+    chain = _chain(folder, cycle_id)
+    with tempfile.TemporaryDirectory(prefix="sop-rerun-") as scratch:
+        found = rerun_cycle(chain, into or Path(scratch))
+    for row in found.head(_DIFFERENCES_SHOWN).itertuples():
+        where = row.table if row.scenario == "base" else f"{row.table} ({row.scenario})"
+        click.echo(f"  {where}: {row.keys}: {row.column} {row.before} → {row.after}")
+    tables_named = ", ".join(f"{name} {count:,}" for name, count in found["table"].value_counts().items())
+    click.echo(f"cycle {chain.cycle.id}: " + (f"{_counted(len(found), 'difference')} ({tables_named})" if len(found)
+                                              else "every result table comes out equal"))
+    if len(found):
+        click.get_current_context().exit(1)
+
+
+@main.command()
+@click.argument("before")
+@click.argument("after")
+@_in_workspace
+@_of_cycle
+@click.option("--rows", default=20, show_default=True, help="How many months to show, largest money first.")
+@click.option("--csv", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to this file.")
+def diff(before: str, after: str, folder: Path, cycle_id: str | None, rows: int, file: Path | None) -> None:
+    """Show what changed from plan BEFORE to plan AFTER: by family, month and measure, with reason, owner and money.
+
+    A plan is CYCLE, CYCLE/SCENARIO, or a scenario of --cycle.
+    """
+    from sop_workbench.comparison import changed_inputs, compare_plans, find_plan
+
+    workspace = _chain(folder, cycle_id).workspace
+    named = cycle_id or workspace.settings.newest_cycle
+    old, new = (find_plan(workspace.store, name, named) for name in (before, after))
+    found = compare_plans(old, new, workspace.settings)
+    if file is not None:
+        found.to_csv(file, index=False)
+    inputs = changed_inputs(old.cycle, new.cycle)
+    click.echo(f"{old.name} → {new.name}: {_counted(len(found), 'difference')}"
+               + (f"; inputs that differ: {', '.join(inputs)}" if inputs else ""))
+    _print_differences(found, rows, workspace.settings.currency)
+
+
+def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
+    """Totals by measure (stock, which does not add up over time, in its largest month), then the months with most money."""
+    by_period = found.groupby(["measure", "period"])["money_amt"].sum()
+    for measure, money in by_period.groupby("measure"):
+        largest = money.abs().idxmax()
+        total, when = (money[largest], f" in {largest[1]:%Y-%m-%d}, its largest") if measure == "inventory" else (money.sum(), "")
+        click.echo(f"  {measure:<14} {total:>+16,.0f} {currency}{when}")
+    for row in found.head(rows).itertuples():
+        said = "; ".join(part for part in (row.reason, row.owner) if part)
+        quantity = "" if row.unit == "money" else f" ({row.delta:+,.0f} {row.unit})"
+        click.echo(f"  {row.family} {row.period:%Y-%m-%d} {row.measure}: {row.money_amt:+,.0f} {currency}{quantity}"
+                   + (f"  [{said}]" if said else ""))
+    if len(found) > rows:
+        click.echo(f"  and {len(found) - rows:,} smaller ones (--rows, --csv)")
+
+
+@main.command()
+@click.argument("number", type=int, required=False)
+@_in_workspace
+@_of_cycle
+@click.option("--question", help="What was decided, where it is not one of the open decisions.")
+@click.option("--choice", required=True, help="What was chosen.")
+@click.option("--options", "considered", default="", help="Options considered; those of the open decision when left out.")
+@click.option("--expected", type=float, help="Money expected from it.")
+@_by
+@_why
+def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
+           expected: float | None, by: str, why: str) -> None:
+    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
+    cycle = _chain(folder, cycle_id).cycle
+    if (number is None) == (question is None):
+        raise SettingsError("give the number of an open decision, or --question")
+    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected}
+    if number is not None:
+        record |= _open_decision(cycle, number, considered, by)
+    cycle.append("decision", record, by=by, why=why)
+    click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
+
+
+def _open_decision(cycle: Cycle, number: int, considered: str, by: str) -> dict[str, str]:
+    """Question and options of an open decision; refused where who decides is beyond the person at work."""
+    from sop_workbench.governance import takes_approver
+
+    rows = cycle.read("open_decision")
+    if number not in set(rows["sequence"]):
+        raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
+    row = rows.set_index("sequence").loc[number]
+    if takes_approver(row["level"]):
+        cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
+    return {"question": row["question"], "options": considered or row["options"]}
+
+
+@main.command()
+@click.argument("title")
+@_in_workspace
+@_of_cycle
+@click.option("--owner", required=True, help="Who does it.")
+@click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
+@click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
+@_by
+@_why
+def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, by: str, why: str) -> None:
+    """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
+    cycle = _chain(folder, cycle_id).cycle
+    cycle.append("action", {"title": title, "owner": owner, "due_date": due, "status": status}, by=by, why=why)
+    click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
+
+
+@main.command()
+@_in_workspace
+@_of_cycle
+def maturity(folder: Path, cycle_id: str | None) -> None:
+    """Judge from what the store holds how mature the process is, and name the next step to take."""
+    import pandas as pd
+
+    from sop_workbench.chain import judge_maturity
+
+    stages = judge_maturity(_chain(folder, cycle_id), pd.Timestamp.now())
+    for row in stages.itertuples():
+        word = click.style("reached" if row.is_reached else "not yet", fg="green" if row.is_reached else "yellow")
+        click.echo(f"{row.stage:<12} {word:<10} {row.evidence}")
+        if row.next_step:
+            click.echo(f"{'':<12} next: {row.next_step}")
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["assumption", "decision", "action", "risk"]))
+@_in_workspace
+@_of_cycle
+def records(kind: str, folder: Path, cycle_id: str | None) -> None:
+    """Show what people recorded up to the cycle, with who, when, why and what came of it."""
+    from sop_workbench.outcome import records_with_outcome
+
+    cycle = _chain(folder, cycle_id).cycle
+    rows = records_with_outcome(cycle, kind)
+    for row in rows.to_dict("records"):
+        subject = row.get("question") or row.get("title") or row.get("assumption")
+        detail = {"action": "{owner} by {due_date:%Y-%m-%d}, {status}", "decision": "→ {choice}"}.get(kind, "").format(**row)
+        came = "" if row["verdict"] != row["verdict"] else f" [{row['verdict']}: {row['actual_value']:,.6g}]"
+        click.echo(f"  {row['cycle_id']} {row['record_id']} {subject} {detail}".rstrip() + came)
+        click.echo(f"    {row['by']}, {row['at']:%Y-%m-%d}: {row['why']}")
+    click.echo(_counted(len(rows), kind))
+
+
+@main.command()
+@click.argument("record_id")
+@_in_workspace
+@_of_cycle
+@click.option("--actual", required=True, type=float, help="What came: as the assumption states it, or the money of the decision.")
+@_by
+@_why
+def outcome(record_id: str, folder: Path, cycle_id: str | None, actual: float, by: str, why: str) -> None:
+    """Score the assumption or decision RECORD_ID, of this cycle or one before, by what really came."""
+    from sop_workbench.outcome import record_outcome
+
+    scored = record_outcome(_chain(folder, cycle_id).cycle, record_id, actual, by=by, why=why)
+    click.echo(f"{scored['kind']} of cycle {scored['cycle_of_record']}: {scored['verdict']}")
 
 
 @main.command()
@@ -409,6 +639,8 @@ def _counted(number: int, noun: str) -> str:
 def _print_state(state: StepState) -> None:
     word = click.style(f"{state.status:<12}", fg=_STATUS_COLOURS.get(state.status))
     click.echo(f"{state.step:<26} {word} {state.owner:<34} {state.due}".rstrip())
+    if state.late_days:
+        click.secho(f"{'':<26} {_counted(state.late_days, 'working day')} late", fg="yellow")
     for line in state.reason.splitlines():
         click.echo(f"{'':<26} {line}")
 

@@ -48,6 +48,10 @@ class SolverError(SopError):
     """The solver stopped without a usable plan (time limit, numerical trouble)."""
 
 
+class RoleError(SopError):
+    """Somebody tried what the role held does not allow, or approved an own proposal."""
+
+
 class CycleLockedError(SopError):
     """Somebody tried to write to a locked cycle; a locked cycle never changes."""
 

@@ -56,11 +56,16 @@ def data_gathering_review(cycle: Cycle) -> Tables:
     cycle.write("issue", issue, note="data checks")
     if (issue["severity"] == "blocks").any():
         raise DataError(issue[issue["severity"] == "blocks"])
-    proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], settings, cycle.calendar, cycle.as_of,
-                                          inputs["item"], inputs["market"])
-    corrections = demand.decide_corrections(proposed, cycle.records("history_decision"))
+    corrections = propose_corrections(cycle, inputs, cycle.records("history_decision"))
     cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
     return {**inputs, "issue": issue, "history_correction": corrections}
+
+
+def propose_corrections(cycle: Cycle, inputs: Tables, decisions: pd.DataFrame) -> pd.DataFrame:
+    """`history_correction`: what looks wrong in the history of sales, with what people said about it so far."""
+    proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], cycle.settings, cycle.calendar, cycle.as_of,
+                                          inputs["item"], inputs["market"])
+    return demand.decide_corrections(proposed, decisions)
 
 
 def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Tables, pd.DataFrame]:

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sop_workbench.errors import SettingsError
 from sop_workbench.periods import Bucket, Calendar
+from sop_workbench.roles import Role
 
 SETTINGS_FILE = "sop.yaml"
+USERS_FILE = "users.yaml"
+_USER_KEYS = ("users", "groups")
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -186,6 +189,8 @@ class Settings(Section):
     sources: Sources = Sources(folder="extract")
     store: str = "store"
     steps: dict[str, Step] = {}
+    users: dict[str, Role] = {}
+    groups: dict[str, Role] = {}
     tolerances: Tolerances = Tolerances()
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
@@ -202,7 +207,7 @@ class Settings(Section):
 
 
 def load_settings(workspace: Path | str) -> Settings:
-    """Read `sop.yaml` of a workspace folder.
+    """Read `sop.yaml` of a workspace folder, and `users.yaml` beside it where there is one (`users` and `groups` only).
 
     Raises
     ------
@@ -212,16 +217,36 @@ def load_settings(workspace: Path | str) -> Settings:
     path = Path(workspace) / SETTINGS_FILE
     if not path.is_file():
         raise SettingsError(f"{path} is missing; `sop new {workspace}` makes a workspace with one")
+    content = _read_yaml(path)
+    people = path.with_name(USERS_FILE)
+    if people.is_file():
+        content = _with_people(content, people)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as faults:
+        raise SettingsError("\n".join(_fault_line(path, dict(fault)) for fault in faults.errors())) from None
+
+
+def _with_people(content: dict, people: Path) -> dict:
+    """The settings with the roles of a users file, which may say nothing else and nothing twice."""
+    roles = _read_yaml(people)
+    unknown = [str(key) for key in roles if key not in _USER_KEYS]
+    if unknown:
+        raise SettingsError(f"{people}: unknown key {', '.join(unknown)}; it may hold {' and '.join(_USER_KEYS)}")
+    double = [key for key in roles if key in content]
+    if double:
+        raise SettingsError(f"{', '.join(double)} stands in {SETTINGS_FILE} and in {people}; keep one of them")
+    return content | roles
+
+
+def _read_yaml(path: Path) -> dict:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise SettingsError(f"{path} is not readable YAML in UTF-8: {fault}") from fault
     if not isinstance(content, dict):
         raise SettingsError(f"{path} must hold `key: value` lines, got {type(content).__name__}")
-    try:
-        return Settings.model_validate(content)
-    except ValidationError as faults:
-        raise SettingsError("\n".join(_fault_line(path, dict(fault)) for fault in faults.errors())) from None
+    return content
 
 
 def expand_variables(text: str) -> str:

@@ -16,7 +16,6 @@ partition is not kept. Old versions are never cleaned away: do not run `vacuum` 
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import random
@@ -27,13 +26,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from sop_workbench import __version__, tables
+from sop_workbench import __version__, roles, tables
 from sop_workbench.errors import CycleLockedError, DataError, SettingsError, SopError, StoreConflictError, UnknownCycleError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings, expand_variables, load_settings
@@ -51,6 +51,7 @@ _CONFIGURATION = {  # pinned versions must stay readable, and a table of many sm
     "delta.checkpointInterval": "20",
 }
 _ATTEMPTS = 20
+_CLOSING_SECONDS = 10.0  # a lock takes tens of milliseconds; one that takes this long was killed
 _PARTITIONS_SHOWN = 10
 
 
@@ -192,6 +193,17 @@ class Store:
                 raise SopError(f"the store {self.url} cannot be written: {_first_line(fault)}") from fault
             return found
 
+    def require_role(self, needed: roles.Role, doing: str, by: str | None = None) -> None:
+        """The one place where a write is allowed or refused by the role of the person at work.
+
+        Raises
+        ------
+        RoleError
+            When the role does not allow it, or `by` names somebody else.
+        """
+        if self.settings is not None:
+            roles.require(needed, doing, self.settings.users, self.settings.groups, by)
+
     def versions(self) -> dict[str, int]:
         """The newest Delta version of every table but the approvals."""
         opened = {name: self.open_delta(name) for name in tables.all_tables() if name != "approval"}
@@ -330,8 +342,10 @@ class Cycle:
         ------
         DataError
             When the frame breaks the table's declaration; nothing is written.
+        RoleError
+            When the person at work may only read.
         CycleLockedError
-            When the cycle is locked.
+            When the cycle is locked, or was locked while the rows were being written.
         StoreConflictError
             When another process wrote the same partition at the same moment; its rows stand.
         """
@@ -344,9 +358,10 @@ class Cycle:
         ------
         DataError
             With the findings of all frames.
-        CycleLockedError, StoreConflictError
+        RoleError, CycleLockedError, StoreConflictError
             As :meth:`write`.
         """
+        self.store.require_role("planner", f"write {', '.join(frames)} of cycle {self.id}")
         self._refuse_when_locked()
         ready: dict[str, pa.Table] = {}
         findings: list[pd.DataFrame] = []
@@ -381,19 +396,37 @@ class Cycle:
         ------
         DataError
             When a row breaks the declaration, or who or why is missing.
+        RoleError
+            When the person at work may only read, records what only approvers may, or signs with another name.
         CycleLockedError
-            When the cycle is locked.
+            When the cycle is locked, or was locked while the record was being written.
         """
         declared = tables.table(record_table)
         if declared.group != "record" or record_table == "approval":
             remedy = "use lock or unlock" if record_table == "approval" else "use write"
             raise SopError(f"{record_table} is not a table that people's records are appended to; {remedy}")
+        self.store.require_role(_role_to_append(record_table, rows), f"add to {record_table} of cycle {self.id}", by)
         self._refuse_when_locked()
         records = self._sign(record_table, rows, by, why)
         if len(records):
             self._register()
             self._append(record_table, records, by, why)
         return records
+
+    def copy_from(self, other: Cycle, names: Sequence[str]) -> None:
+        """Take over tables of another cycle as they stand there (records with their numbers and signatures); base scenario.
+
+        Raises
+        ------
+        RoleError, CycleLockedError, StoreConflictError
+            As :meth:`write`.
+        """
+        frames = {name: other.read(name) for name in names if other.has(name)}
+        self.write_all({name: rows for name, rows in frames.items() if tables.table(name).group != "record"},
+                       note=f"copied from cycle {other.id} of {other.store.url}")
+        for name, rows in frames.items():
+            if tables.table(name).group == "record" and len(rows):
+                self._append(name, rows, roles.current_user(), f"copied from cycle {other.id}")
 
     def records(self, table: str) -> pd.DataFrame:
         """All records of the cycle, oldest first; empty when nobody said anything yet."""
@@ -411,34 +444,89 @@ class Cycle:
         """Tell whether the cycle is approved and closed for writing."""
         return self._approvals() % 2 == 1
 
-    def lock(self, *, by: str, why: str) -> None:
+    def lock(self, *, by: str, why: str, seal: str = "", writes: Mapping[str, int] | None = None) -> None:
         """Approve and close the cycle, pinning the version of every table.
+
+        Who writes at the same moment is either in the plan that is approved, or is told that the cycle was locked.
+
+        Parameters
+        ----------
+        seal : str
+            Hash of the evidence kept beside the approval.
+        writes : mapping, optional
+            :meth:`writes` as they were when the plan was judged; the lock is refused when anything was written since.
 
         Raises
         ------
+        RoleError
+            When the person at work is no approver.
+        StoreConflictError
+            When something was written since `writes` were counted, or another process locks the cycle.
         CycleLockedError
             When it is locked already.
         UnknownCycleError
             When nothing was written to it.
         """
+        self.store.require_role("approver", f"lock cycle {self.id}", by)
         count = self._approvals()
         self._refuse_when_locked()
         if self.id not in self.store.cycles():
             raise UnknownCycleError(f"cycle {self.id} is empty and cannot be locked; cycles are {', '.join(self.store.cycles()) or 'none'}")
-        self._approve("locked", json.dumps(self.store.versions(), sort_keys=True), by, why, count + 1)
+        records = self._sign_approval({"status": "locked", "versions": "", "seal": seal}, by, why)
+        self._mark_closing(count + 1)  # from here on a writer waits for the pins before it says that its rows count
+        try:
+            if writes is not None and self.writes() != writes:
+                raise StoreConflictError(
+                    f"cycle {self.id} was written by another process while it was being locked; look at it and lock again")
+            pins = json.dumps(self.store.versions(), sort_keys=True)
+            self._append("approval", records.assign(versions=pins), by, why, count + 1)
+        except BaseException:
+            if self._approvals() == count:
+                self._mark_closing(count)
+            raise
 
     def unlock(self, *, by: str, why: str) -> None:
         """Reopen a locked cycle for a stated reason.
 
         Raises
         ------
+        RoleError
+            When the person at work is no approver.
         SopError
             When the cycle is not locked.
         """
+        self.store.require_role("approver", f"unlock cycle {self.id}", by)
         count = self._approvals()
         if count % 2 == 0:
             raise SopError(f"cycle {self.id} is not locked; there is nothing to unlock")
-        self._approve("unlocked", "", by, why, count + 1)
+        self._append("approval", self._sign_approval({"status": "unlocked", "versions": ""}, by, why), by, why, count + 1)
+
+    def writes(self) -> dict[str, int]:
+        """How often each table of the cycle was written, by `table/scenario` (records: how many there are)."""
+        found: dict[str, int] = {}
+        for name, declared in tables.all_tables().items():
+            delta = None if name == "approval" else self.open_delta(name)
+            if delta is None:
+                continue
+            scenarios = {BASE, *(p["scenario_id"] for p in delta.partitions() if declared.group == "result" and p["cycle_id"] == self.id)}
+            for scenario in scenarios:
+                count = self.version(name, scenario)
+                if count is not None:
+                    found[f"{name}/{scenario}"] = count
+        return found
+
+    def file_hashes(self, table: str) -> dict[str, str]:
+        """SHA-256 of every file that holds rows of the table for this cycle, at its pinned version; `missing` where one is gone."""
+        delta = self.open_delta(table)
+        if delta is None:
+            return {}
+        dataset = delta.to_pyarrow_dataset()
+        own = [path for path in dataset.files if unquote(path).startswith(f"cycle_id={self.id}/")]
+        return {path: _hash_of(dataset.filesystem, path) for path in sorted(own)}
+
+    def pins(self) -> dict[str, int] | None:
+        """Version of every Delta table that the approval pins; None while the cycle is open."""
+        return self._pins()
 
     def open_delta(self, table: str) -> DeltaTable | None:
         """The Delta table this cycle reads: at its pinned version when locked, else the newest."""
@@ -500,7 +588,7 @@ class Cycle:
     def _register(self) -> None:
         register = self.store.open_or_create_delta(_REGISTER, _REGISTER_SCHEMA, [])
         if register.transaction_version(self.id) is None:
-            row = pa.table({"cycle_id": [self.id], "at": [_now().to_pydatetime()], "user": [_user()]}, schema=_REGISTER_SCHEMA)
+            row = pa.table({"cycle_id": [self.id], "at": [_now().to_pydatetime()], "user": [roles.current_user()]}, schema=_REGISTER_SCHEMA)
             once = CommitProperties(app_transactions=[Transaction(self.id, 1)])
             with suppress(CommitFailedError):  # another process registers the cycle at this moment
                 write_deltalake(register, row, mode="append", commit_properties=once)
@@ -513,19 +601,48 @@ class Cycle:
         for attempt in range(_ATTEMPTS):
             delta = self.store.open_or_create_delta(name, rows.schema, list(partition))
             before = delta.transaction_version(counted) or 0
-            commit = _commit_properties(note, self.id, scenario, Transaction(counted, before + 1))
+            commit = _commit_properties(note, self.id, scenario, [Transaction(counted, before + 1)])
             try:
                 write_deltalake(delta, rows, mode="overwrite", predicate=predicate, schema_mode="merge", commit_properties=commit)
-                return
             except CommitFailedError as fault:
-                now = self.store.open_delta(name)
-                if now is None or (now.transaction_version(counted) or 0) != before:
-                    raise StoreConflictError(
-                        f"another process wrote {name} of cycle {self.id}, scenario {scenario} at the same moment; "
-                        "its rows stand and yours were not written. Run the step again"
-                    ) from fault
+                self._refuse_lost_race(name, scenario, before, fault)
                 _wait(attempt)
+            else:
+                self._refuse_unpinned(name, delta.version())
+                return
         raise StoreConflictError(f"{name} of cycle {self.id} could not be written: the store is too busy. Run the step again")
+
+    def _refuse_lost_race(self, name: str, scenario: str, before: int, fault: CommitFailedError) -> None:
+        now = self.store.open_delta(name)
+        if now is None or (now.transaction_version(self._name(scenario)) or 0) != before:
+            raise StoreConflictError(
+                f"another process wrote {name} of cycle {self.id}, scenario {scenario} at the same moment; "
+                "its rows stand and yours were not written. Run the step again"
+            ) from fault
+
+    def _refuse_unpinned(self, name: str, version: int) -> None:
+        """Tell a writer whose rows came after the pins of a lock that was made meanwhile."""
+        self._wait_for_pins()
+        pins = self._pins()
+        if pins is not None and pins.get(name, -1) < version:
+            last = self.records("approval").iloc[-1]
+            raise CycleLockedError(
+                f"cycle {self.id} was locked by {last['by']} ({last['why']}) while {name} was being written; "
+                "your rows are not part of the approved plan. Plan in the next cycle, or unlock it with a reason and write again"
+            )
+
+    def _wait_for_pins(self) -> None:
+        """Wait while another process locks the cycle; one that was killed in the act is set aside."""
+        end = time.monotonic() + _CLOSING_SECONDS
+        while True:
+            approvals = self.store.open_delta("approval")
+            done = 0 if approvals is None else approvals.transaction_version(self.id) or 0
+            if approvals is None or (approvals.transaction_version(self._closing) or 0) <= done:
+                return
+            if time.monotonic() > end:
+                self._mark_closing(done)
+            else:
+                _wait(0)
 
     def _sign(
         self, table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, by: str, why: str, after: pd.Timestamp | None = None
@@ -552,28 +669,50 @@ class Cycle:
     def _append(self, table: str, records: pd.DataFrame, by: str, why: str, count: int | None = None) -> None:
         """Append rows in one commit; a clash is tried again. `count` is the number that this approval of the cycle must get."""
         declared = tables.table(table)
-        counted = None if count is None else Transaction(self.id, count)
+        is_lock = count is not None and count % 2 == 1
+        counted = None if count is None else [Transaction(self.id, count), *([Transaction(self._closing, count)] if is_lock else [])]
         for attempt in range(_ATTEMPTS):
             delta = self.store.open_delta(table)
             rows, findings = _to_arrow(declared, records, {"cycle_id": self.id}, _schema_of(delta))
             if findings:
                 raise DataError(tables.issue_frame(findings))
             delta = delta or self.store.open_or_create_delta(table, rows.schema, ["cycle_id"])
-            if count is not None and (delta.transaction_version(self.id) or 0) != count - 1:
+            is_taken = count is not None and (delta.transaction_version(self.id) or 0) != count - 1
+            if is_taken or (is_lock and (delta.transaction_version(self._closing) or 0) != count):
                 raise StoreConflictError(f"cycle {self.id} was locked or unlocked by another process at the same moment; look again")
             commit = _commit_properties(why.strip(), self.id, BASE, counted, by.strip())
-            with suppress(CommitFailedError):
+            try:
                 write_deltalake(delta, rows, mode="append", schema_mode="merge", commit_properties=commit)
-                return
-            _wait(attempt)
+            except CommitFailedError:
+                _wait(attempt)
+                continue
+            if table != "approval":
+                self._refuse_unpinned(table, delta.version())
+            return
         raise StoreConflictError(f"{table} of cycle {self.id} could not be appended to: the store is too busy. Try again")
 
-    def _approve(self, status: str, versions: str, by: str, why: str, count: int) -> None:
-        """Append approval number `count` of the cycle: odd locks, even opens again."""
+    def _sign_approval(self, row: Mapping[str, str], by: str, why: str) -> pd.DataFrame:
+        """An approval of the cycle, later than those before it: the first locks, the second opens again, and so on."""
         earlier = self.records("approval")
-        after = earlier["at"].max() if len(earlier) else None
-        records = self._sign("approval", {"status": status, "versions": versions}, by, why, after)
-        self._append("approval", records, by, why, count)
+        return self._sign("approval", row, by, why, earlier["at"].max() if len(earlier) else None)
+
+    @property
+    def _closing(self) -> str:
+        """The name under which Delta keeps the number of the lock that is being made."""
+        return f"{self.id}/closing"
+
+    def _mark_closing(self, number: int) -> None:
+        """Announce lock `number`, before its pins are read (with the number of approvals there are: take it back)."""
+        declared = tables.table("approval")
+        none, _ = _to_arrow(declared, declared.empty(), {"cycle_id": self.id}, None)
+        mark = CommitProperties(app_transactions=[Transaction(self._closing, number)])
+        for attempt in range(_ATTEMPTS):
+            delta = self.store.open_or_create_delta("approval", none.schema, ["cycle_id"])
+            with suppress(CommitFailedError):
+                write_deltalake(delta, none, mode="append", schema_mode="merge", commit_properties=mark)
+                return
+            _wait(attempt)
+        raise StoreConflictError(f"cycle {self.id} is being locked or unlocked by another process; look again")
 
     def _approvals(self) -> int:
         """How often the cycle was locked or unlocked."""
@@ -656,16 +795,26 @@ def _content_hash(frame: pd.DataFrame) -> bytes:
     return head + pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()
 
 
-def _commit_properties(note: str, cycle_id: str, scenario: str, transaction: Transaction | None, user: str = "") -> CommitProperties:
-    told = {"note": note, "user": user or _user(), "code_version": __version__, "cycle_id": cycle_id, "scenario_id": scenario}
-    return CommitProperties(custom_metadata=told, app_transactions=None if transaction is None else [transaction])
+def _role_to_append(table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping) -> roles.Role:
+    """Approving a step takes an approver, every other record a planner."""
+    said = pd.DataFrame([rows] if isinstance(rows, Mapping) else rows)
+    is_approval = table == "step_status" and "status" in said and (said["status"] == "approved").any()
+    return "approver" if is_approval else "planner"
 
 
-def _user() -> str:
+def _hash_of(files: Any, path: str) -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"  # a container without a user database
+        with files.open_input_file(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _commit_properties(
+    note: str, cycle_id: str, scenario: str, transactions: list[Transaction] | None, user: str = ""
+) -> CommitProperties:
+    told = {"note": note, "user": user or roles.current_user(), "code_version": __version__, "cycle_id": cycle_id, "scenario_id": scenario}
+    return CommitProperties(custom_metadata=told, app_transactions=transactions)
 
 
 def _now() -> pd.Timestamp:

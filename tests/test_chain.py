@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from sop_workbench import chain as chain_module
-from sop_workbench import reviews
+from sop_workbench import evidence, reviews
 from sop_workbench.chain import Chain, Step, approve_step, as_last_run, check_parameters, lock_cycle, run_chain, step_states
 from sop_workbench.errors import CycleLockedError, SettingsError, StepFailedError, StoreConflictError
 from sop_workbench.store import open_workspace
@@ -183,6 +183,8 @@ def test_a_step_knows_what_its_review_reads_beside_tables() -> None:
     tree = ast.parse(Path(reviews.__file__).read_text(encoding="utf-8"))
     found = [ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.endswith("_review")]
     assert len(found) == len(chain_module.STEPS)
+    parts = {node.name: ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("_")}
+    found = [text + "".join(part for name, part in parts.items() if f"{name}(" in text) for text in found]
     for step, text in zip(chain_module.STEPS, found, strict=True):
         assert set(re.findall(r"cycle\.records\('(\w+)'\)", text)) == set(step.records), step.name
         assert ("scenario.load_scenarios" in text, "gather(" in text) == (step.scenarios, step.sources), step.name
@@ -416,9 +418,9 @@ def test_the_manifest_is_written_whole_or_not(copy: Chain, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(chain_module.os, "fsync", fail)
+    monkeypatch.setattr(evidence.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        chain_module._write_manifest(path.parent, {"steps": {}})
+        evidence.write_manifest(path.parent, {"steps": {}})
     assert path.read_text() == before
 
 

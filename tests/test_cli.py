@@ -63,7 +63,8 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["new", "check", "run", "status", "report", "adjust", "approve", "lock", "lab"])
+@pytest.mark.parametrize("command", ["new", "check", "run", "status", "report", "adjust", "submit", "approve", "lock", "unlock", "verify",
+                                     "rerun", "diff", "decide", "action", "outcome", "records", "maturity", "lab"])
 def test_every_command_says_what_it_does(command: str) -> None:
     result = sop(command, "--help")
     assert result.exit_code == 0
@@ -223,13 +224,13 @@ def test_an_empty_extract_blocks(blank: Path) -> None:
 
 
 def test_status_shows_owner_due_day_and_reason(blank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = StepState("02_demand_review", "stale", "Demand planning", "WD9 (2026-10-13)", "changed since: the source files")
-    monkeypatch.setattr(chain_module, "step_states", lambda _: [state])
+    state = StepState("02_demand_review", "stale", "Demand planning", "WD9 (2026-10-13)", "changed since: the source files", 3)
+    monkeypatch.setattr(chain_module, "step_states", lambda *_: [state])
     result = sop("status", "--workspace", blank)
     lines = result.output.splitlines()
-    assert lines[0] == "My company, cycle 2026-10"
+    assert lines[0] == "My company, cycle 2026-10, draft"
     assert lines[1].split() == ["02_demand_review", "stale", "Demand", "planning", "WD9", "(2026-10-13)"]
-    assert lines[2].strip() == "changed since: the source files"
+    assert [line.strip() for line in lines[2:]] == ["3 working days late", "changed since: the source files"]
 
 
 def test_status_of_a_new_workspace_is_draft(blank: Path) -> None:
@@ -237,4 +238,4 @@ def test_status_of_a_new_workspace_is_draft(blank: Path) -> None:
         pytest.skip("the notebooks are not there yet")
     result = sop("status", "--workspace", blank)
     assert result.exit_code == 0, result.output
-    assert result.output.count("draft") == 8
+    assert result.output.count(" draft ") == 8

@@ -341,10 +341,12 @@ def test_a_locked_cycle_is_read_at_its_pinned_versions_whatever_comes_later(stor
     cycle.lock(by="GM", why="approved")
     late = Cycle("2026-10", store)
     rows, _ = late._prepare("service_target", targets(0.1), BASE)
-    late._replace("service_target", rows, BASE, "a writer that had looked before the lock")
+    with pytest.raises(CycleLockedError, match=r"locked by GM \(approved\) while service_target was being written; your rows are not part"):
+        late._replace("service_target", rows, BASE, "a writer that had looked before the lock")
     market = pd.DataFrame({"market_id": ["N"], "market_name": ["North"], "region": ["North"], "channel": ["web"]})
     rows, _ = late._prepare("market", market, BASE)
-    late._replace("market", rows, BASE, "too late")
+    with pytest.raises(CycleLockedError, match="while market was being written"):
+        late._replace("market", rows, BASE, "too late")
     assert cycle.read("service_target")["service_level_ratio"].tolist() == [0.9]
     assert cycle.version("service_target") == 1
     assert not cycle.has("market")
@@ -583,6 +585,85 @@ def test_only_one_of_two_processes_locks(store):
     assert sorted(together(_lock_once, [(store.url, "Ann"), (store.url, "Bob")])) == ["locked", "refused"]
     assert store.cycle("2026-10").is_locked
     assert len(store.cycle("2026-10").records("approval")) == 1
+
+
+def _write_until_locked(url: str, who: str, start, told) -> None:
+    """Writes and says how many of its writes the store said yes to; Helga locks in between."""
+    cycle = open_store(url).cycle("2026-10")
+    start.wait()
+    if who == "Helga":
+        time.sleep(0.4)
+        cycle.lock(by=who, why="approved")
+        return told.put((who, -1, ""))
+    kept, message = 0, ""
+    try:
+        while kept < 500:
+            if who == "table":
+                cycle.write("scenario_comparison", pd.concat([comparison(float(kept + 1), f"s{n:03d}") for n in range(50)]))
+            else:
+                cycle.append("comment", {"subject": who, "text": str(kept + 1)}, by=who, why="at once")
+            kept += 1
+    except CycleLockedError as fault:
+        message = str(fault)
+    return told.put((who, kept, message))
+
+
+def test_one_locks_while_others_write_and_the_plan_holds_exactly_what_they_were_told(store):
+    store.cycle("2026-10").write("service_target", targets(0.9))
+    told = {who: (kept, message) for who, kept, message in together(
+        _write_until_locked, [(store.url, "table"), (store.url, "Ann"), (store.url, "Helga")])}
+    cycle = store.cycle("2026-10")
+    assert cycle.is_locked
+    for who in ("table", "Ann"):
+        assert "locked by Helga" in told[who][1]
+    assert cycle.records("comment")["text"].tolist() == [str(n + 1) for n in range(told["Ann"][0])]
+    kept = told["table"][0]
+    found = cycle.read("scenario_comparison")
+    assert found["value"].tolist() == [float(kept)] * 50
+
+
+def test_fifty_records_from_five_processes_are_all_kept_whole(store):
+    people = ["Ann", "Bob", "Cem", "Dia", "Eva"]
+    together(_append_many, [(store.url, who, 10) for who in people])
+    found = store.cycle("2026-10").records("comment")
+    assert found["by"].value_counts().to_dict() == dict.fromkeys(people, 10)
+    assert found["record_id"].is_unique
+    assert not found[["subject", "text", "by", "why", "at"]].isna().any().any()
+    for who in people:
+        assert found[found["by"] == who]["text"].tolist() == [str(n) for n in range(10)]
+
+
+def test_a_lock_is_refused_when_something_was_written_since_the_plan_was_judged(cycle):
+    cycle.write("service_target", targets(0.9))
+    judged = cycle.writes()
+    assert judged == {"service_target/base": 1}
+    cycle.append("comment", {"subject": "x", "text": "late"}, by="Ann", why="late")
+    with pytest.raises(StoreConflictError, match="written by another process while it was being locked"):
+        cycle.lock(by="GM", why="approved", writes=judged)
+    assert not cycle.is_locked
+    cycle.write("service_target", targets(0.8))
+    cycle.lock(by="GM", why="approved", writes=cycle.writes())
+    assert cycle.is_locked
+
+
+def test_a_lock_that_was_killed_in_the_act_stops_nobody(cycle, monkeypatch):
+    cycle.write("service_target", targets(0.9))
+    cycle._mark_closing(1)
+    monkeypatch.setattr("sop_workbench.store._CLOSING_SECONDS", 0.05)
+    cycle.write("service_target", targets(0.8))
+    assert cycle.read("service_target")["service_level_ratio"].tolist() == [0.8]
+    cycle.lock(by="GM", why="approved")
+    assert cycle.is_locked
+
+
+def test_a_lock_that_was_set_aside_does_not_pin_what_it_no_longer_knows(cycle):
+    cycle.write("service_target", targets(0.9))
+    cycle._mark_closing(1)
+    records = cycle._sign_approval({"status": "locked", "versions": "{}"}, "GM", "slow")
+    cycle._mark_closing(0)  # a writer that had waited for long
+    with pytest.raises(StoreConflictError):
+        cycle._append("approval", records, "GM", "slow", 1)
+    assert not cycle.is_locked
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing without warning needs a POSIX system")

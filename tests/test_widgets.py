@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,20 @@ def test_a_saved_change_is_shown_first_and_becomes_a_record_with_who_when_why(gr
     assert records["at"].notna().all()
     assert grid.message["kind"] == "done"
     assert (first_row(grid)["cells"][0]["was"], grid.state["change_count"]) == ("90", 0)
+
+
+def test_a_viewer_changes_nothing_through_the_grid(cycle: Cycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "vic")
+    named = cycle.settings.model_copy(update={"users": {"vic": "viewer"}})
+    seen = dataclasses.replace(cycle, store=dataclasses.replace(cycle.store, settings=named))
+    grid = widgets.AdjustmentGrid(seen)
+    type_into(grid, (0, "90"))
+    grid.act("check", by="vic", why="let me", assumption="price stays")
+    grid.act("record")
+    assert grid.message["kind"] == "error"
+    assert "vic is a viewer (may read) and may not add to" in grid.message["lines"][0]
+    assert cycle.records("demand_adjustment").empty
+    assert cycle.records("assumption").empty
 
 
 def test_the_next_grid_starts_from_what_is_recorded(grid: widgets.AdjustmentGrid, cycle: Cycle) -> None:

@@ -1,0 +1,214 @@
+"""States of steps and cycles, who may approve, the working-day calendar, cadence and maturity, decisions and what came of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from test_chain import STEPS, Chain, open_chain, write_workspace
+
+from sop_workbench import cli, governance, tables
+from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
+from sop_workbench.errors import DataError, RoleError, SettingsError, UnknownCycleError
+from sop_workbench.outcome import record_outcome, records_with_outcome
+from sop_workbench.periods import Calendar
+from sop_workbench.store import Cycle, open_store
+
+USERS = "users: {helga: approver, max: approver, ann: planner}\n"
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    made = write_workspace(tmp_path_factory.mktemp("ran") / "w")
+    run_chain(made)
+    return made
+
+
+@pytest.fixture
+def chain(ran: Chain, tmp_path: Path) -> Chain:
+    """A cycle that ran, of a company that names its people."""
+    shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    (tmp_path / "w" / "users.yaml").write_text(USERS)
+    return open_chain(tmp_path / "w")
+
+
+@pytest.fixture
+def as_user(monkeypatch: pytest.MonkeyPatch):
+    return lambda name: monkeypatch.setenv("JUPYTERHUB_USER", name)
+
+
+def test_naming_people_makes_no_step_stale(chain: Chain) -> None:
+    assert [state.status for state in step_states(chain)] == ["done"] * 3
+
+
+def test_a_step_goes_from_draft_to_locked_through_two_people(chain: Chain, as_user) -> None:
+    as_user("ann")
+    with pytest.raises(RoleError, match="ann is a planner .* may not approve a step"):
+        approve_step(chain, "review", by="ann", why="fine")
+    for step in STEPS:
+        submit_step(chain, step.name, by="ann", why="checked with sales")
+    states = step_states(chain)
+    assert {(state.status, state.reason) for state in states} == {("submitted", "by ann: checked with sales")}
+    assert cycle_state(states) == "submitted"
+    as_user("helga")
+    with pytest.raises(SettingsError, match="00_gather is submitted; .* then submit and approve each step"):
+        lock_cycle(chain, by="helga", why="go")
+    for step in STEPS:
+        approve_step(chain, step.name, by="helga", why="agreed")
+    assert cycle_state(step_states(chain)) == "approved"
+    lock_cycle(chain, by="helga", why="go")
+    assert cycle_state(step_states(chain)) == "locked"
+
+
+def test_who_submitted_does_not_approve(chain: Chain, as_user) -> None:
+    as_user("helga")
+    with pytest.raises(SettingsError, match="01_review was not submitted"):
+        approve_step(chain, "review", by="helga", why="fine")
+    submit_step(chain, "review", by="helga", why="checked")
+    with pytest.raises(RoleError, match="helga submitted 01_review of cycle 2026-10 and may not approve it"):
+        approve_step(chain, "review", by="helga", why="fine")
+    as_user("max")
+    approve_step(chain, "review", by="max", why="fine")
+    assert step_states(chain)[1].status == "approved"
+
+
+def test_a_step_that_is_not_done_is_not_submitted(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="00_gather is draft, so it cannot be submitted"):
+        submit_step(write_workspace(tmp_path / "w"), "gather", by="Ann", why="soon")
+
+
+def test_late_is_counted_in_working_days_and_only_while_it_is_not_done(ran: Chain, tmp_path: Path) -> None:
+    draft = write_workspace(tmp_path / "w")  # gather is due on working day 3 of October 2026: Monday the 5th
+    late = [step_states(draft, pd.Timestamp(day))[0].late_days for day in ("2026-10-05 23:00", "2026-10-06", "2026-10-12")]
+    assert late == [0, 1, 5]
+    assert step_states(draft)[0].late_days == 0
+    assert step_states(ran, pd.Timestamp("2026-12-01"))[0].late_days == 0
+
+
+def test_skipped_and_open_cycles_are_visible(ran: Chain, tmp_path: Path) -> None:
+    shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    chain = open_chain(tmp_path / "w")
+    for name in ("2026-06", "2026-08"):
+        chain.workspace.cycle(name).append("comment", {"subject": "a", "text": "b"}, by="Ann", why="c")
+    chain.workspace.cycle("2026-06").lock(by="GM", why="go")
+    kept = kept_cycles(chain)
+    assert kept[["cycle_id", "state"]].to_numpy().tolist() == [
+        ["2026-06", "locked"], ["2026-07", "skipped"], ["2026-08", "open"], ["2026-09", "skipped"], ["2026-10", "open"]]
+
+
+def test_cadence_of_weeks_over_the_year() -> None:
+    kept = governance.cadence(["2026-W52"], {"2026-W52": pd.Timestamp("2026-12-20")}, "2027-W01", Calendar("week"))
+    assert kept[["cycle_id", "state"]].to_numpy().tolist() == [["2026-W52", "locked"], ["2026-W53", "skipped"], ["2027-W01", "skipped"]]
+
+
+# ------------------------------------------------------------------ decisions, actions, outcomes
+
+
+def sop(chain_folder: Path, *arguments: object) -> Result:
+    signed = ["--workspace", str(chain_folder), "--cycle", "2026-10"]
+    return CliRunner().invoke(cli.main, [*map(str, arguments), *signed])
+
+
+def open_questions() -> pd.DataFrame:
+    return tables.validate("open_decision", pd.DataFrame([
+        {"sequence": 1, "question": "Ease line 1?", "options": "overtime; nothing", "recommendation": "overtime", "money_amt": 9e5,
+         "level": "Executive S&OP"},
+        {"sequence": 2, "question": "Sell off?", "options": "yes; no", "recommendation": "yes", "money_amt": 1e3, "level": "Operations"}]))
+
+
+def test_tolerance_decides_who_decides(chain: Chain, as_user) -> None:
+    folder = Path(chain.workspace.folder)
+    as_user("ann")
+    chain.cycle.write("open_decision", open_questions())
+    refused = sop(folder, "decide", 1, "--choice", "overtime", "--by", "ann", "--why", "cheap")
+    assert refused.exit_code == 1
+    assert "ann is a planner (may read and write) and may not decide what is for Executive S&OP in cycle 2026-10" in refused.stderr
+    assert sop(folder, "decide", 2, "--choice", "yes", "--by", "ann", "--why", "old").exit_code == 0
+    as_user("helga")
+    said = sop(folder, "decide", 1, "--choice", "overtime", "--expected", 5e5, "--by", "helga", "--why", "pays")
+    assert (said.exit_code, said.output) == (0, "decision of cycle 2026-10 recorded by helga: Ease line 1? → overtime\n")
+    found = chain.cycle.records("decision")
+    assert found[["question", "options", "choice", "by"]].to_numpy().tolist() == [
+        ["Sell off?", "yes; no", "yes", "ann"], ["Ease line 1?", "overtime; nothing", "overtime", "helga"]]
+    unknown = sop(folder, "decide", 7, "--choice", "x", "--by", "helga", "--why", "y")
+    assert unknown.stderr.startswith("cycle 2026-10 has no open decision 7")
+
+
+def test_actions_have_owner_and_day(ran: Chain, tmp_path: Path) -> None:
+    folder = shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    said = sop(folder, "action", "Ask for a quote", "--owner", "Ann", "--due", "2026-11-02", "--by", "GM", "--why", "shortage")
+    assert said.output == "action of cycle 2026-10: Ask for a quote, Ann by 2026-11-02, open\n"
+    assert "Ask for a quote Ann by 2026-11-02, open" in sop(folder, "records", "action").output
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Cycle:
+    return open_store(tmp_path / "store").cycle("2026-10")
+
+
+def test_an_assumption_of_a_locked_cycle_is_scored_in_a_later_one(plain: Cycle) -> None:
+    said = plain.append("assumption", [{"assumption": "price of steel", "low_value": 90.0, "high_value": 110.0},
+                                       {"assumption": "no strike"}], by="Ann", why="contract")["record_id"]
+    taken = {"question": "Ease?", "choice": "yes", "expected_effect_amt": 100.0}
+    chosen = plain.append("decision", taken, by="GM", why="pays")
+    plain.lock(by="GM", why="go")
+    later = plain.store.cycle("2026-12")
+    for record_id, actual, verdict in ((said[0], 95.0, "held"), (said[0], 111.0, "missed"), (said[1], 0.0, "unjudged"),
+                                       (chosen["record_id"][0], 120.0, "held")):
+        assert record_outcome(later, record_id, actual, by="Ann", why="actuals")["verdict"] == verdict
+    scored = records_with_outcome(later, "assumption").set_index("assumption")
+    assert scored["verdict"].to_dict() == {"price of steel": "missed", "no strike": "unjudged"}
+    assert records_with_outcome(later, "decision")["actual_value"].tolist() == [120.0]
+    assert records_with_outcome(plain, "assumption")["verdict"].isna().all()
+    with pytest.raises(DataError, match="unknown_record, value nothing"):
+        record_outcome(later, "nothing", 1.0, by="Ann", why="x")
+
+
+# ------------------------------------------------------------------ maturity
+
+
+def judge(**changes: object) -> pd.DataFrame:
+    kept = governance.cadence(["2026-06", "2026-07", "2026-08", "2026-09"], dict.fromkeys(["2026-07", "2026-08", "2026-09"]), "2026-10",
+                              Calendar("month"))
+    when = pd.Timestamp("2026-10-01")
+    action = pd.DataFrame({"title": ["Ask"] * 2, "status": ["open", "done"], "due_date": pd.Timestamp("2026-09-01"),
+                           "at": [when, when + pd.Timedelta("1h")]})
+    given = {"kept": kept, "streams": ["statistical", "sales"], "budget_gap": pd.DataFrame({"budget_revenue_amt": [1.0, None]}),
+             "scenarios": ["more"], "decision": pd.DataFrame({"question": ["a"]}), "action": action,
+             "plan_deviation": pd.DataFrame({"plan_qty": [1.0]}), "today": pd.Timestamp("2026-10-05")}
+    return governance.maturity(**(given | changes))
+
+
+def test_all_stages_are_reached_where_all_questions_are_answered() -> None:
+    found = judge()
+    assert found["stage"].tolist() == list(governance.STAGES)
+    assert found["is_reached"].all()
+    assert (found["next_step"] == "").all()
+
+
+def test_a_stage_is_reached_only_after_those_before_it() -> None:
+    found = judge(streams=["statistical"])
+    assert found["is_reached"].tolist() == [True, True, False, False, False]
+    assert found["is_answered"].tolist() == [True, True, False, True, True]
+    assert found["next_step"].str.contains("one set of numbers").tolist() == [False, False, True, False, False]
+
+
+def test_a_skipped_cycle_and_an_overdue_action_are_told() -> None:
+    kept = governance.cadence(["2026-06", "2026-08"], dict.fromkeys(["2026-06", "2026-08"]), "2026-09", Calendar("month"))
+    found = judge(kept=kept).set_index("stage")
+    assert found.loc["Anticipate", "evidence"] == "1 cycles locked in a row before this one; skipped: 2026-07"
+    assert not found.loc["Anticipate", "is_answered"]
+    late = pd.DataFrame({"title": ["Ask"], "status": ["open"], "due_date": pd.Timestamp("2026-09-01"), "at": pd.Timestamp("2026-08-01")})
+    assert judge(action=late).set_index("stage").loc["Orchestrate", "evidence"] == "1 actions promised, 1 of them overdue"
+    nothing = judge(action=late.iloc[:0], plan_deviation=pd.DataFrame(), budget_gap=pd.DataFrame(), decision=pd.DataFrame())
+    assert not nothing["is_reached"].any()
+
+
+def test_a_plan_that_is_not_there_is_named(ran: Chain) -> None:
+    from sop_workbench.comparison import find_plan
+
+    with pytest.raises(UnknownCycleError, match="there is no cycle 2025-01; the store has 2026-10"):
+        find_plan(ran.workspace.store, "2025-01")

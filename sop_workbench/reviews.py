@@ -16,6 +16,7 @@ from sop_workbench import (
     checks,
     decision,
     demand,
+    driver_tree,
     execution,
     finance,
     inventory,
@@ -209,6 +210,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "scenario_comparison": scenario.compare(results, scenarios, calendar),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),
         "alert": execution.alerts(deviation, read, settings, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
@@ -229,7 +231,7 @@ def executive_review(cycle: Cycle) -> Tables:
 def execution_review(cycle: Cycle) -> Tables:
     """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "driver_tree", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),

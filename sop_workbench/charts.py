@@ -1228,3 +1228,15 @@ def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+@_drawn
+def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """What drove a deviation, blue for more and orange for less than planned."""
+    name = (view["driver"] + ": " + view["cause"]).where(view["driver"] != view["cause"], view["cause"])
+    shown = view.assign(name=name, side=["less" if d < 0 else "more" for d in view["deviation_amt"]])
+    labels = [
+        f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
+    ]
+    colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
+    return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)

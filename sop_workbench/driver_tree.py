@@ -94,11 +94,11 @@ def driver_tree(
     for period in map(pd.Timestamp, over):
         rows = shortest[shortest["period"] == period]
         shortfalls = production_shortfalls(rows[rows["stream"] == _PRODUCTION], inputs, period, settings, calendar)
-        leaves = pd.concat(_leaves(rows, inputs, period, bias, (shortfalls, _newest(shortfalls, shortfall_before)), calendar),
-                           ignore_index=True)
-        parts.append(grown(leaves, explained_ratio).assign(period=period))
+        leaves = _leaves(rows, inputs, period, bias, (shortfalls, _newest(shortfalls, shortfall_before)), calendar)
         shortfall_before = shortfalls
-    return validate("driver_tree", pd.concat(parts, ignore_index=True))
+        if leaves:  # none: everything came as planned
+            parts.append(grown(pd.concat(leaves, ignore_index=True), explained_ratio).assign(period=period))
+    return validate("driver_tree", pd.concat(parts, ignore_index=True)) if parts else table("driver_tree").empty()
 
 
 def _leaves(rows: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp, bias: pd.DataFrame,
@@ -513,7 +513,8 @@ def _late_parts(holds: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], period:
     orders = inputs["open_supply"]
     orders = orders[(orders["kind"] == "purchase") & (orders["due_date"] <= last_day)]
     orders = orders.assign(supplier=_supplier_of(orders, inputs["supplier_item"]))
-    due = orders.groupby(["item_id", "location_id", "supplier"], as_index=False).agg(open_qty=("open_qty", "sum"), since=("due_date", "min"))
+    due = orders.groupby(["item_id", "location_id", "supplier"], as_index=False).agg(
+        open_qty=("open_qty", "sum"), since=("due_date", "min"))
     stock = inputs["stock_on_hand"].groupby(["item_id", "location_id"], as_index=False)["on_hand_qty"].sum()
     due = due.merge(stock, on=["item_id", "location_id"], how="left", validate="m:1")
     due = due[due["open_qty"] > due["on_hand_qty"].fillna(0.0)]  # no row in the count: nothing in stock

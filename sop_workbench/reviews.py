@@ -19,6 +19,7 @@ from sop_workbench import (
     driver_tree,
     execution,
     finance,
+    goals,
     inventory,
     kpi,
     materials,
@@ -175,20 +176,25 @@ def supply_review(cycle: Cycle) -> Tables:
 
 
 def financial_review(cycle: Cycle) -> Tables:
-    """Step 4: the plan in money, and its gap to the budget."""
+    """Step 4: the plan in money, its gap to the budget and to the last estimate, and what must be true to reach the goal."""
     inputs = cycle.inputs()
-    read = _read(cycle, supply.RESULT_TABLES)
+    read = _read(cycle, [*supply.RESULT_TABLES, "launch_forecast", "demand_stream"])
     projection = finance.project_financials(
         read["supply_plan"], read["resource_plan"], read["shipment_plan"], read["purchase_plan"], read["unmet_demand"],
         read["inventory_projection"], inputs, cycle.settings, cycle.calendar,
     )
+    gap = finance.budget_gap(projection, inputs["budget"])
+    last_gap, last_bridges = _against_last_plan(cycle, projection, read["unmet_demand"])
     written = {
         "financial_projection": projection,
-        "budget_gap": finance.budget_gap(projection, inputs["budget"]),
+        "budget_gap": gap,
+        "estimate_gap": last_gap,
+        "goal_alignment": goals.goal_alignment(gap, read["binding_limit"], cycle.settings),
+        "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
         "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
         "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
-                                   finance.profit_bridge(projection)]),
+                                   finance.profit_bridge(projection), *last_bridges]),
     }
     return _write(cycle, {**inputs, **read}, written, "financial review")
 
@@ -238,6 +244,20 @@ def execution_review(cycle: Cycle) -> Tables:
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Gap and bridges from the plan locked last to this one, over the periods both cover; empty where none was locked before."""
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    if not earlier:
+        return tables.table("estimate_gap").empty(), []
+    last = cycle.store.cycle(max(earlier))
+    last_projection = last.read("financial_projection")
+    shared = set(projection["period"]) & set(last_projection["period"])
+    before, after = (p[p["period"].isin(shared)] for p in (last_projection, projection))
+    bridges = [finance.last_plan_bridge(last.read("unmet_demand"), unmet_demand),
+               finance.plan_bridge(before, after, "profit_amt", name="last plan to this plan, profit by family")]
+    return goals.estimate_gap(projection, last_projection, last.id), bridges if shared else []
 
 
 def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:

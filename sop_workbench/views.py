@@ -2148,6 +2148,70 @@ def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     return _view(rows, title, "Money of the deviation; in brackets its share of the whole.", "No deviation to explain yet.")
 
 
+def driver_causes(
+    driver_tree: pd.DataFrame, measure: str = "margin", tree: str = "why", period: pd.Timestamp | None = None, top: int = 10
+) -> pd.DataFrame:
+    """What drove the deviation of a measure from the approved plan, largest first, remainders without a cause last.
+
+    Parameters
+    ----------
+    driver_tree : DataFrame
+        The `driver_tree` table.
+    measure : str
+        revenue, margin, service, inventory or production.
+    tree : str
+        `why` (causes) or `what moved` (price, volume, mix, cost).
+    period : Timestamp, optional
+        Period shown; the newest one when left out.
+    top : int
+        Bars shown.
+    """
+    mine, shown = _of_tree(driver_tree, measure, tree, period)
+    total = mine.loc[mine["level"] == "total", "deviation_amt"].sum()
+    rows = mine[mine["level"] == "cause"].head(top)
+    title = ""
+    if len(rows):
+        label, first = period_labels(pd.Series([shown])).iloc[0], rows.iloc[0]
+        title = f"{heading(measure)} in {label} {signed(short(total, MONEY))} against plan; first: {first['driver']}, {first['cause']}"
+    view = rows[["sequence", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]].reset_index(drop=True)
+    return _view(view, title, "Bars sum to the deviation when all are shown; in brackets the share of all money moved.",
+                 f"No {measure} of a locked plan can be compared yet.")
+
+
+def driver_overview(driver_tree: pd.DataFrame, period: pd.Timestamp | None = None, top: int = 4) -> pd.DataFrame:
+    """The largest causes of every measure's deviation in one period, with what each rests on."""
+    parts = []
+    for measure in driver_tree["measure"].unique():
+        mine, _ = _of_tree(driver_tree, str(measure), "why", period)
+        parts += [mine[mine["level"] == "total"], mine[mine["level"] == "cause"].head(top)]
+    rows = pd.concat(parts, ignore_index=True) if parts else driver_tree
+    labels = period_labels(pd.Series(rows["period"].unique()))
+    title = f"Why {', '.join(labels)} differed from the approved plan" if len(rows) else ""
+    shown = rows[["measure", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
+    return _view(shown, title, "The row `all` is the deviation of the measure; its causes follow, largest first.",
+                 "No locked plan has a period that is over yet.")
+
+
+def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: pd.Timestamp | None = None, top: int = 15) -> pd.DataFrame:
+    """The few items and places that hold most of a measure's deviation, with the driver behind each."""
+    mine, _ = _of_tree(driver_tree, measure, "why", period)
+    items = mine[mine["level"] == "item × place"]
+    named = items[items["member"] != "other items"]
+    share = named["share_ratio"].sum()
+    words = f"{_plural(len(named), 'item and place', 'items and places')} hold {percent(share, 0)} of what moved {measure}"
+    shown = named.head(top)[["member", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
+    title, shown = words if len(named) else "", shown.rename(columns={"member": "item_and_place"})
+    return _view(shown, title, "Largest first.", f"No {measure} of a locked plan can be compared yet.")
+
+
+def _of_tree(driver_tree: pd.DataFrame, measure: str, tree: str, period: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """One tree of one period in order of rank, and the period: the newest of the measure when none is named."""
+    _needs(driver_tree, "driver_tree")
+    mine = driver_tree[(driver_tree["measure"] == measure) & (driver_tree["tree"] == tree)]
+    shown = mine["period"].max() if period is None else pd.Timestamp(period)
+    return mine[mine["period"] == shown].sort_values(["level", "sequence"], ignore_index=True), shown
+
+
 def alerts(alert: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, resource: pd.DataFrame) -> pd.DataFrame:
     """What stands outside tolerance, in words, each thing by the name people use."""
     _needs(alert, "alert")

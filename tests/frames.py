@@ -670,7 +670,20 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             "owner": "purchasing",
         }
     ]
+    grown = [
+        {"measure": measure, "tree": tree, "period": PAST[-1], "level": level, "sequence": n, "driver": driver, "cause": cause,
+         "member": member, "deviation_amt": money, "share_ratio": abs(money) / 110_000, "evidence": "EV-1 on file"}
+        for measure in ("revenue", "margin", "production") for tree in ("what moved", "why")
+        for level, found in (
+            ("total", (("all", "all", "all", -90_000.0),)),
+            ("cause", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "all", -30_000.0),
+                       ("other supply", "no cause known", "all", 10_000.0))),
+            ("item × place", (("capacity loss", "R1", "I03 P1", -70_000.0), ("biased forecast", "sales stream", "I01 M0", -30_000.0),
+                              ("other supply", "all", "other items", 10_000.0))))
+        for n, (driver, cause, member, money) in enumerate(found, start=1)
+    ]
     return {
+        "driver_tree": _rows("driver_tree", grown),
         "item_class": _rows("item_class", classes),
         "excess_stock": _rows("excess_stock", excess),
         "phase_out_plan": _rows("phase_out_plan", ending),

@@ -1240,3 +1240,16 @@ def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+@_drawn
+def revenue_sources(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Revenue by period, run rate at the bottom, new products and opportunities on top."""
+    shown = view.assign(label=views.period_labels(view["period"]))
+    order = [source for source in ("run rate", "new products", "opportunities") if source in set(view["source"])]
+    rank = shown.assign(rank=shown["source"].map({name: n for n, name in enumerate(order)}))
+    return alt.Chart(rank).mark_bar().encode(
+        x=alt.X("label:O", title=None, sort=list(shown["label"].drop_duplicates()), axis=_band_axis()),
+        y=alt.Y("revenue_amt:Q", axis=_amount_axis(_money("Revenue"))),
+        color=alt.Color("source:N", title=None, scale=alt.Scale(domain=order, range=_series(len(order)))),
+        order="rank:Q", tooltip=_tooltips(view))

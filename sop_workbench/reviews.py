@@ -203,7 +203,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "financial_projection", "cash_projection",
-                         "budget_gap"])
+                         "budget_gap", "excess_stock", "item_class"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
@@ -320,7 +320,23 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
                           read["cash_projection"], read["budget_gap"]),
         cycle.settings,
     )
-    return _join("kpi", [past, ahead])
+    families = kpi.kpi_table(kpi.family_measures(read["financial_projection"], cycle.settings), cycle.settings)
+    stock = inputs["stock_on_hand"].merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="m:1")
+    value = stock["on_hand_qty"] * stock["item_id"].map(inventory.unit_value(inputs["item"], inputs["supplier_item"]))
+    # What is excess is judged for sold items alone, so its share is one of their stock.
+    stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
+    excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
+    process = kpi.kpi_table(
+        kpi.process_measures(cycle.records("step_status"), _due_days(cycle), cycle.records("action"), cycle.records("decision"),
+                             cycle.records("demand_adjustment"), pd.Timestamp.now(), cycle.period), cycle.settings)
+    return _join("kpi", [past, ahead, families, excess, process])
+
+
+def _due_days(cycle: Cycle) -> pd.Series:
+    """Day on which each step of the settings is due: its working day of the month before the first planned period."""
+    first_day = cycle.as_of + pd.Timedelta(days=1)
+    return pd.Series({step: pd.bdate_range(first_day, periods=owned.due_working_day)[-1] for step, owned in cycle.settings.steps.items()},
+                     dtype="datetime64[ns]")
 
 
 def _read(cycle: Cycle, names: Iterable[str]) -> Tables:

@@ -187,6 +187,7 @@ class Settings(Section):
     store: str = "store"
     steps: dict[str, Step] = {}
     tolerances: Tolerances = Tolerances()
+    kpi_targets: dict[str, float] = {}
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
     risk: Risk = Risk()

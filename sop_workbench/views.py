@@ -1793,6 +1793,51 @@ def inventory_money(financial_projection: pd.DataFrame, top: int = 6) -> pd.Data
     return _view(rows, title, "Closing stock at standard cost.", "No stock is projected.")
 
 
+def goal_alignment(goal_alignment: pd.DataFrame) -> pd.DataFrame:
+    """What must be true to reach each year's goal, largest worth first, in words."""
+    _needs(goal_alignment, "goal_alignment")
+    rows = goal_alignment.sort_values(["year", "sequence"])
+    years = rows.drop_duplicates("year")
+    title = "; ".join(f"{year}: {signed(short(gap, MONEY))} against {goal}"
+                      for year, gap, goal in zip(years["year"], years["gap_amt"], years["goal"], strict=True))
+    shown = rows[["year", "member_name", "needed_qty", "unit", "price_amt", "closes_amt", "left_amt", "sentence"]]
+    return _view(shown.rename(columns={"member_name": "what_must_give", "needed_qty": "needed_alone", "price_amt": "worth_of_one_more_amt"}),
+                 title, "Closes = worth of one more unit, as far as that price holds; left = gap after it.",
+                 "No budget covers the periods of this plan.")
+
+
+def revenue_sources(revenue_source: pd.DataFrame) -> pd.DataFrame:
+    """Revenue of the plan by period: run rate, new products and opportunities apart."""
+    _needs(revenue_source, "revenue_source")
+    rows = revenue_source.groupby(["period", "source"], as_index=False)["revenue_amt"].sum()
+    whole = rows["revenue_amt"].sum()
+    apart = rows[rows["source"] != "run rate"].groupby("source")["revenue_amt"].sum()
+    parts = ", ".join(f"{source} {percent(_ratio(amount, whole))}" for source, amount in apart.items())
+    title = f"Of {short(whole, MONEY)} revenue {parts or 'all is run rate'}" if len(rows) else ""
+    return _view(rows, title, "Opportunities = volume × probability × served share; new products by the weight of their launch curve.",
+                 "The plan has no revenue.")
+
+
+def estimate_gap(estimate_gap: pd.DataFrame) -> pd.DataFrame:
+    """This plan against the last locked one by family: revenue, gross margin and profit over the periods both cover."""
+    _needs(estimate_gap, "estimate_gap")
+    measures = ["last_revenue_amt", "revenue_amt", "revenue_gap_amt", "gross_margin_gap_amt", "profit_gap_amt"]
+    rows = estimate_gap.groupby("family", as_index=False)[measures].sum()
+    rows = rows.sort_values("revenue_gap_amt", key=lambda v: -v.abs(), kind="stable", ignore_index=True)
+    last = ", ".join(estimate_gap["last_cycle_id"].unique())
+    title = f"Revenue {signed(short(rows['revenue_gap_amt'].sum(), MONEY))} against the last estimate ({last})" if len(rows) else ""
+    return _view(rows, title, "Gap = this plan − the last locked plan.", "No cycle was locked before this one: there is no last estimate.")
+
+
+def last_plan_bridge(bars: pd.DataFrame) -> pd.DataFrame:
+    """From the last locked plan's revenue to this one's: price, volume, mix, items new to the plan and gone from it."""
+    mine = bars[bars["bridge"] == "last plan to this plan"]
+    totals = mine.loc[mine["kind"] == "total", "amount_amt"]
+    change = signed(short(totals.iloc[-1] - totals.iloc[0], MONEY)) if len(totals) else ""
+    view = bridge(mine, f"Revenue {change} against the last locked plan")
+    return view if len(mine) else _view(view, "", empty="No cycle was locked before this one: there is no plan to compare with.")
+
+
 def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
     """Plan less budget by family and period, in money and as a share of budget."""
     _needs(budget_gap, "budget_gap")

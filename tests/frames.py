@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sop_workbench import finance, tables
+from sop_workbench import finance, goals, tables
 from sop_workbench.settings import Settings
 
 SETTINGS = Settings(company="Nordlicht Räder", currency="EUR", brand_colour="#0b5394")
@@ -508,8 +508,14 @@ def _money(frames: dict) -> dict[str, pd.DataFrame]:
             "basis": "Opening balance from the settings.",
         }
     )
+    money_rows = tables.validate("financial_projection", money[list(tables.table("financial_projection").columns)])
+    last = goals.estimate_gap(money_rows, money_rows.assign(revenue_amt=0.97 * money_rows["revenue_amt"]), "2026-09")
+    sources = pd.concat([money.groupby(["family", "period"], as_index=False)["revenue_amt"].sum().assign(
+        source=name, revenue_amt=lambda found, part=part: found["revenue_amt"] * part)
+        for name, part in (("run rate", 0.8), ("new products", 0.15), ("opportunities", 0.05))])
     gap = finance.budget_gap(money[list(tables.table("financial_projection").columns)], tables.validate("budget", budget))
-    return {"financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
+    aligned = goals.goal_alignment(gap, frames["binding_limit"], SETTINGS)
+    return {"estimate_gap": last, "revenue_source": sources, "goal_alignment": aligned, "financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
 
 
 def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:

@@ -586,10 +586,11 @@ def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, co
     mean, last = booked.mean(), booked.loc[period] if period in booked.index else pd.Series(dtype=float)
     days_sales = kpi.days_of_sales(revenue.mean() * calendar.buckets_per_year, mean.get("receivables", np.nan))
     days_payables = kpi.days_of_payables(cogs_per_year, mean.get("payables", np.nan))
+    days_inventory = kpi.days_of_inventory(cogs_per_year, inventory)
     capital = kpi.working_capital(*(last.get(account, np.nan) for account in ("inventory", "receivables", "payables")))
     note = f"backward, balances of {len(booked)} periods of the ledger"
     return [("days_of_sales", "total", "all", days_sales, note), ("days_of_payables", "total", "all", days_payables, note),
-            ("cash_to_cash", "total", "all", kpi.cash_to_cash(kpi.days_of_inventory(cogs_per_year, inventory), days_sales, days_payables), note),
+            ("cash_to_cash", "total", "all", kpi.cash_to_cash(days_inventory, days_sales, days_payables), note),
             ("working_capital", "total", "all", capital, "the ledger's balances at the end of the period")]
 
 

@@ -423,7 +423,8 @@ def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFram
 
 def family_measures(financial_projection: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Gross margin, turns and GMROI of every family of the plan, as measures for `kpi_table`; stock without sales turns 0 times."""
-    parts = [(family, _money_rows(part, None, settings.calendar.buckets_per_year)) for family, part in financial_projection.groupby("family")]
+    per_year = settings.calendar.buckets_per_year
+    parts = [(family, _money_rows(part, None, per_year)) for family, part in financial_projection.groupby("family")]
     rows = [(name, "family", family, value) for family, found in parts for name, _, _, value in found]
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=financial_projection["period"].min())
 
@@ -443,7 +444,8 @@ def excess_measures(excess_stock: pd.DataFrame, stock_value: pd.DataFrame, perio
     excess = excess_stock.groupby("family", dropna=False)["excess_amt"].sum()
     value = stock_value.groupby("family", dropna=False)["value_amt"].sum()
     rows = [("excess_stock", "total", "all", excess_ratio(excess.sum(), value.sum()))]
-    rows += [("excess_stock", "family", family, excess_ratio(excess.get(family, 0.0), amount)) for family, amount in value.items()]
+    named = value[value.index.notna()]
+    rows += [("excess_stock", "family", family, excess_ratio(excess.get(family, 0.0), amount)) for family, amount in named.items()]
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
 
 
@@ -474,7 +476,8 @@ def process_measures(
     states = [newest.loc[[question in title for title in newest["title"]], "status"] for question in decision["question"]]
     is_closed = [len(state) > 0 and state.isin(["done", "cancelled"]).all() for state in states]
     owned = demand_adjustment[["by", "why"]].fillna("").apply(lambda text: text.str.strip() != "").all(axis=1)
-    rows = [("steps_on_time", share(on_time), f"{len(on_time)} steps due"), ("decisions_closed", share(is_closed), f"{len(is_closed)} decisions"),
+    rows = [("steps_on_time", share(on_time), f"{len(on_time)} steps due"),
+            ("decisions_closed", share(is_closed), f"{len(is_closed)} decisions"),
             ("owned_overrides", share(owned), f"{len(owned)} overrides")]
     frame = pd.DataFrame(rows, columns=["kpi", "value", "note"])
     return frame.assign(level="total", member="all", period=period)

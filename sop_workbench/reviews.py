@@ -326,14 +326,23 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     # What is excess is judged for sold items alone, so its share is one of their stock.
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
-    process = kpi.kpi_table(
-        kpi.process_measures(cycle.records("step_status"), _due_days(cycle), cycle.records("action"), cycle.records("decision"),
-                             cycle.records("demand_adjustment"), pd.Timestamp.now(), cycle.period), cycle.settings)
-    return _join("kpi", [past, ahead, families, excess, process])
+    return _join("kpi", [past, ahead, families, excess, _process_kpis(cycle)])
+
+
+def _process_kpis(cycle: Cycle) -> pd.DataFrame:
+    """How the cycle locked last was run; this one's own records still grow, so that a step run again would see others."""
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    if not earlier:
+        return tables.table("kpi").empty()
+    last = cycle.store.cycle(max(earlier))
+    steps = last.records("step_status")
+    measures = kpi.process_measures(steps, _due_days(last), last.records("action"), last.records("decision"),
+                                    last.records("demand_adjustment"), steps["at"].max(), last.period)
+    return kpi.kpi_table(measures, cycle.settings)
 
 
 def _due_days(cycle: Cycle) -> pd.Series:
-    """Day on which each step of the settings is due: its working day of the month before the first planned period."""
+    """Day on which each step of the settings is due: its working day counted from the cycle's first day."""
     first_day = cycle.as_of + pd.Timedelta(days=1)
     return pd.Series({step: pd.bdate_range(first_day, periods=owned.due_working_day)[-1] for step, owned in cycle.settings.steps.items()},
                      dtype="datetime64[ns]")

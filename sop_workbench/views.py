@@ -1801,8 +1801,8 @@ def goal_alignment(goal_alignment: pd.DataFrame) -> pd.DataFrame:
     title = "; ".join(f"{year}: {signed(short(gap, MONEY))} against {goal}"
                       for year, gap, goal in zip(years["year"], years["gap_amt"], years["goal"], strict=True))
     shown = rows[["year", "member_name", "needed_qty", "unit", "price_amt", "closes_amt", "left_amt", "sentence"]]
-    return _view(shown.rename(columns={"member_name": "what_must_give", "needed_qty": "needed_alone", "price_amt": "worth_of_one_more_amt"}),
-                 title, "Closes = worth of one more unit, as far as that price holds; left = gap after it.",
+    names = {"member_name": "what_must_give", "needed_qty": "needed_alone", "price_amt": "worth_of_one_more_amt"}
+    return _view(shown.rename(columns=names), title, "Closes = worth of one more unit, as far as that price holds; left = gap after it.",
                  "No budget covers the periods of this plan.")
 
 
@@ -1819,7 +1819,7 @@ def revenue_sources(revenue_source: pd.DataFrame) -> pd.DataFrame:
 
 
 def estimate_gap(estimate_gap: pd.DataFrame) -> pd.DataFrame:
-    """This plan against the last locked one by family: revenue, gross margin and profit over the periods both cover."""
+    """Plan against the last locked one by family: revenue, gross margin and profit over the periods both cover."""
     _needs(estimate_gap, "estimate_gap")
     measures = ["last_revenue_amt", "revenue_amt", "revenue_gap_amt", "gross_margin_gap_amt", "profit_gap_amt"]
     rows = estimate_gap.groupby("family", as_index=False)[measures].sum()

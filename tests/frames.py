@@ -515,7 +515,8 @@ def _money(frames: dict) -> dict[str, pd.DataFrame]:
         for name, part in (("run rate", 0.8), ("new products", 0.15), ("opportunities", 0.05))])
     gap = finance.budget_gap(money[list(tables.table("financial_projection").columns)], tables.validate("budget", budget))
     aligned = goals.goal_alignment(gap, frames["binding_limit"], SETTINGS)
-    return {"estimate_gap": last, "revenue_source": sources, "goal_alignment": aligned, "financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
+    return {"estimate_gap": last, "revenue_source": sources, "goal_alignment": aligned,
+            "financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
 
 
 def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:

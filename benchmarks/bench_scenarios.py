@@ -61,8 +61,8 @@ def main() -> None:
     taken = time.process_time() - start
     print("\n".join(found["risk_value"]["sentence"]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{options.samples} samples, {arrays.matrix.shape[0]:,} rows, {arrays.columns_count:,} columns each: {taken:.1f} processor seconds, "
-          f"peak {peak:,.0f} MB")
+    size = f"{arrays.matrix.shape[0]:,} rows and {arrays.columns_count:,} columns each"
+    print(f"{options.samples} samples, {size}: {taken:.1f} processor seconds, peak {peak:,.0f} MB")
 
 
 if __name__ == "__main__":

@@ -468,6 +468,7 @@ def base_demand(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFram
     """Statistical forecast with launch curves for young items and demand of ended ones at their successors (base_qty)."""
     joined = _handed_over(statistical_forecast, launch_forecast, ["forecast_qty"])
     moved = move_to_successor(joined, item, calendar, "forecast_qty")
+    young = launch_forecast["item_id"].unique()
     return take_from_family(moved, item, young, "forecast_qty").rename(columns={"forecast_qty": "base_qty"})
 
 

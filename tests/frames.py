@@ -27,7 +27,7 @@ def _stressed() -> dict[str, pd.DataFrame]:
     """What service costs, which loss hurts most, and what the plan comes to in samples."""
     points = [(name, n, 0.90 + 0.01 * n, 9e6 - 5e4 * n * n, 4e5 + 3e4 * n, 8e5 - 9e4 * n, n == 0)
               for name in ("service and profit", "stock and service") for n in range(6)]
-    losses = [("resource", "R1", "Line 1", PERIODS[6], 1, 3.1e5, 8.8e5, 0.965, "Without resource Line 1 for 1 month: 310,000 EUR less profit"),
+    losses = [("resource", "R1", "Line 1", PERIODS[6], 1, 3.1e5, 8.8e5, 0.965, "Without Line 1 for 1 month: 310,000 EUR less profit"),
               ("supplier", "S1", "S1", PERIODS[2], 1, 4.2e4, 9.9e4, 0.985, "Without supplier S1 for 1 month: 42,000 EUR less profit")]
     outcomes = [(plan, n, 9e6 + 1e5 * n + shift, 0.9 + 0.01 * n, 4e5, 7e5, 2e3 * n) for plan, shift in
                 (("plan", 0.0), ("plan for all samples", 5e3)) for n in range(1, 6)]

@@ -259,8 +259,8 @@ def test_a_family_locked_below_its_locked_items_is_answered_with_both_names() ->
 
 
 def test_locks_on_what_is_not_there_are_told_all_at_once() -> None:
+    late = lock(1, family="F", period=pd.Timestamp("2030-01-01"))
     with pytest.raises(DataError) as told:
-        late = lock(1, family="F", period=pd.Timestamp("2030-01-01"))
         locked(lock(1, item_id="Z"), lock(1, channel="fair"), late, lock(1, item_id="A", family="G"))
     assert set(told.value.issues["rule"]) == {"unknown_item_id", "unknown_channel", "outside_horizon", "item_of_another_family"}
 

@@ -286,8 +286,10 @@ def test_purchases_and_open_orders_arrive_when_they_can():
     assert plan.purchase_plan["period"].tolist() == list(periods[:2])
     assert plan.purchase_plan["receipt_period"].tolist() == list(periods[2:])
     told = plan.binding_limit.set_index("limit")["sentence"]
-    assert told["lead time"].iloc[0] == "A at W in January 2026: no more can arrive yet, and one more unit is worth 9.00 EUR"
-    assert told["supplier"].iloc[0] == "A from S to W in January 2026: one more unit is worth 4.00 EUR"
+    assert told["lead time"].iloc[0] == ("A at W in January 2026: no more can arrive yet, and one more unit is worth 9.00 EUR "
+                                         "up to 10 base units, then all demand for A in K is served")
+    assert told["supplier"].iloc[0] == ("A from S to W in January 2026: one more unit is worth 4.00 EUR "
+                                        "up to 10 base units, then all demand for A in K in March 2026 is served")
 
 
 def test_storage_overflow_is_shown_not_refused(steel_mix):

@@ -416,7 +416,8 @@ def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFram
         days_payables = days_of_payables(year["cogs_amt"], cash_projection["payable_amt"].mean())
         ends = cash_projection.sort_values("period").iloc[-1]
         last = financial_projection.loc[financial_projection["period"] == ends["period"], "inventory_amt"].sum()
-        values |= {"working_capital": working_capital(last, ends["receivable_amt"], ends["payable_amt"]), "days_of_sales": days_sales, "days_of_payables": days_payables,
+        values |= {"working_capital": working_capital(last, ends["receivable_amt"], ends["payable_amt"]),
+                   "days_of_sales": days_sales, "days_of_payables": days_payables,
                    "cash_to_cash": cash_to_cash(days_inventory, days_sales, days_payables)}
     return [(kpi, "total", "all", value) for kpi, value in values.items()]
 

@@ -116,8 +116,8 @@ def test_a_biased_stream_is_charged_with_its_weight_and_the_rest_is_not_foreseen
 
 def shortage() -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Bikes made at half, trailers by plan: tubes of resource WELD and valves of supplier S9 are inside the bikes only."""
-    archive = plan(*(("2026-09", stream, i, "P1" if stream == "production" else "N", SEPTEMBER, 100) for i in "ABC"
-                     for stream in ("consensus", "constrained", "production")))
+    archive = plan(*(("2026-09", stream, i, "P1" if stream == "production" else "N", SEPTEMBER, 100)
+                     for i in "ABC" for stream in ("consensus", "constrained", "production")))
     history = sold(("A", "N", SEPTEMBER, 100, 50, 40, 2000), ("B", "N", SEPTEMBER, 100, 100, 100, 5000),
                    ("C", "N", SEPTEMBER, 100, 100, 100, 3000))
     made = rows("production_history", *({"item_id": i, "location_id": "P1", "period": SEPTEMBER, "produced_qty": q}
@@ -143,7 +143,8 @@ def test_a_late_part_deep_inside_explains_what_was_not_made_and_not_shipped():
     archive, inputs = shortage()
     tree = grown(archive, {**inputs, **late_valves(on_hand=5)})
     made = money(tree, "production", "why", "cause")
-    assert made.to_dict() == pytest.approx({"S9": -50 * 10, "made below plan": -3 * 30 - 60 * 20}), "B is inside tolerance, C holds no valve"
+    expected = {"S9": -50 * 10, "made below plan": -3 * 30 - 60 * 20}
+    assert made.to_dict() == pytest.approx(expected), "B is inside tolerance, C holds no valve"
     assert money(tree, "revenue", "why", "cause")["S9"] == pytest.approx(-50 * 40)
     assert money(tree, "service", "why", "cause")["S9"] == pytest.approx(-60 * 40)
 

@@ -21,7 +21,8 @@ def served(*records: tuple) -> pd.DataFrame:
 
 
 def pipeline(*records: tuple) -> pd.DataFrame:
-    return rows("demand_stream", *({"stream": "pipeline", "item_id": i, "market_id": m, "period": p, "demand_qty": q} for i, m, p, q in records))
+    columns = ("item_id", "market_id", "period", "demand_qty")
+    return rows("demand_stream", *({"stream": "pipeline", **dict(zip(columns, record, strict=True))} for record in records))
 
 
 def launches(*records: tuple) -> pd.DataFrame:

@@ -67,7 +67,8 @@ def test_a_publication_that_fails_in_the_middle_leaves_the_last_one(workspace, t
     publish.publish(cycle(workspace), url)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
-        connection.execute(sa.text("CREATE TRIGGER full BEFORE INSERT ON plan_financial_projection BEGIN SELECT RAISE(ABORT, 'disk is full'); END"))
+        refusal = "BEFORE INSERT ON plan_financial_projection BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+        connection.execute(sa.text(f"CREATE TRIGGER refused {refusal}"))
     before = database(url)
     with pytest.raises(SopError, match="could not be published to sqlite.*disk is full"):
         publish.publish(cycle(workspace, "2026-09"), url)

@@ -48,7 +48,8 @@ def two_cycles(tmp_path_factory) -> tuple[dict[str, pd.DataFrame], dict[str, pd.
     before = reviews.financial_review(first)
     first.append("step_status", {"step": "04_financial_review", "status": "done"}, by="Finance", why="ran to its end")
     first.append("decision", {"question": "Second shift?", "options": "yes; no", "choice": "yes"}, by="GM", why="gap")
-    first.append("action", {"title": "Second shift? hire the crew", "owner": "HR", "due_date": "2027-02-01", "status": "done"}, by="HR", why="done")
+    done = {"title": "Second shift? hire the crew", "owner": "HR", "due_date": "2027-02-01", "status": "done"}
+    first.append("action", done, by="HR", why="hired")
     first.lock(by="GM", why="approved")
     second = planned(folder, 50.0)
     return before, reviews.financial_review(second), second
@@ -84,15 +85,16 @@ def test_kpis_of_plan_stock_and_process_stand_in_one_table(two_cycles):
     _, after, cycle = two_cycles
     read = {name: cycle.read(name) for name in ("unmet_demand", "resource_plan", "financial_projection", "cash_projection", "budget_gap",
                                                 "excess_stock", "item_class")}
-    table = reviews._kpis(cycle, cycle.inputs(), read, tables.table("plan_deviation").empty()).set_index(["kpi", "level", "member"])
-    assert table.loc[("decisions_closed", "total", "all"), "value"] == 1.0
-    assert table.loc[("steps_on_time", "total", "all"), "reason"].endswith("1 steps due")
+    table = reviews._kpis(cycle, cycle.inputs(), read, tables.table("plan_deviation").empty())
+    table = table.set_index(["kpi", "level", "member"]).sort_index()
+    assert table["value"].xs("decisions_closed", level="kpi").tolist() == [1.0]
+    assert table["reason"].xs("steps_on_time", level="kpi").iloc[0].endswith("1 steps due")
     assert ("gmroi", "family", "Bikes") in table.index
     capital = table.loc[("working_capital", "total", "all")]
     cash = after["cash_projection"].sort_values("period").iloc[-1]
     stock = after["financial_projection"].query("period == @PERIODS[-1]")["inventory_amt"].sum()
     assert capital["value"].dropna().tolist() == pytest.approx([stock + cash["receivable_amt"] - cash["payable_amt"]])
-    ahead = table.xs(("gross_margin", "total", "all")).query("period == @PERIODS[0]")
+    ahead = table.xs(("gross_margin", "total", "all")).dropna(subset="value")
     assert ahead["target"].tolist() == [0.2]
     assert ahead["status"].tolist() == ["green"]
     assert set(table.loc["inventory_turns"].query("target == 500 and value < 500")["status"]) <= {"red", "amber"}

@@ -87,6 +87,11 @@ def use(settings: Settings) -> None:
     alt.data_transformers.disable_max_rows()
 
 
+def currency() -> str:
+    """The company's currency, as `use` set it."""
+    return _style.currency
+
+
 def readable(colour: str) -> str:
     """The colour made as light or dark as needed to be seen on white and on black alike.
 
@@ -1253,3 +1258,49 @@ def revenue_sources(view: pd.DataFrame) -> alt.TopLevelMixin:
         y=alt.Y("revenue_amt:Q", axis=_amount_axis(_money("Revenue"))),
         color=alt.Color("source:N", title=None, scale=alt.Scale(domain=order, range=_series(len(order)))),
         order="rank:Q", tooltip=_tooltips(view))
+
+
+# ------------------------------------------------------------------ what if
+def what_if_measures(view: pd.DataFrame) -> Html:
+    """Measures down; this plan, base and the difference across, with icon and word."""
+    head = "".join(_heading_cell(name, "", name != "Measure") for name in ("Measure", "What if", "Base", "Difference"))
+    cells = [
+        [_text(views.heading(row["measure"])), f"<b>{_text(row['now_text'])}</b>", _text(row["base_text"]),
+         "–" if row["verdict"] == "same" else f"{_text(row['delta_text'])} {_chip(row['verdict'])}"]
+        for row in view.to_dict("records")
+    ]
+    rows = "".join(_row(row, [False, True, True, True], False) for row in cells)
+    return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
+
+
+@_drawn
+def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """The plan as a line in the company's colour over base in grey; demand dotted."""
+    colours = {"demand": "#b38f00", "base": GREY, "what if": _style.brand_colour}
+    dashes = {"demand": [2, 3], "base": [6, 3], "what if": [1, 0]}
+    present = [name for name in colours if name in set(view["line"])]
+    fields = {"line": "Line", "period_label": "Period", "value_text": "Quantity"}
+    line = alt.Chart(view.drop(columns="period")).encode(
+        x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
+        y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
+        color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
+        strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
+                                  scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
+        tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in fields.items()],
+    )
+    return line.mark_line(strokeWidth=2.6, point=alt.OverlayMarkDef(size=18)).properties(width=WIDTH - 120, height=170)
+
+
+@_drawn
+def what_if_load(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load in per cent of regular hours, blue when free and orange when full; ▲ ▼ where it differs from base."""
+    shown = view.drop(columns="period")
+    colour = _diverging("load_ratio", 0.4, 0.9, 1.25, True)
+    cells = _heat_map(shown, "resource", "period_label", _period_order(view), colour, "load_text")
+    return cells.properties(width=WIDTH - 230)  # beside the levers
+
+
+def rows_of(view: pd.DataFrame) -> list[dict]:
+    """The rows a chart of this view is drawn from, to put in the place of those of an earlier view."""
+    shown = _worded(view).drop(columns="period", errors="ignore")
+    return shown.astype(object).where(shown.notna(), None).to_dict("records")

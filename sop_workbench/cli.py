@@ -317,10 +317,15 @@ def publish(target: str, folder: Path, cycle_id: str | None) -> None:
 @_in_workspace
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def lab(folder: Path, options: tuple[str, ...]) -> None:
-    """Open JupyterLab on the workspace (OPTIONS go to JupyterLab, after --)."""
+    """Open JupyterLab on the workspace, with `what_if.ipynb` in it (OPTIONS go to JupyterLab, after --)."""
+    import shutil
+
     from sop_workbench.settings import load_settings
 
     load_settings(folder)
+    what_if = folder / "what_if.ipynb"
+    if not what_if.exists():
+        shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
 
 

@@ -31,6 +31,7 @@ from sop_workbench import (
     sources,
     supply,
     tables,
+    what_if,
 )
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables
@@ -173,6 +174,12 @@ def supply_review(cycle: Cycle) -> Tables:
         "contract_floor_cost": supply.contract_floor_cost(plan, inputs, demand_now, target, settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "supply review")
+
+
+def what_if_session(cycle: Cycle) -> what_if.WhatIf:
+    """Beside step 3: its plan loaded to pull levers on; nothing is written."""
+    return what_if.WhatIf(cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target"), cycle.settings, cycle.periods,
+                          cycle.calendar)
 
 
 def financial_review(cycle: Cycle) -> Tables:

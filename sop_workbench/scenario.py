@@ -456,6 +456,26 @@ def _consensus_follows(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFram
 
 
 # ------------------------------------------------------------------ which rows
+def picked_rows(tables: Tables, lever: Lever, calendar: Calendar) -> np.ndarray | None:
+    """True for every row of its table that a lever is about; None where the lever is at fault (`apply_levers` says how)."""
+    if lever.table not in tables or _lever_faults(lever, tables, calendar):
+        return None
+    picked = _picked(tables[lever.table], lever, tables, calendar).to_numpy(dtype=bool)
+    return picked if picked.any() else None
+
+
+def scenario_tables(inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, levers: Sequence[Lever],
+                    calendar: Calendar, periods: pd.DatetimeIndex) -> dict[str, pd.DataFrame]:
+    """Every table as the plan of a scenario reads it: levers applied, demand at the changed prices, inside the horizon.
+
+    Raises
+    ------
+    DataError
+        With every fault of every lever.
+    """
+    return _scenario_tables(inputs, consensus_demand, inventory_target, levers, calendar, periods)
+
+
 def _picked(frame: pd.DataFrame, lever: Lever, tables: Tables, calendar: Calendar) -> pd.Series:
     """The rows a lever is about."""
     picked = pd.Series(True, index=frame.index)

@@ -91,14 +91,22 @@ class Workspace:
     store: Store
 
     def cycle(self, cycle_id: str) -> Cycle:
-        """One cycle of this workspace (it need not have been written yet).
+        """One cycle of this workspace (it need not have been written yet); without a name the newest that was.
 
         Raises
         ------
         SettingsError
             When the name does not fit the company's bucket.
+        UnknownCycleError
+            When no name is given and nothing was planned yet.
         """
-        return self.store.cycle(cycle_id)
+        return self.store.cycle(cycle_id or self._newest())
+
+    def _newest(self) -> str:
+        written = self.store.cycles()
+        if not written:
+            raise UnknownCycleError(f"nothing is planned in {self.folder} yet; run `sop run` first, or name a cycle")
+        return written[-1]
 
 
 @dataclass(frozen=True)

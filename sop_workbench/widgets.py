@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import os
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,10 +26,13 @@ import numpy as np
 import pandas as pd
 import traitlets
 import vl_convert
+from pydantic import ValidationError
 
 from sop_workbench import charts, demand, override, tables, views
 from sop_workbench.errors import DataError, SopError
+from sop_workbench.scenario import Lever
 from sop_workbench.settings import Settings
+from sop_workbench.what_if import Outcome, WhatIf
 
 _HERE = Path(__file__).parent
 
@@ -614,3 +620,305 @@ def _counted(number: int, noun: str) -> str:
 
 def _locked_words(cycle: Cycle) -> str:
     return f"cycle {cycle.id} is locked and never changes: plan in the next cycle, or unlock it with a reason"
+
+
+# ------------------------------------------------------------------ what if: levers pulled, the plan follows
+@dataclass(frozen=True)
+class ReadyLever:
+    """A slider in per cent on one column; `picks` are the columns that choose its rows, with the words beside them."""
+
+    name: str
+    words: str
+    table: str
+    column: str
+    picks: tuple[tuple[str, str], ...]
+    has_periods: bool
+
+    def lever(self, percent: float, chosen: Mapping[str, str], start: str | None, end: str | None) -> Lever:
+        """The lever of a slider's position."""
+        where = {column: chosen[column] for column, _ in self.picks if chosen.get(column)}
+        periods = {"from_period": start or None, "to_period": end or None} if self.has_periods else {}
+        value = round(1 + percent / 100, 6)
+        return Lever(table=self.table, column=self.column, operation="multiply", value=value, where=where, **periods)
+
+
+READY_LEVERS = (
+    ReadyLever("demand", "Demand", "consensus_demand", "demand_qty", (("family", "Family"), ("region", "Region")), True),
+    ReadyLever("hours", "Regular hours", "capacity", "regular_hours", (("resource_id", "Resource"),), True),
+    ReadyLever("price", "Price", "price", "price_amt", (("family", "Family"), ("region", "Region")), True),
+    ReadyLever("cost", "Purchase cost", "supplier_item", "unit_cost_amt", (("supplier_id", "Supplier"), ("item_id", "Item")), False),
+    ReadyLever("supply", "Supplier limit", "supplier_item", "max_qty", (("supplier_id", "Supplier"), ("item_id", "Item")), False),
+    ReadyLever("stock", "Safety stock", "inventory_target", "safety_stock_qty", (("family", "Family"), ("location_id", "Location")), True),
+)
+_LEVER_TABLES = ("consensus_demand", "capacity", "price", "supplier_item", "production", "lane", "inventory_target", "routing", "resource",
+                 "workforce", "bill_of_material", "stock_on_hand", "open_supply", "location", "market", "stock_limit")
+_MOST_CHOICES = 400
+
+
+def what_if_screen(what_if: WhatIf, scenarios: Path | str) -> ipywidgets.Widget | charts.Html:
+    """Pull levers and watch plan, figures and bottleneck prices follow; a static picture of the plan where nobody is there.
+
+    Parameters
+    ----------
+    what_if : WhatIf
+        The loaded plan.
+    scenarios : Path or str
+        Folder in which a kept scenario becomes a file.
+    """
+    if is_live():
+        return WhatIfScreen(what_if, scenarios)
+    return what_if_picture(what_if.now, what_if.tables)
+
+
+def what_if_picture(outcome: Outcome, tables: Mapping[str, pd.DataFrame]) -> charts.Html:
+    """One outcome as a page without a kernel: tables, and charts as drawings."""
+    parts = [charts.what_if_measures(views.what_if_measures(outcome.measures)), charts.what_if_volume(views.what_if_volume(outcome.volume)),
+             charts.what_if_load(views.what_if_load(outcome.hours, tables["resource"])),
+             charts.table(views.what_if_limits(outcome.limits), limit=8)]
+    drawn = [part if isinstance(part, charts.Html) else f"<figure>{charts.svg(part.to_dict())}</figure>" for part in parts]
+    return charts.Html("".join(drawn))
+
+
+class WhatIfScreen(ipywidgets.HBox):
+    """Levers on the left; on the right the plan with them beside the plan without.
+
+    Attributes
+    ----------
+    levers : LeverForm
+        What a person touches.
+    measures, limits, timing : HTML
+        Figures, bottleneck prices, and what the answer took.
+    volume, load : VBox
+        Charts, base and what-if in one picture.
+    """
+
+    def __init__(self, what_if: WhatIf, scenarios: Path | str) -> None:
+        self._what_if = what_if
+        self.measures, self.limits, self.timing = (ipywidgets.HTML() for _ in range(3))
+        self.volume, self.load = _FollowingChart(charts.what_if_volume), _FollowingChart(charts.what_if_load)
+        self.levers = LeverForm(what_if, Path(scenarios), self._show)
+        wide = ipywidgets.Layout(flex="1 1 auto", min_width="0", padding="0 0 0 14px")
+        right = ipywidgets.VBox([self.measures, self.limits, self.volume, self.load, self.timing], layout=wide)
+        super().__init__([self.levers, right], layout=ipywidgets.Layout(align_items="flex-start", width="100%"))
+        self._show(what_if.now, self.levers.looked)
+
+    def _show(self, outcome: Outcome, looked: Mapping[str, str]) -> None:
+        """Draw what changed."""
+        begun = time.perf_counter()
+        load = views.what_if_load(outcome.hours, self._what_if.tables["resource"])
+        self.measures.value = str(charts.what_if_measures(views.what_if_measures(outcome.measures)))
+        self.limits.value = str(charts.table(views.what_if_limits(outcome.limits), limit=6))
+        self.volume.follow(views.what_if_volume(outcome.volume, looked["measure"], looked["family"] or None), looked["measure"])
+        self.load.follow(load, tuple(load["resource"].unique()))
+        self.timing.value = _timing_words(outcome, time.perf_counter() - begun)
+
+
+class _FollowingChart(ipywidgets.VBox):
+    """A chart whose rows are exchanged in place as long as it shows the same things; its title stands above it."""
+
+    def __init__(self, draw: Callable[[pd.DataFrame], charts.Shown]) -> None:
+        super().__init__()
+        self._shows: Hashable = None
+        self._chart: ipywidgets.DOMWidget | None = None
+        self._draw, self._title = draw, ipywidgets.HTML()
+
+    def follow(self, view: pd.DataFrame, shows: Hashable) -> None:
+        """Show a view; `shows` names what it shows besides its numbers."""
+        title = str(view.attrs.get("title", "")).replace(views.MONEY, charts.currency())
+        self._title.value = f'<div style="font-size:15px;font-weight:600">{html.escape(title)}</div>'
+        chart = self._chart
+        if isinstance(chart, LiveChart) and self._shows == shows and len(view):
+            (name,) = chart.spec["datasets"]
+            chart.label = title
+            chart.rows = {name: charts.rows_of(view)}
+            return
+        plain = view.copy()
+        plain.attrs["title"] = ""
+        shown = self._draw(plain)
+        self._chart = ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown, label=title)
+        self.children = (self._title, self._chart)
+        self._shows = shows
+
+
+class LeverForm(_Form):
+    """Sliders, pickers, the list of levers held, undo, reset, and the form that keeps a scenario.
+
+    Every change is one pull; a pull that has no plan says so, keeps the figures of the last good one and can be taken back.
+    """
+
+    _esm = _HERE / "widgets_what_if.js"
+
+    def __init__(self, what_if: WhatIf, scenarios: Path, show: Callable[[Outcome, Mapping[str, str]], None]) -> None:
+        acts = ("move", "hold", "add", "release", "undo", "reset", "keep", "look", "open_table")
+        super().__init__(**{name: getattr(self, name) for name in acts})
+        self._what_if, self._scenarios, self._show_outcome = what_if, scenarios, show
+        self.looked = {"measure": "served_qty", "family": ""}
+        self._table = _LEVER_TABLES[0]
+        self._nothing = _Pulled({ready.name: {"percent": 0.0} for ready in READY_LEVERS}, "", "", ())
+        self._wanted = self._good = self._nothing
+        self._past: list[_Pulled] = []
+        self.refresh()
+
+    # what a person can do
+    def move(self, ready: Mapping[str, Mapping[str, Any]], start: str = "", end: str = "") -> None:
+        """Sliders, pickers or periods stand elsewhere."""
+        self._pull(replace(self._wanted, ready={name: dict(place) for name, place in ready.items()}, start=start, end=end))
+
+    def hold(self, name: str) -> None:
+        """Keep a slider's lever in the list and set the slider back, so that it can be pulled for something else too."""
+        held = [lever for ready, lever in self._wanted.sliders if ready == name]
+        if not held:
+            raise SopError("move the slider first: there is no change to hold")
+        place = {**self._wanted.ready[name], "percent": 0.0}
+        self._pull(replace(self._wanted, ready={**self._wanted.ready, name: place}, held=(*self._wanted.held, *held)))
+
+    def add(self, **lever: Any) -> None:
+        """Hold any lever on any table."""
+        self._pull(replace(self._wanted, held=(*self._wanted.held, _typed_lever(lever))))
+
+    def release(self, number: int) -> None:
+        """Let one held lever go."""
+        self._pull(replace(self._wanted, held=tuple(lever for n, lever in enumerate(self._wanted.held) if n != number)))
+
+    def undo(self) -> None:
+        """Take back the last pull, or the one that had no plan."""
+        if self._wanted != self._good:
+            self._wanted = self._good
+            return
+        if self._past:
+            outcome = self._what_if.undo()
+            self._wanted = self._good = self._past.pop()
+            self._show_outcome(outcome, self.looked)
+
+    def reset(self) -> None:
+        """Let every lever go."""
+        self._pull(self._nothing)
+
+    def keep(self, scenario: str, title: str = "", reason: str = "") -> None:
+        """Write the levers as a scenario file."""
+        if self._wanted != self._good:
+            raise SopError("these levers have no plan: undo, or let one go, before you keep a scenario")
+        path = self._what_if.keep(self._scenarios, scenario.strip(), title, reason)
+        self._tell("done", f"Kept as {path.parent.name}/{path.name}. The next pre-S&OP review compares it with the others.")
+
+    def look(self, **looked: str) -> None:
+        """Show another quantity or family in the chart."""
+        self.looked |= looked
+        self._show_outcome(self._what_if.now, self.looked)
+
+    def open_table(self, table: str) -> None:
+        """Offer the columns and filters of a table."""
+        self._table = table
+
+    def _pull(self, wanted: _Pulled) -> None:
+        self._wanted = wanted
+        before = self._what_if.now.levers
+        outcome = self._what_if.pull(wanted.levers)
+        if wanted.levers != before:
+            self._past.append(self._good)
+        self._good = wanted
+        self._show_outcome(outcome, self.looked)
+
+    # what is shown
+    def _shown(self) -> dict[str, Any]:
+        return {
+            "options": self._options, "ready": self._wanted.ready, "start": self._wanted.start, "end": self._wanted.end,
+            "held": [lever.words for lever in self._wanted.held], "can_undo": bool(self._past) or self._wanted != self._good,
+            "can_reset": bool(self._wanted.levers), "notes": list(self._what_if.now.notes[:4]),
+            "table": _table_choices(self._what_if, self._table),
+            "looked": self.looked,
+        }  # fmt: skip
+
+    @functools.cached_property
+    def _options(self) -> dict[str, Any]:
+        """What never changes: sliders with their choices, periods, tables, families."""
+        periods = [[f"{period:%Y-%m-%d}", label] for period, label in
+                   zip(self._what_if.periods, views.period_labels(pd.Series(self._what_if.periods)), strict=True)]
+        ready = [
+            {"name": lever.name, "words": lever.words,
+             "picks": [[column, words, _choices(self._what_if, lever.table, column)] for column, words in lever.picks]}
+            for lever in READY_LEVERS if len(self._what_if.tables[lever.table])
+        ]  # fmt: skip
+        return {"ready": ready, "periods": periods, "tables": [name for name in _LEVER_TABLES if len(self._what_if.tables[name])],
+                "measures": list(views.WHAT_IF_VOLUMES.items()), "families": sorted(self._what_if.base.volume["family"].unique())}
+
+
+@dataclass(frozen=True)
+class _Pulled:
+    """Where sliders and pickers stand, and what is held."""
+
+    ready: Mapping[str, Mapping[str, Any]]
+    start: str
+    end: str
+    held: tuple[Lever, ...]
+
+    @property
+    def sliders(self) -> list[tuple[str, Lever]]:
+        """The lever of every slider that is not at zero."""
+        places = ((ready, self.ready.get(ready.name, {})) for ready in READY_LEVERS)
+        return [(ready.name, ready.lever(float(place["percent"]), place, self.start, self.end)) for ready, place in places
+                if float(place.get("percent", 0))]
+
+    @property
+    def levers(self) -> tuple[Lever, ...]:
+        """All of them, held ones first."""
+        return (*self.held, *(lever for _, lever in self.sliders))
+
+
+def _timing_words(outcome: Outcome, drawing: float) -> str:
+    spent = {**outcome.seconds, "drawing": drawing}
+    parts = " · ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in spent.items())
+    ways = {"unchanged": "nothing to move", "direct": "numbers moved in the loaded plan",
+            "restated": "stated anew, solved from where it stood", "rebuilt": "built and solved anew"}
+    return f'<small class="sop-timing">Answered in {1000 * sum(spent.values()):.0f} ms ({ways[outcome.way]}): {parts}</small>'
+
+
+def _choices(what_if: WhatIf, table: str, column: str) -> list[list[str]]:
+    """Values a filter can take, with the names people know."""
+    frame = what_if.tables[table]
+    masters = {"family": ("item_id", "item"), "region": ("market_id", "market")}
+    if column in masters:
+        key, master = masters[column]
+        values = frame[key].map(what_if.tables[master].set_index(key)[column])
+    else:
+        values = frame[column]
+    named = {"resource_id": ("resource", "resource_name"), "item_id": ("item", "item_name"), "location_id": ("location", "location_name")}
+    names: dict[str, str] = {}
+    if column in named:
+        master, name = named[column]
+        if name in what_if.tables[master]:
+            names = what_if.tables[master].dropna(subset=[name]).set_index(column)[name].to_dict()
+    found = sorted({str(value) for value in values.dropna() if str(value)})[:_MOST_CHOICES]
+    return [[value, f"{value} · {names[value]}" if names.get(value, value) != value else value] for value in found]
+
+
+def _table_choices(what_if: WhatIf, name: str) -> dict[str, Any]:
+    """Columns of a table that a lever can change, and the columns that can pick its rows."""
+    declared = tables.table(name)
+    frame = what_if.tables[name]
+    columns = [column.name for column in declared.columns.values() if column.type in ("number", "integer") or column.name in ("due_date",)]
+    picks = [column for column in declared.columns if declared.columns[column].type == "text" and column in frame]
+    picks += [column for key, column in (("item_id", "family"), ("market_id", "region")) if key in frame and column not in picks]
+    return {"name": name, "columns": columns, "picks": [[column, views.heading(column), [v for v, _ in _choices(what_if, name, column)]]
+                                                        for column in picks if frame.get(column, pd.Series([""])).notna().any()],
+            "has_periods": any(column in declared.columns for column in ("period", "valid_from", "due_date"))}
+
+
+def _typed_lever(fields: Mapping[str, Any]) -> Lever:
+    """A lever from what was typed; faults in planners' words."""
+    text = str(fields.get("value") or "").strip()
+    try:
+        value: float | str | None = float(text.replace(",", "."))
+    except ValueError:
+        value = text or None
+    where = {column: wanted.split("|") if "|" in wanted else wanted for column, wanted in fields.get("where", {}).items() if wanted}
+    content = {"table": fields.get("table"), "column": fields.get("column") or "", "operation": fields.get("operation"), "where": where,
+               "from_period": fields.get("start") or None, "to_period": fields.get("end") or None}
+    if content["operation"] == "remove":
+        content["column"] = ""
+    else:
+        content["value"] = value
+    try:
+        return Lever.model_validate(content)
+    except ValidationError as faults:
+        raise SopError("; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in faults.errors())) from None

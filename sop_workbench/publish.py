@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -99,7 +100,7 @@ def _database_table(name: str) -> sa.Table:
 def _records(frame: pd.DataFrame) -> list[dict]:
     """Rows as the driver takes them: what is empty is NULL, never NaN."""
     plain = frame.astype(object).where(frame.notna(), None)
-    return plain.to_dict("records")  # type: ignore[return-value]
+    return plain.to_dict("records")
 
 
 def to_folder(frames: dict[str, pd.DataFrame], cycle_id: str, folder: Path) -> None:
@@ -110,7 +111,7 @@ def to_folder(frames: dict[str, pd.DataFrame], cycle_id: str, folder: Path) -> N
         kept = pd.read_csv(path, dtype=str, keep_default_na=False) if path.is_file() else pd.DataFrame()
         text = frame.assign(**{c: frame[c].dt.strftime("%Y-%m-%d") for c in frame.select_dtypes("datetime")})
         others = kept[kept[CYCLE] != cycle_id] if len(kept) else kept
-        _replace(path, lambda part, others=others, text=text: _write_csv(part, others, text))
+        _replace(path, partial(_write_csv, others=others, mine=text))
 
 
 def _write_csv(part: Path, others: pd.DataFrame, mine: pd.DataFrame) -> None:

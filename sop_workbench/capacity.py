@@ -6,6 +6,7 @@ that goes into it, where the demand falls), resource profile (the same, each ope
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -355,6 +356,102 @@ def _split_by_plant(needed: pd.DataFrame, inputs: dict[str, pd.DataFrame], hours
     equal = 1.0 / plants.groupby(["item_id", "period"])["location_id"].transform("size")
     share = (plants["able_qty"] / total.where(total > 0)).where(is_split_by_hours, equal)
     return plants.assign(started_qty=plants["demand_qty"] * share / plants["yield_ratio"])
+
+
+# ------------------------------------------------------------------ what was really booked
+def booked_load(documents: Mapping[str, pd.DataFrame], capacity: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
+    r"""Hours the shop floor really booked on every work centre, and per unit, beside its regular hours: a check on the routing.
+
+    .. math:: b_{rt} = \sum_{o \in r,\, begun\ in\ t} booked\_hours_o, \qquad rate_{rt} = b_{rt} / \sum_{o} ordered\_qty_o
+
+    An order counts its units once at a centre, however many operations it has there.
+
+    Parameters
+    ----------
+    documents : mapping of str to DataFrame
+        Document tables `work_order_operation` and `work_order`.
+    capacity : DataFrame
+        Input table `capacity`; a work centre without a row has no regular hours to compare with.
+    calendar : Calendar
+        Says in which period an operation began.
+
+    Returns
+    -------
+    DataFrame
+        resource_id, period, order_count, ordered_qty, booked_hours, hours_per_unit, regular_hours, utilisation_ratio.
+
+    Examples
+    --------
+    Two orders of 3 hours each, whatever their size:
+
+    >>> documents = {"work_order_operation": pd.DataFrame({"order_id": ["1", "2"], "operation_id": "10", "item_id": "A",
+    ...                  "work_centre_id": "R", "booked_hours": 3.0, "actual_start_date": pd.Timestamp("2026-01-05")}),
+    ...              "work_order": pd.DataFrame({"order_id": ["1", "2"], "ordered_qty": [58.0, 2.0]})}
+    >>> hours = pd.DataFrame({"resource_id": ["R"], "period": [pd.Timestamp("2026-01-01")], "regular_hours": [8.0]})
+    >>> booked_load(documents, hours, Calendar("month"))[["booked_hours", "hours_per_unit", "utilisation_ratio"]]
+       booked_hours  hours_per_unit  utilisation_ratio
+    0           6.0             0.1               0.75
+    """
+    load = _operations(documents, calendar).groupby(["resource_id", "period"], as_index=False).agg(
+        order_count=("order_id", "size"), ordered_qty=("ordered_qty", "sum"), booked_hours=("booked_hours", "sum"))
+    load["hours_per_unit"] = load["booked_hours"] / load["ordered_qty"].where(load["ordered_qty"] > 0)
+    stated = capacity[["resource_id", "period", "regular_hours"]]
+    load = load.merge(stated, on=["resource_id", "period"], how="left", validate="1:1")
+    load["utilisation_ratio"] = load["booked_hours"] / load["regular_hours"].where(load["regular_hours"] > 0)
+    return load
+
+
+def routing_as_booked(
+    routing: pd.DataFrame, documents: Mapping[str, pd.DataFrame], calendar: Calendar, periods: pd.DatetimeIndex
+) -> pd.DataFrame:
+    r"""The routing with the hours per unit that operations begun in some periods really took.
+
+    .. math:: hours\_per\_unit_{ir} = \sum_o booked\_hours_o / \sum_o ordered\_qty_o
+
+    Where hours are booked per order, hours per unit hang on how small the orders are: this says what a plan needs
+    at the order sizes of those periods.
+
+    Parameters
+    ----------
+    routing : DataFrame
+        Input table; what was not made in those periods keeps its hours.
+    documents : mapping of str to DataFrame
+        Document tables `work_order_operation` and `work_order`.
+    calendar : Calendar
+        Says in which period an operation began.
+    periods : DatetimeIndex
+        Periods whose operations count.
+
+    Returns
+    -------
+    DataFrame
+        `routing`, same rows.
+
+    Examples
+    --------
+    >>> documents = {"work_order_operation": pd.DataFrame({"order_id": ["1", "2"], "operation_id": "10", "item_id": "A",
+    ...                  "work_centre_id": "R", "booked_hours": 3.0, "actual_start_date": pd.Timestamp("2026-01-05")}),
+    ...              "work_order": pd.DataFrame({"order_id": ["1", "2"], "ordered_qty": [58.0, 2.0]})}
+    >>> routing = pd.DataFrame({"item_id": ["A", "B"], "location_id": "P", "resource_id": "R", "hours_per_unit": [0.06, 0.5]})
+    >>> routing_as_booked(routing, documents, Calendar("month"), pd.DatetimeIndex(["2026-01-01"]))["hours_per_unit"].tolist()
+    [0.1, 0.5]
+    """
+    operations = _operations(documents, calendar)
+    made = operations[operations["period"].isin(periods) & (operations["ordered_qty"] > 0)]
+    total = made.groupby(["item_id", "resource_id"])[["booked_hours", "ordered_qty"]].sum()
+    rate = (total["booked_hours"] / total["ordered_qty"]).rename("booked").reset_index()
+    found = routing.merge(rate, on=["item_id", "resource_id"], how="left", validate="m:1")
+    return found.assign(hours_per_unit=found["booked"].fillna(found["hours_per_unit"])).drop(columns="booked").set_axis(routing.index)
+
+
+def _operations(documents: Mapping[str, pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
+    """Hours and units of every order at every work centre, in the period in which it began there."""
+    begun = documents["work_order_operation"].dropna(subset=["booked_hours", "actual_start_date"])
+    begun = begun.groupby(["order_id", "item_id", "work_centre_id"], as_index=False).agg(
+        booked_hours=("booked_hours", "sum"), begun=("actual_start_date", "min"))
+    orders = documents["work_order"].dropna(subset=["ordered_qty"])[["order_id", "ordered_qty"]]
+    work = begun.merge(orders, on="order_id", validate="m:1").rename(columns={"work_centre_id": "resource_id"})
+    return work.assign(period=calendar.periods_of(work["begun"]))
 
 
 # ------------------------------------------------------------------ how many can we make, and what stops the next one

@@ -25,6 +25,8 @@ from sop_workbench.settings import Settings
 
 _VALUES_SHOWN = 5
 _DAYS_TO_COMPARE = 60
+_PERIODS_OF_BOOKED_HOURS = 3
+_ROUTING_TOLERANCE = 0.1
 _SEVERITY_ORDER = {"blocks": 0, "warns": 1, "info": 2}
 _DATED_SPANS = (
     ("item", "launch_date", "phase_out_date"),
@@ -718,6 +720,25 @@ def stated_hours_below_booked_peak(data: Evidence) -> list[dict]:
     return _found("warns", "work_centre", rows, "state capacity as people × hours", column="peak_hours")
 
 
+def routing_hours_out_of_date(data: Evidence) -> list[dict]:
+    """Work centres whose operations of the last three periods took over 10 % more or fewer hours than the routing says; warns.
+
+    Where hours are booked per order and not per unit, smaller orders do this: the load of the plan is then too low.
+    """
+    first = data.calendar.first_day(data.calendar.add(data.last_period, 1 - _PERIODS_OF_BOOKED_HOURS))
+    begun = data["work_order_operation"]["actual_start_date"]
+    operations = data["work_order_operation"][(begun >= first) & (begun < _plan_start(data))].dropna(subset=["booked_hours"])
+    orders = data["work_order"].dropna(subset=["ordered_qty"])[["order_id", "ordered_qty"]]
+    work = operations.merge(orders, on="order_id", validate="many_to_one")
+    routing = data["routing"].groupby(["item_id", "resource_id"], as_index=False)["hours_per_unit"].mean()
+    work = work.merge(routing, left_on=["item_id", "work_centre_id"], right_on=["item_id", "resource_id"], validate="many_to_one")
+    hours = work.assign(routed=work["hours_per_unit"] * work["ordered_qty"]).groupby("work_centre_id")[["booked_hours", "routed"]].sum()
+    change = (hours["booked_hours"] / hours["routed"].where(hours["routed"] > 0) - 1).rename("change").reset_index()
+    rows = change[change["change"].abs() > _ROUTING_TOLERANCE].sort_values("change", key=lambda part: -part.abs())
+    return _found("warns", "routing", rows, "renew the hours per unit, or plan with those booked lately (capacity.routing_as_booked)",
+                  key=["work_centre_id"], column="change")
+
+
 def work_centres_without_hours(data: Evidence) -> list[dict]:
     """Places said to have no hours at all: storage, or a forgotten entry; informs."""
     rows = data["work_centre"].query("stated_hours == 0")
@@ -970,6 +991,7 @@ RULES: tuple[Rule, ...] = (
     operations_with_own_actual_cost,
     operations_ended_late,
     stated_hours_below_booked_peak,
+    routing_hours_out_of_date,
     work_centres_without_hours,
     lines_due_before_order,
     lines_edited_long_after,

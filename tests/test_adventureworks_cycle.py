@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sop_workbench import kpi, supply, tables
+from sop_workbench import capacity, kpi, sources, supply, tables
 from sop_workbench.store import Cycle, open_workspace
 
 SOP = str(Path(sys.executable).with_name("sop"))
@@ -119,9 +119,13 @@ def test_the_money_of_the_plan_adds_up(january: Cycle) -> None:
 
 
 # ------------------------------------------------------------------ the spring of 2014 as it came, planned with what was known in January
-def actual_demand(january: Cycle, june: Cycle) -> pd.DataFrame:
+SPRING = pd.date_range("2014-01-01", "2014-05-01", freq="MS")
+AUTUMN = pd.date_range("2013-10-01", "2013-12-01", freq="MS")
+
+
+def actual_demand(january: Cycle, history: pd.DataFrame) -> pd.DataFrame:
     """Orders of January to May 2014 at the prices known in January (those paid, where none was), consensus from June on."""
-    consensus, history = january.read("consensus_demand"), june.read("sales_history")
+    consensus = january.read("consensus_demand")
     ordered = history[history["period"].isin(consensus["period"])]
     known = consensus.groupby(["item_id", "market_id"])["price_amt"].mean().rename("price_amt").reset_index()
     ordered = ordered.merge(known, on=["item_id", "market_id"], how="left", validate="m:1")
@@ -132,45 +136,135 @@ def actual_demand(january: Cycle, june: Cycle) -> pd.DataFrame:
     return tables.validate("consensus_demand", pd.concat([ordered, later])[list(tables.table("consensus_demand").columns)])
 
 
+class Spring:
+    """What came: the orders of January to May 2014, and the work orders that were made of them."""
+
+    def __init__(self, workspace: Path, january: Cycle) -> None:
+        self.january, end = january, january.calendar.as_of("2014-06")
+        came, _ = sources.load_inputs(january.settings, workspace, end)
+        self.documents, _ = sources.load_documents(january.settings, workspace, end)
+        self.demand = actual_demand(january, came["sales_history"])
+        self.capacity = came["capacity"]
+
+    def inputs(self, orders_of: pd.DatetimeIndex | None = None, **changed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Inputs of January, with hours per unit as in the work orders of some periods where they are named."""
+        inputs = {**self.january.inputs(), **changed}
+        if orders_of is not None:
+            inputs["routing"] = capacity.routing_as_booked(inputs["routing"], self.documents, self.january.calendar, orders_of)
+        return inputs
+
+    def plan(self, inputs: dict[str, pd.DataFrame], demand: pd.DataFrame | None = None) -> supply.SupplyResult:
+        """The plan of January for the demand that came, ranges of many limits worked out."""
+        settings = self.january.settings
+        settings = settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": 100})})
+        return supply.plan_supply(inputs, self.demand if demand is None else demand, self.january.read("inventory_target"), settings,
+                                  self.january.periods, self.january.calendar)
+
+    def rough_cut(self, inputs: dict[str, pd.DataFrame]) -> pd.Series:
+        """Utilisation by centre and period."""
+        load = capacity.rough_cut_load(self.demand, inputs, self.january.calendar)
+        return load[load["period"].isin(SPRING)].set_index(["resource_id", "period"])["utilisation_ratio"]
+
+
+def peak_use(plan: supply.SupplyResult) -> pd.Series:
+    hours = plan.resource_plan[plan.resource_plan["period"].isin(SPRING)]
+    return (hours["used_hours"] / hours["regular_hours"]).groupby(hours["resource_id"]).max().sort_values(ascending=False)
+
+
+def april_price(plan: supply.SupplyResult) -> pd.Series:
+    """Worth of one more hour in April 2014 by centre, of those that limit the plan."""
+    limits = plan.binding_limit[plan.binding_limit["limit"].isin(["capacity", "overtime"])]
+    return limits[limits["period"] == "2014-04-01"].set_index("member")["price_amt"]
+
+
 @pytest.fixture(scope="module")
-def spring(january: Cycle, june: Cycle) -> tuple[supply.SupplyResult, pd.DataFrame]:
-    """The plan of January for the demand that came, and that demand."""
-    demand = actual_demand(january, june)
-    return supply.plan_supply(january.inputs(), demand, january.read("inventory_target"), january.settings, january.periods,
-                              january.calendar), demand
+def spring(workspace: Path, january: Cycle) -> Spring:
+    return Spring(workspace, january)
 
 
-def test_centre_50_is_the_priced_bottleneck_of_spring_and_60_the_next(spring) -> None:
-    plan, _ = spring
-    hours = plan.resource_plan[plan.resource_plan["period"].between("2014-01-01", "2014-05-01")]
-    peak = (hours["used_hours"] / hours["regular_hours"]).groupby(hours["resource_id"]).max().nlargest(3)
-    assert list(peak.index[:2]) == ["50", "60"]
+@pytest.fixture(scope="module")
+def as_mapped(spring: Spring) -> supply.SupplyResult:
+    """Actual demand, hours per unit of the year 2013: orders as large as they had been."""
+    return spring.plan(spring.inputs())
+
+
+@pytest.fixture(scope="module")
+def as_it_came(spring: Spring) -> supply.SupplyResult:
+    """Actual demand in orders as small as they came."""
+    return spring.plan(spring.inputs(SPRING))
+
+
+def test_centre_60_was_full_because_orders_were_small_not_because_they_were_many(spring: Spring) -> None:
+    """Hours are booked per order: by the year's hours per unit .85 in April, really booked 1.005."""
+    booked = capacity.booked_load(spring.documents, spring.capacity, spring.january.calendar).set_index(["resource_id", "period"])
+    april = pd.Timestamp("2014-04-01")
+    mapped = spring.rough_cut(spring.inputs())
+    assert mapped["50", april] == pytest.approx(0.94, abs=0.005)
+    assert mapped["60", april] == pytest.approx(0.85, abs=0.005)
+    assert booked.loc[("60", april), "utilisation_ratio"] == pytest.approx(1.005, abs=0.001)
+    small = spring.rough_cut(spring.inputs(SPRING))
+    for centre in ("50", "60"):
+        hours = booked.loc[centre].loc[SPRING]
+        # What was ordered in the five months takes, at the sizes in which it was made, the hours booked in them.
+        load = (small[centre] * hours["regular_hours"]).sum()
+        assert load == pytest.approx(hours["booked_hours"].sum(), rel=0.06)
+    short = (mapped["60"] * booked.loc["60"].loc[SPRING, "regular_hours"]).sum() / booked.loc["60"].loc[SPRING, "booked_hours"].sum()
+    assert short == pytest.approx(0.81, abs=0.01)
+
+
+def test_demand_alone_fills_centre_50_and_60_is_next(as_mapped: supply.SupplyResult) -> None:
+    peak = peak_use(as_mapped)
+    assert set(peak.index[:2]) == {"50", "60"}
     assert peak["50"] == pytest.approx(1.0)
     assert peak["60"] > 0.8 > peak.iloc[2]
-    limits = plan.binding_limit[plan.binding_limit["limit"].isin(["capacity", "overtime"])]
+    assert april_price(as_mapped)["50"] > 1
+    limits = as_mapped.binding_limit[as_mapped.binding_limit["limit"] == "capacity"]
     april = limits[(limits["member"] == "50") & (limits["period"] == "2014-04-01")].iloc[0]
-    assert april["price_amt"] > 1
     assert april["range_low_qty"] < april["limit_qty"] < april["range_high_qty"]
     assert april["sentence"].startswith("Subassembly in April 2014: one more hour is worth ")
-    assert set(limits["member"]) <= {"50", "60"}
 
 
-def test_a_quarter_more_demand_in_spring_gives_an_hour_of_centre_60_a_price_too(spring, january: Cycle) -> None:
-    _, demand = spring
-    more = demand.assign(demand_qty=demand["demand_qty"].where(demand["period"] > "2014-05-01", 1.25 * demand["demand_qty"]))
-    plan = supply.plan_supply(january.inputs(), more, january.read("inventory_target"), january.settings, january.periods, january.calendar)
-    limits = plan.binding_limit[(plan.binding_limit["limit"] == "capacity") & (plan.binding_limit["period"] == "2014-04-01")]
+@pytest.mark.parametrize("orders_of", [SPRING, AUTUMN], ids=["orders as they came", "orders of autumn, known in January"])
+def test_centres_50_and_60_are_the_priced_bottlenecks_of_spring(spring: Spring, as_it_came: supply.SupplyResult, orders_of) -> None:
+    plan = as_it_came if orders_of is SPRING else spring.plan(spring.inputs(orders_of))
+    peak = peak_use(plan)
+    assert peak[["50", "60"]].tolist() == pytest.approx([1.0, 1.0])
+    assert peak.drop(["50", "60"]).max() < 0.85
+    price = april_price(plan)
+    assert set(price.index) == {"50", "60"}
+    assert (price > 0.5).all()
+    limits = plan.binding_limit[plan.binding_limit["limit"].isin(["capacity", "overtime"])]
     assert set(limits["member"]) == {"50", "60"}
-    assert (limits["price_amt"] > 0.5).all()
+    sentence = limits[(limits["member"] == "60") & (limits["period"] == "2014-04-01")].iloc[0]["sentence"]
+    assert sentence.startswith("Final Assembly in April 2014: one more hour is worth ")
+    assert set(plan.explanation["bottleneck_ranking"]["resource_id"]) == {"50", "60"}
 
 
-def test_resellers_bought_below_cost_are_kept_by_contract_and_its_cost_is_shown(spring, january: Cycle) -> None:
-    plan, demand = spring
-    cost = supply.contract_floor_cost(plan, january.inputs(), demand, january.read("inventory_target"), january.settings, january.periods,
-                                      january.calendar).set_index("market_id")
+@pytest.mark.parametrize("centre", ["50", "60"])
+def test_ten_more_hours_in_april_earn_ten_times_the_price(spring: Spring, as_it_came: supply.SupplyResult, centre: str) -> None:
+    inputs = spring.inputs(SPRING)
+    hours = inputs["capacity"]
+    is_april = (hours["resource_id"] == centre) & (hours["period"] == "2014-04-01")
+    more = spring.plan({**inputs, "capacity": hours.assign(regular_hours=hours["regular_hours"] + 10.0 * is_april)})
+    gain = more.objective_amt - as_it_came.objective_amt
+    assert gain == pytest.approx(10 * april_price(as_it_came)[centre], rel=0.01)
+
+
+def test_a_quarter_more_demand_in_spring_gives_an_hour_of_centre_60_a_price_too(spring: Spring) -> None:
+    demand = spring.demand
+    more = demand.assign(demand_qty=demand["demand_qty"].where(demand["period"] > SPRING[-1], 1.25 * demand["demand_qty"]))
+    price = april_price(spring.plan(spring.inputs(), more))
+    assert set(price.index) == {"50", "60"}
+    assert (price > 0.5).all()
+
+
+def test_resellers_bought_below_cost_are_kept_by_contract_and_its_cost_is_shown(spring: Spring, as_it_came: supply.SupplyResult) -> None:
+    january = spring.january
+    cost = supply.contract_floor_cost(as_it_came, spring.inputs(SPRING), spring.demand, january.read("inventory_target"), january.settings,
+                                      january.periods, january.calendar).set_index("market_id")
     resellers = cost.drop(index="all")
     assert len(resellers) == 10
     assert (resellers["served_qty"] > 1.1 * resellers["served_without_qty"]).all()
     assert cost.loc["all", "cost_amt"] > 1e6
-    short = plan.unmet_demand["floor_shortfall_qty"].sum()
+    short = as_it_came.unmet_demand["floor_shortfall_qty"].sum()
     assert short < 0.02 * cost.loc["all", "floor_qty"]

@@ -9,7 +9,8 @@ import duckdb
 import pandas as pd
 import pytest
 
-from sop_workbench import checks, sources
+from sop_workbench import capacity, checks, sources
+from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -93,9 +94,15 @@ def inputs():
 
 
 @pytest.fixture(scope="module")
-def issues(inputs):
-    documents, unread = sources.load_documents(adventureworks(EXTRACT), WORKSPACE, AS_OF)
+def documents():
+    """The whole extract, whatever the as-of date."""
+    loaded, unread = sources.load_documents(adventureworks(EXTRACT), WORKSPACE, AS_OF)
     assert not (unread["severity"] == "blocks").any(), unread.to_string()
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def issues(inputs, documents):
     return checks.run_checks(inputs, documents, adventureworks(EXTRACT), AS_OF)
 
 
@@ -151,6 +158,43 @@ def test_load_of_the_bottlenecks_with_the_mean_of_three_months(inputs):
     spring = inputs["capacity"]["period"].between("2014-01-01", "2014-05-01")
     load = hours / inputs["capacity"][spring].groupby("resource_id")["regular_hours"].mean()
     assert load.round(2).to_dict() == {"10": 0.52, "20": 0.22, "30": 0.01, "40": 0.02, "45": 0.02, "50": 0.78, "60": 0.70}
+
+
+@needs_extract
+def test_the_known_peaks_are_booked_months_over_21_working_days(inputs, documents):
+    """Known peaks .94 at centre 50 and 1.04 at 60: hours booked in a calendar month / (26 technicians × 8 hours × 21 days)."""
+    hours = inputs["capacity"]
+    booked = capacity.booked_load(documents, hours, Calendar("month")).query("resource_id in ['50', '60']")
+    most = booked.loc[booked.groupby("resource_id")["booked_hours"].idxmax()].set_index("resource_id")
+    april = hours[hours["period"] == "2014-04-01"].set_index("resource_id")["regular_hours"]
+    assert april[["50", "60"]].tolist() == [26 * 8 * 21] * 2
+    assert (most["booked_hours"] / april).round(2).dropna().to_dict() == {"50": 0.94, "60": 1.04}
+    # They are neither of one season nor of demand: that of 50 is of October, and May has 22 working days.
+    assert [f"{period:%Y-%m}" for period in most["period"]] == ["2013-10", "2014-05"]
+
+
+@needs_extract
+def test_hours_per_unit_of_the_year_are_told_to_lag_behind_small_orders(issues):
+    found = issues[issues["rule"] == "routing_hours_out_of_date"].iloc[0]
+    assert found["severity"] == "warns"
+    assert "work_centre_id=60" in found["keys"]
+    assert max(float(change) for change in found["value"].split(", ")) > 0.2
+
+
+@needs_extract
+@pytest.mark.parametrize("as_of", ["2012-12-27", "2013-05-27", "2013-12-27"])
+def test_the_hours_of_the_year_fall_short_at_final_assembly_every_time(documents, as_of):
+    """Hours booked in the next five months against the routing's: 16 to 24 % short, for orders become smaller."""
+    settings = adventureworks(EXTRACT)
+    day = pd.Timestamp(as_of)
+    known, _ = sources.load_inputs(settings, WORKSPACE, day)
+    next_months = pd.date_range(settings.calendar.period_of(day + pd.Timedelta(days=1)), periods=5, freq="MS")
+    operations = documents["work_order_operation"].query("work_centre_id == '60'")
+    begun = operations[settings.calendar.periods_of(operations["actual_start_date"]).isin(next_months)]
+    work = begun.merge(documents["work_order"][["order_id", "ordered_qty"]], on="order_id", validate="1:1")
+    work = work.merge(known["routing"].query("resource_id == '60'"), on="item_id", validate="m:1")
+    short = (work["hours_per_unit"] * work["ordered_qty"]).sum() / work["booked_hours"].sum() - 1
+    assert -0.26 < short < -0.14
 
 
 @needs_extract

@@ -299,3 +299,56 @@ def test_at_hand_counts_stock_orders_hours_and_what_suppliers_can_bring_in_time(
     assert at.hours.to_dict() == {"R1": 620, "R2": 420}
     assert at.stock.to_dict() == {"C": 12}
     assert at.purchase.to_dict() == {"M": 40, "N": 0}
+
+
+# ------------------------------------------------------------------ what was really booked
+def shop_floor() -> dict[str, pd.DataFrame]:
+    """Three orders of F at R1, three hours each whatever their size, the first in two operations; one order without a quantity."""
+    begun = [("1", "10", 1.0, "2026-01-05"), ("1", "20", 2.0, "2026-02-02"), ("2", "10", 3.0, "2026-01-28"), ("3", "10", 3.0, "2026-01-27"),
+             ("4", "10", 3.0, "2026-01-05")]
+    return {
+        "work_order_operation": frame("work_order_operation", [
+            {"order_id": o, "operation_id": n, "item_id": "F", "work_centre_id": "R1", "booked_hours": h, "actual_start_date": d}
+            for o, n, h, d in begun]),
+        "work_order": frame("work_order", [{"order_id": o, "item_id": "F", "ordered_qty": q}
+                                           for o, q in (("1", 10.0), ("2", 1.0), ("3", 2.0), ("4", None))]),
+    }
+
+
+def test_booked_hours_count_an_order_once_in_the_period_it_began_in():
+    found = capacity.booked_load(shop_floor(), company()["capacity"], CALENDAR).set_index(["resource_id", "period"])
+    assert len(found) == 1
+    january = found.loc[("R1", MONTHS[0])]
+    assert january[["order_count", "ordered_qty", "booked_hours"]].tolist() == [3, 13, 9]
+    assert january["hours_per_unit"] == pytest.approx(9 / 13)
+    assert january["utilisation_ratio"] == pytest.approx(9 / 300)
+    shifted = capacity.booked_load(shop_floor(), company()["capacity"], Calendar("month", shift_days=4))
+    assert shifted["booked_hours"].tolist() == [6, 3]  # the order of the 28th belongs to February
+
+
+def test_a_work_centre_without_stated_hours_has_no_utilisation():
+    found = capacity.booked_load(shop_floor(), company()["capacity"].query("resource_id != 'R1'"), CALENDAR)
+    assert found["booked_hours"].tolist() == [9]
+    assert found["utilisation_ratio"].isna().all()
+
+
+def test_smaller_orders_take_more_hours_a_unit_and_what_was_not_made_keeps_its_own():
+    routing = company()["routing"]
+    shift = Calendar("month", shift_days=4)
+    renewed = capacity.routing_as_booked(routing, shop_floor(), shift, pd.DatetimeIndex([MONTHS[1]]))
+    assert renewed["hours_per_unit"].tolist() == [3.0, 2.0, 0.4]  # February holds the order of one unit alone
+    assert list(renewed.columns) == list(routing.columns)
+    both = capacity.routing_as_booked(routing, shop_floor(), shift, MONTHS)
+    assert both["hours_per_unit"].iloc[0] == pytest.approx(9 / 13)
+
+
+@given(st.lists(st.tuples(st.floats(0.5, 100), st.floats(0.5, 10)), min_size=1, max_size=8))
+def test_the_routing_as_booked_gives_back_the_hours_booked(orders):
+    made = {"item_id": "F", "work_centre_id": "R1", "operation_id": "10", "actual_start_date": pd.Timestamp("2026-01-05")}
+    numbered = [(str(n), units, hours) for n, (units, hours) in enumerate(orders)]
+    documents = {
+        "work_order_operation": frame("work_order_operation", [{"order_id": n, "booked_hours": hours, **made} for n, _, hours in numbered]),
+        "work_order": frame("work_order", [{"order_id": n, "item_id": "F", "ordered_qty": units} for n, units, _ in numbered]),
+    }
+    rate = capacity.routing_as_booked(company()["routing"], documents, CALENDAR, MONTHS)["hours_per_unit"].iloc[0]
+    assert rate * sum(units for units, _ in orders) == pytest.approx(sum(hours for _, hours in orders))

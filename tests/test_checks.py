@@ -551,6 +551,20 @@ CASES = {
         1,
         "work_centre_id=W",
     ),
+    "routing_hours_out_of_date": (
+        {  # 3 hours for 20 units each time: the routing of W is right, that of V says half, and of U nothing was made lately
+            "routing": [{"item_id": "A", "location_id": "P", "resource_id": r, "hours_per_unit": h}
+                        for r, h in (("W", 0.15), ("V", 0.075), ("U", 1))],
+            "work_order": [{"order_id": o, "item_id": "A", "ordered_qty": 20} for o in ("1", "2", "3")],
+            "work_order_operation": [operation("1", actual_start_date="2026-07-01"),
+                                     operation("2", actual_start_date="2026-09-30", work_centre_id="V"),
+                                     operation("3", actual_start_date="2026-06-30", work_centre_id="U"),
+                                     operation("1", actual_start_date="2026-10-01", work_centre_id="U", operation_id="20")],
+        },
+        "warns",
+        1,
+        "work_centre_id=V",
+    ),
     "work_centres_without_hours": (
         {"work_centre": [{"work_centre_id": w, "stated_hours": h} for w, h in (("V", 0), ("W", 40))]},
         "info",

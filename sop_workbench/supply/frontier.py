@@ -20,7 +20,7 @@ SERVICE_COST, STOCK_SERVICE = "service and profit", "stock and service"
 _EDGE = 1e-6
 
 
-def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: int = 9) -> pd.DataFrame:
+def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: int = 7) -> pd.DataFrame:
     """The most profitable plan for every level of service, and the best service for every level of stock.
 
     Service and profit: maximise profit subject to Σ unserved ≤ (1 − fill) · demand, with fill from the plan's own to the highest

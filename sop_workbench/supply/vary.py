@@ -13,6 +13,10 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays
 from sop_workbench.supply.solve import open_solver
 
+# A re-solve that takes more steps than this is further from the last corner than from none: it starts anew, with presolve.
+# Counted in steps, not in seconds, so that the same plan takes the same way on every machine.
+_MOST_STEPS = 1500
+
 Positions = Sequence[int] | np.ndarray
 _STATUS = highspy.HighsModelStatus
 
@@ -46,6 +50,7 @@ class VariedPlan:
     def __init__(self, arrays: Arrays, settings: Settings, like: VariedPlan | None = None) -> None:
         self.arrays = replace(arrays, is_integer=np.zeros_like(arrays.is_integer))
         self._solver, self._seconds = open_solver(self.arrays, settings), settings.supply.time_limit_seconds
+        self._is_solved = like is not None
         if like is not None:  # goes on from where the other one stands
             self._solver.setBasis(like._solver.getBasis())
 
@@ -88,10 +93,9 @@ class VariedPlan:
         SolverError
             When there is none, or the time limit ends the search.
         """
-        # HiGHS counts the time of all its solves against the limit; ours is for one.
-        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + self._seconds)
-        self._solver.run()
-        status = self._solver.getModelStatus()
+        status = self._goes_on() if self._is_solved else _STATUS.kNotset
+        if status in (_STATUS.kNotset, _STATUS.kIterationLimit):
+            status = self._starts_anew()
         if status != _STATUS.kOptimal:
             raise SolverError(f"a variation of the plan has no best plan ({self._solver.modelStatusToString(status).lower()})")
         solution = self._solver.getSolution()
@@ -99,3 +103,22 @@ class VariedPlan:
             float(self._solver.getInfo().objective_function_value), np.asarray(solution.col_value), np.asarray(solution.row_dual),
             np.asarray(solution.col_dual),
         )
+
+    def _goes_on(self) -> highspy.HighsModelStatus:
+        """From the last corner, for so many steps."""
+        self._solver.setOptionValue("simplex_iteration_limit", _MOST_STEPS)
+        self._allow_time()
+        self._solver.run()
+        self._solver.setOptionValue("simplex_iteration_limit", 2**31 - 1)
+        return self._solver.getModelStatus()
+
+    def _starts_anew(self) -> highspy.HighsModelStatus:
+        self._solver.clearSolver()
+        self._allow_time()
+        self._solver.run()
+        self._is_solved = True
+        return self._solver.getModelStatus()
+
+    def _allow_time(self) -> None:
+        """HiGHS counts the time of all its solves against the limit; ours is for one."""
+        self._solver.setOptionValue("time_limit", self._solver.getRunTime() + self._seconds)

@@ -552,7 +552,7 @@ def last_plan_bridge(last_unmet_demand: pd.DataFrame, unmet_demand: pd.DataFrame
     for plan in (last_unmet_demand, unmet_demand):
         rows = plan[plan["period"].isin(shared)]
         sides.append(rows.assign(volume_qty=rows["served_qty"], revenue_amt=rows["served_qty"] * rows["price_amt"]))
-    bars = price_volume_mix(*sides, ("item_id", "market_id"))
+    bars = price_volume_mix(sides[0], sides[1], ("item_id", "market_id"))
     return validate("bridge", bars.assign(bridge="last plan to this plan"))
 
 

@@ -1376,6 +1376,31 @@ def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
 
 
+@_drawn
+def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """What drove a deviation, blue for more and orange for less than planned."""
+    name = (view["driver"] + ": " + view["cause"]).where(view["driver"] != view["cause"], view["cause"])
+    shown = view.assign(name=name, side=["less" if d < 0 else "more" for d in view["deviation_amt"]])
+    labels = [
+        f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
+    ]
+    colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
+    return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+@_drawn
+def revenue_sources(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Revenue by period, run rate at the bottom, new products and opportunities on top."""
+    shown = view.assign(label=views.period_labels(view["period"]))
+    order = [source for source in ("run rate", "new products", "opportunities") if source in set(view["source"])]
+    rank = shown.assign(rank=shown["source"].map({name: n for n, name in enumerate(order)}))
+    return alt.Chart(rank).mark_bar().encode(
+        x=alt.X("label:O", title=None, sort=list(shown["label"].drop_duplicates()), axis=_band_axis()),
+        y=alt.Y("revenue_amt:Q", axis=_amount_axis(_money("Revenue"))),
+        color=alt.Color("source:N", title=None, scale=alt.Scale(domain=order, range=_series(len(order)))),
+        order="rank:Q", tooltip=_tooltips(view))
+
+
 # ------------------------------------------------------------------ what if
 def what_if_measures(view: pd.DataFrame) -> Html:
     """Measures down; this plan, base and the difference across, with icon and word."""

@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `diff`, `lab` and others.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab` and others.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -321,6 +321,23 @@ def lock(folder: Path, cycle_id: str | None, by: str, why: str, keep_sources: bo
     # they say now that the plan is approved
     write_outputs(chain, {"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
+
+
+@main.command()
+@click.argument("target")
+@_in_workspace
+@_of_cycle
+def publish(target: str, folder: Path, cycle_id: str | None) -> None:
+    """Hand the approved plan to TARGET: a database address, a path ending in .xlsx, or a folder for CSV files.
+
+    Publishing again replaces the cycle's own copy; other cycles in TARGET stay.
+    """
+    from sop_workbench.publish import publish as hand_over
+
+    cycle = _chain(folder, cycle_id).cycle
+    for line in hand_over(cycle, target):
+        click.echo(f"  {line}")
+    click.echo(f"cycle {cycle.id} published")
 
 
 @main.command()

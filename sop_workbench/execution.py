@@ -26,6 +26,8 @@ _TRAILING_PERIODS = 12
 _BIAS_PERIODS = 6
 _PAST_IN_GRID = 3
 _MATERIAL_SHARE = 0.005
+_CONTROL_PERIODS = 4
+_CONTROL_FACTOR = 2.66
 
 
 # ------------------------------------------------------------------ plan against actual
@@ -374,7 +376,7 @@ def alerts(deviation: pd.DataFrame, results: Mapping[str, pd.DataFrame], setting
     """
     rules: dict[str, Callable[[pd.DataFrame, Settings, Calendar], Iterable[dict]]] = {
         "resource_plan": _full_resources, "inventory_projection": _empty_stocks, "unmet_demand": _poor_service}
-    found = [*_off_plan(deviation, settings, calendar), *_biased(deviation, settings)]
+    found = [*_off_plan(deviation, settings, calendar), *_biased(deviation, settings), *_out_of_control(deviation, calendar)]
     for name, rule in rules.items():
         if name in results and len(results[name]):
             found += rule(results[name], settings, calendar)
@@ -417,6 +419,30 @@ def _biased(deviation: pd.DataFrame, settings: Settings) -> list[dict]:
             side, count = ("over" if bias > 0 else "under"), _periods(part["period"].nunique())
             sentence = f"{family} was planned {abs(bias):.0%} {side} actual demand over the last {count} (tolerance {limit:.0%})."
             found.append(_alert("biased plan", "family", family, part["period"].max(), bias, limit, sentence))
+    return found
+
+
+def _out_of_control(deviation: pd.DataFrame, calendar: Calendar) -> list[dict]:
+    """Families whose newest deviation lies outside the control limits of their earlier ones.
+
+    Limits of an individuals chart: mean ± 2.66 × mean moving range (Shewhart; 3 / d₂ with d₂ = 1.128), over at least four earlier
+    periods; a chart of fewer says nothing.
+    """
+    rows = _shortest_lag(deviation[deviation["stream"] == "consensus"])
+    sums = rows.assign(family=rows["family"].fillna(_NO_FAMILY)).groupby(["family", "period"])[["plan_qty", "actual_qty"]].sum()
+    ratio = ((sums["actual_qty"] - sums["plan_qty"]) / sums["plan_qty"].where(sums["plan_qty"] != 0)).dropna()
+    material = _MATERIAL_SHARE * sums.groupby("period")["plan_qty"].sum()
+    found = []
+    for family, series in ratio.groupby("family"):
+        values, period = series.to_numpy(), series.index[-1][1]
+        earlier = values[:-1]
+        if len(earlier) < _CONTROL_PERIODS or abs(sums.loc[(family, period)].diff().iloc[-1]) < material[period]:
+            continue
+        middle, width = earlier.mean(), _CONTROL_FACTOR * np.abs(np.diff(earlier)).mean()
+        if abs(values[-1] - middle) > width:
+            sentence = (f"{family} deviated {values[-1]:+.0%} from plan in {calendar.cycle_id(period)}, outside its control limits "
+                        f"{middle - width:+.0%} to {middle + width:+.0%}: something changed.")
+            found.append(_alert("outside control limits", "family", str(family), period, values[-1], width, sentence))
     return found
 
 
@@ -519,6 +545,7 @@ def _service(sales_history: pd.DataFrame, period: pd.Timestamp) -> list[tuple]:
     timed = now.dropna(subset=["on_time_qty"])
     note = "" if len(timed) == len(now) else f"{len(now) - len(timed)} rows without on-time quantity left out"
     return [("fill_rate", "total", "all", kpi.fill_rate(timed["on_time_qty"], timed["ordered_qty"]), note),
+            ("otif", "total", "all", kpi.otif(timed["on_time_qty"], timed["ordered_qty"]), "one order per item, market and period"),
             ("cycle_service_level", "total", "all", kpi.cycle_service_level(now["is_stockout"]), "one cycle per item, market and period")]
 
 
@@ -546,7 +573,25 @@ def _money(inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp, calendar: C
     margin = kpi.gross_margin(revenue.get(period, np.nan), cogs.get(period, np.nan))
     return [("gross_margin", "total", "all", margin, "the period, at standard cost"),
             ("inventory_turns", "total", "all", kpi.inventory_turns(year, inventory), note),
-            ("days_of_inventory", "total", "all", kpi.days_of_inventory(year, inventory), note)]
+            ("days_of_inventory", "total", "all", kpi.days_of_inventory(year, inventory), note),
+            ("gmroi", "total", "all", kpi.gmroi(revenue.mean() * calendar.buckets_per_year - year, inventory), note),
+            *_balances(inputs["ledger"], period, revenue, year, inventory, calendar)]
+
+
+def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, cogs_per_year: float, inventory: float,
+              calendar: Calendar) -> list[tuple]:
+    """Days of sales and payables, cash-to-cash and working capital from the ledger's balances of the last twelve periods."""
+    start = calendar.add(period, 1 - _TRAILING_PERIODS)
+    booked = ledger[ledger["period"].between(start, period)].pivot(index="period", columns="account", values="amount_amt")
+    mean, last = booked.mean(), booked.loc[period] if period in booked.index else pd.Series(dtype=float)
+    days_sales = kpi.days_of_sales(revenue.mean() * calendar.buckets_per_year, mean.get("receivables", np.nan))
+    days_payables = kpi.days_of_payables(cogs_per_year, mean.get("payables", np.nan))
+    days_inventory = kpi.days_of_inventory(cogs_per_year, inventory)
+    capital = kpi.working_capital(*(last.get(account, np.nan) for account in ("inventory", "receivables", "payables")))
+    note = f"backward, balances of {len(booked)} periods of the ledger"
+    return [("days_of_sales", "total", "all", days_sales, note), ("days_of_payables", "total", "all", days_payables, note),
+            ("cash_to_cash", "total", "all", kpi.cash_to_cash(days_inventory, days_sales, days_payables), note),
+            ("working_capital", "total", "all", capital, "the ledger's balances at the end of the period")]
 
 
 def _stability(deviation: pd.DataFrame) -> list[tuple]:

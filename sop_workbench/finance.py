@@ -15,7 +15,7 @@ from sop_workbench.errors import DataError
 from sop_workbench.kpi import DAYS_PER_YEAR
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
-from sop_workbench.tables import finding, issue_frame, key_text, validate
+from sop_workbench.tables import finding, issue_frame, key_text, table, validate
 
 KEY = ["family", "region", "period"]
 ALL_REGIONS = "all"
@@ -510,7 +510,9 @@ def budget_bridge(gap: pd.DataFrame) -> pd.DataFrame:
     return validate("bridge", bars.assign(sequence=range(1, len(bars) + 1)))
 
 
-def plan_bridge(before: pd.DataFrame, after: pd.DataFrame, measure: str = "revenue_amt", by: str = "family") -> pd.DataFrame:
+def plan_bridge(
+    before: pd.DataFrame, after: pd.DataFrame, measure: str = "revenue_amt", by: str = "family", name: str = ""
+) -> pd.DataFrame:
     """From one projection to another (last cycle to this one, base to scenario), by family, region or period.
 
     Parameters
@@ -521,11 +523,37 @@ def plan_bridge(before: pd.DataFrame, after: pd.DataFrame, measure: str = "reven
         A money column of them.
     by : str
         family, region or period: one step each.
+    name : str
+        What the bridge is called; measure and level when left out.
     """
     # A family in only one of the two projections stands at no money in the other.
     change = after.groupby(by)[measure].sum().sub(before.groupby(by)[measure].sum(), fill_value=0.0).sort_values(kind="stable")
     steps = {str(name): (amount, f"change of {measure} of {name}") for name, amount in change.items() if abs(amount) >= _CENT}
-    return _bridge(f"{measure} by {by}", ("Before", before[measure].sum()), steps, ("After", after[measure].sum()))
+    return _bridge(name or f"{measure} by {by}", ("Before", before[measure].sum()), steps, ("After", after[measure].sum()))
+
+
+def last_plan_bridge(last_unmet_demand: pd.DataFrame, unmet_demand: pd.DataFrame) -> pd.DataFrame:
+    """From the last locked plan to this one over the periods both cover: price, volume, mix, items new to the plan and gone from it.
+
+    Parameters
+    ----------
+    last_unmet_demand, unmet_demand : DataFrame
+        Served quantity and price of the two plans.
+
+    Returns
+    -------
+    DataFrame
+        Rows of the `bridge` table, as of `price_volume_mix`, items by market; empty where no period is in both.
+    """
+    shared = set(last_unmet_demand["period"]) & set(unmet_demand["period"])
+    if not shared:
+        return table("bridge").empty()
+    sides = []
+    for plan in (last_unmet_demand, unmet_demand):
+        rows = plan[plan["period"].isin(shared)]
+        sides.append(rows.assign(volume_qty=rows["served_qty"], revenue_amt=rows["served_qty"] * rows["price_amt"]))
+    bars = price_volume_mix(sides[0], sides[1], ("item_id", "market_id"))
+    return validate("bridge", bars.assign(bridge="last plan to this plan"))
 
 
 def profit_bridge(financial_projection: pd.DataFrame) -> pd.DataFrame:

@@ -18,14 +18,15 @@ from sop_workbench.tables import finding, issue_frame, validate
 
 DAYS_PER_YEAR = 365.0
 
-Better = Literal["low", "high", "near zero", "not judged"]
+Better = Literal["low", "high", "most", "near zero", "not judged"]
 
 
 class Definition(NamedTuple):
     """How a KPI is worded and judged.
 
     `tolerance` names the field of `settings.tolerances` that is its target; `amber` says how far beyond the
-    target is still amber, as a multiple of the target (of the distance to 1 for KPIs where high is good).
+    target is still amber, as a multiple of the target (of the distance to 1 for shares where `high` is good; `most` is good without
+    an upper end). A KPI without a tolerance is judged when `kpi_targets` of the settings names a target for it.
     """
 
     unit: str
@@ -39,31 +40,32 @@ class Definition(NamedTuple):
 DEFINITIONS: dict[str, Definition] = {
     "wape": Definition("ratio", "Σ|A−F| / ΣA", "no actual demand", "low", "forecast_wape_ratio"),
     "bias": Definition("ratio", "Σ(F−A) / ΣA, + is over-forecast", "no actual demand", "near zero", "forecast_bias_ratio", 1.5),
-    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change"),
-    "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error"),
-    "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known"),
+    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low"),
+    "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error", "near zero"),
+    "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known", "most"),
     "cycle_service_level": Definition("ratio", "cycles without stockout / cycles", "no cycle", "high", "service_level_ratio", 2.0),
     "fill_rate": Definition("ratio", "on-time quantity / ordered quantity", "nothing ordered", "high", "service_level_ratio", 2.0),
     "otif": Definition("ratio", "orders complete and on time / orders", "no order", "high", "service_level_ratio", 2.0),
-    "inventory_turns": Definition("turns a year", "annual COGS / average inventory", "no inventory"),
-    "days_of_inventory": Definition("days", "365 / turns", "no COGS"),
-    "days_of_sales": Definition("days", "average receivables / annual revenue × 365", "no revenue"),
+    "inventory_turns": Definition("turns a year", "annual COGS / average inventory", "no inventory", "most"),
+    "days_of_inventory": Definition("days", "365 / turns", "no COGS", "low"),
+    "days_of_sales": Definition("days", "average receivables / annual revenue × 365", "no revenue", "low"),
     "days_of_payables": Definition("days", "average payables / annual COGS × 365", "no COGS"),
-    "cash_to_cash": Definition("days", "DIO + DSO − DPO", "one of DIO, DSO, DPO is not defined"),
-    "gross_margin": Definition("ratio", "(revenue − COGS) / revenue", "no revenue"),
-    "gmroi": Definition("ratio", "annual gross margin / average inventory at cost", "no inventory"),
+    "cash_to_cash": Definition("days", "DIO + DSO − DPO", "one of DIO, DSO, DPO is not defined", "low"),
+    "working_capital": Definition("reporting currency", "inventory + receivables − payables", "a balance is not known", "low"),
+    "gross_margin": Definition("ratio", "(revenue − COGS) / revenue", "no revenue", "most"),
+    "gmroi": Definition("ratio", "annual gross margin / average inventory at cost", "no inventory", "most"),
     "production_adherence": Definition("ratio", "Σ min(actual, plan) / Σ plan, by item", "nothing planned", "high",
                                        "service_level_ratio", 2.0),
     "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",
                               "utilisation_ratio", 1.1),
     "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over the budgeted periods", "no budget", "low",
                              "budget_gap_ratio", 1.5),
-    "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock"),
+    "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock", "low"),
     "plan_stability": Definition("ratio", "Σ|plan now − plan last cycle| inside the fence / Σ plan now", "no plan", "low",
                                  "plan_deviation_ratio", 1.5),
-    "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due"),
-    "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made"),
-    "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override"),
+    "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due", "high", "", 2.0),
+    "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made", "high", "", 2.0),
+    "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override", "high", "", 2.0),
 }
 
 
@@ -221,6 +223,17 @@ def cash_to_cash(days_inventory: float, days_sales: float, days_payables: float)
     75.0
     """
     return float(days_inventory + days_sales - days_payables)
+
+
+def working_capital(inventory: float, receivables: float, payables: float) -> float:
+    """Money tied up in the business: inventory + receivables − payables.
+
+    Examples
+    --------
+    >>> working_capital(500, 300, 200)
+    600.0
+    """
+    return float(inventory + receivables - payables)
 
 
 def gross_margin(revenue: float, cogs: float) -> float:
@@ -401,14 +414,80 @@ def _money_rows(financial_projection: pd.DataFrame, cash_projection: pd.DataFram
     if cash_projection is not None:
         days_sales = days_of_sales(year["revenue_amt"], cash_projection["receivable_amt"].mean())
         days_payables = days_of_payables(year["cogs_amt"], cash_projection["payable_amt"].mean())
-        values |= {"days_of_sales": days_sales, "days_of_payables": days_payables,
+        ends = cash_projection.sort_values("period").iloc[-1]
+        last = financial_projection.loc[financial_projection["period"] == ends["period"], "inventory_amt"].sum()
+        values |= {"working_capital": working_capital(last, ends["receivable_amt"], ends["payable_amt"]),
+                   "days_of_sales": days_sales, "days_of_payables": days_payables,
                    "cash_to_cash": cash_to_cash(days_inventory, days_sales, days_payables)}
     return [(kpi, "total", "all", value) for kpi, value in values.items()]
 
 
+def family_measures(financial_projection: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Gross margin, turns and GMROI of every family of the plan, as measures for `kpi_table`; stock without sales turns 0 times."""
+    per_year = settings.calendar.buckets_per_year
+    parts = [(family, _money_rows(part, None, per_year)) for family, part in financial_projection.groupby("family")]
+    rows = [(name, "family", family, value) for family, found in parts for name, _, _, value in found]
+    return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=financial_projection["period"].min())
+
+
+def excess_measures(excess_stock: pd.DataFrame, stock_value: pd.DataFrame, period: pd.Timestamp) -> pd.DataFrame:
+    """Excess and obsolete stock as a share of the stock's money, in total and by family, as measures for `kpi_table`.
+
+    Parameters
+    ----------
+    excess_stock : DataFrame
+        Result table; items not in it have no excess.
+    stock_value : DataFrame
+        Columns family and value_amt: money of the stock the excess is part of.
+    period : Timestamp
+        Period the stock was counted at the end of.
+    """
+    excess = excess_stock.groupby("family", dropna=False)["excess_amt"].sum()
+    value = stock_value.groupby("family", dropna=False)["value_amt"].sum()
+    rows = [("excess_stock", "total", "all", excess_ratio(excess.sum(), value.sum()))]
+    named = value[value.index.notna()]
+    rows += [("excess_stock", "family", family, excess_ratio(excess.get(family, 0.0), amount)) for family, amount in named.items()]
+    return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
+
+
+def process_measures(
+    step_status: pd.DataFrame, due: pd.Series, action: pd.DataFrame, decision: pd.DataFrame, demand_adjustment: pd.DataFrame,
+    as_of: pd.Timestamp, period: pd.Timestamp,
+) -> pd.DataFrame:
+    """How the process itself runs: steps on time, decisions closed, overrides that somebody owns; measures for `kpi_table`.
+
+    A step is on time when it was done first by its due day; one that is due and not done is late, one not due yet does not count. A
+    decision is closed when every action that names it in its title is done or cancelled; one without actions is open.
+
+    Parameters
+    ----------
+    step_status, action, decision, demand_adjustment : DataFrame
+        Records of the cycle.
+    due : Series
+        Due day by step.
+    as_of : Timestamp
+        Day on which the process is judged.
+    period : Timestamp
+        First planned period of the cycle.
+    """
+    done = step_status[step_status["status"] == "done"].groupby("step")["at"].min().reindex(due.index)
+    is_due = (due < pd.Timestamp(as_of).normalize()) | done.notna()
+    on_time = (done.dt.normalize() <= due)[is_due]
+    newest = action.sort_values("at").drop_duplicates("title", keep="last")
+    states = [newest.loc[[question in title for title in newest["title"]], "status"] for question in decision["question"]]
+    is_closed = [len(state) > 0 and state.isin(["done", "cancelled"]).all() for state in states]
+    owned = demand_adjustment[["by", "why"]].fillna("").apply(lambda text: text.str.strip() != "").all(axis=1)
+    rows = [("steps_on_time", share(on_time), f"{len(on_time)} steps due"),
+            ("decisions_closed", share(is_closed), f"{len(is_closed)} decisions"),
+            ("owned_overrides", share(owned), f"{len(owned)} overrides")]
+    frame = pd.DataFrame(rows, columns=["kpi", "value", "note"])
+    return frame.assign(level="total", member="all", period=period)
+
+
 def _judged(row: dict, settings: Settings) -> dict:
     definition = DEFINITIONS[row["kpi"]]
-    target = getattr(settings.tolerances, definition.tolerance) if definition.tolerance else np.nan
+    own = getattr(settings.tolerances, definition.tolerance) if definition.tolerance else np.nan
+    target = settings.kpi_targets.get(row["kpi"], own)
     status, reason = _light(row["value"], target, definition)
     note = row.get("note")
     return {**{c: row[c] for c in ("kpi", "level", "member", "period", "value")}, "unit": definition.unit, "target": target,
@@ -419,10 +498,10 @@ def _light(value: float, target: float, definition: Definition) -> tuple[str, st
     """Status and the sentence why; distances are measured on the side that hurts."""
     if pd.isna(value):
         return "none", f"not defined: {definition.when_undefined}"
-    if definition.better == "not judged":
+    if definition.better == "not judged" or pd.isna(target):
         return "none", "no target is set"
-    miss = {"low": value, "near zero": abs(value), "high": 1 - value}[definition.better]
-    limit = 1 - target if definition.better == "high" else target
+    miss = {"low": value, "near zero": abs(value), "high": 1 - value, "most": target}[definition.better]
+    limit = {"high": 1 - target, "most": value}.get(definition.better, target)
     if miss <= limit + 1e-12:
         return "green", f"{value:.2f} meets the target {target:.2f}"
     verdict = "amber" if miss <= limit * definition.amber + 1e-12 else "red"

@@ -16,8 +16,10 @@ from sop_workbench import (
     checks,
     decision,
     demand,
+    driver_tree,
     execution,
     finance,
+    goals,
     inventory,
     kpi,
     materials,
@@ -186,20 +188,25 @@ def what_if_session(cycle: Cycle) -> what_if.WhatIf:
 
 
 def financial_review(cycle: Cycle) -> Tables:
-    """Step 4: the plan in money, and its gap to the budget."""
+    """Step 4: the plan in money, its gap to the budget and to the last estimate, and what must be true to reach the goal."""
     inputs = cycle.inputs()
-    read = _read(cycle, supply.RESULT_TABLES)
+    read = _read(cycle, [*supply.RESULT_TABLES, "launch_forecast", "demand_stream"])
     projection = finance.project_financials(
         read["supply_plan"], read["resource_plan"], read["shipment_plan"], read["purchase_plan"], read["unmet_demand"],
         read["inventory_projection"], inputs, cycle.settings, cycle.calendar,
     )
+    gap = finance.budget_gap(projection, inputs["budget"])
+    last_gap, last_bridges = _against_last_plan(cycle, projection, read["unmet_demand"])
     written = {
         "financial_projection": projection,
-        "budget_gap": finance.budget_gap(projection, inputs["budget"]),
+        "budget_gap": gap,
+        "estimate_gap": last_gap,
+        "goal_alignment": goals.goal_alignment(gap, read["binding_limit"], cycle.settings),
+        "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
         "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
         "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
-                                   finance.profit_bridge(projection)]),
+                                   finance.profit_bridge(projection), *last_bridges]),
     }
     return _write(cycle, {**inputs, **read}, written, "financial review")
 
@@ -208,7 +215,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "inventory_tradeoff", "financial_projection",
-                         "cash_projection", "budget_gap"])
+                         "cash_projection", "budget_gap", "excess_stock", "item_class"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
@@ -221,6 +228,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "scenario_comparison": scenario.compare(results, scenarios, calendar),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),
         "alert": execution.alerts(deviation, read, settings, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
@@ -241,13 +249,27 @@ def executive_review(cycle: Cycle) -> Tables:
 def execution_review(cycle: Cycle) -> Tables:
     """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
-    read = _read(cycle, ["plan_deviation", "root_cause", "alert", "kpi", "plan_waterfall"])
+    read = _read(cycle, ["plan_deviation", "root_cause", "driver_tree", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
     written = {
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Gap and bridges from the plan locked last to this one, over the periods both cover; empty where none was locked before."""
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    if not earlier:
+        return tables.table("estimate_gap").empty(), []
+    last = cycle.store.cycle(max(earlier))
+    last_projection = last.read("financial_projection")
+    shared = set(projection["period"]) & set(last_projection["period"])
+    before, after = (p[p["period"].isin(shared)] for p in (last_projection, projection))
+    bridges = [finance.last_plan_bridge(last.read("unmet_demand"), unmet_demand),
+               finance.plan_bridge(before, after, "profit_amt", name="last plan to this plan, profit by family")]
+    return goals.estimate_gap(projection, last_projection, last.id), bridges if shared else []
 
 
 def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
@@ -310,7 +332,32 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
                           read["cash_projection"], read["budget_gap"]),
         cycle.settings,
     )
-    return _join("kpi", [past, ahead])
+    families = kpi.kpi_table(kpi.family_measures(read["financial_projection"], cycle.settings), cycle.settings)
+    stock = inputs["stock_on_hand"].merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="m:1")
+    value = stock["on_hand_qty"] * stock["item_id"].map(inventory.unit_value(inputs["item"], inputs["supplier_item"]))
+    # What is excess is judged for sold items alone, so its share is one of their stock.
+    stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
+    excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
+    return _join("kpi", [past, ahead, families, excess, _process_kpis(cycle)])
+
+
+def _process_kpis(cycle: Cycle) -> pd.DataFrame:
+    """How the cycle locked last was run; this one's own records still grow, so that a step run again would see others."""
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    if not earlier:
+        return tables.table("kpi").empty()
+    last = cycle.store.cycle(max(earlier))
+    steps = last.records("step_status")
+    measures = kpi.process_measures(steps, _due_days(last), last.records("action"), last.records("decision"),
+                                    last.records("demand_adjustment"), steps["at"].max(), last.period)
+    return kpi.kpi_table(measures, cycle.settings)
+
+
+def _due_days(cycle: Cycle) -> pd.Series:
+    """Day on which each step of the settings is due: its working day counted from the cycle's first day."""
+    first_day = cycle.as_of + pd.Timedelta(days=1)
+    return pd.Series({step: pd.bdate_range(first_day, periods=owned.due_working_day)[-1] for step, owned in cycle.settings.steps.items()},
+                     dtype="datetime64[ns]")
 
 
 def _read(cycle: Cycle, names: Iterable[str]) -> Tables:

@@ -174,11 +174,15 @@ class Hierarchy(Section):
 
 
 class Settings(Section):
-    """Everything `sop.yaml` may say. Money is in `currency` unless a row says otherwise."""
+    """Everything `sop.yaml` may say. Money is in `currency` unless a row says otherwise.
+
+    An exchange rate (reporting currency for one unit of the other) is a number, or a table of first days and the rate from then on:
+    `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name.
+    """
 
     company: str
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")
-    exchange_rates: dict[str, float] = {}
+    exchange_rates: dict[str, float | dict[str, float]] = {}
     bucket: Bucket = "month"
     calendar_shift_days: int = Field(default=0, ge=-15, le=15)
     horizon: int = Field(default=18, ge=1, le=104)
@@ -192,6 +196,7 @@ class Settings(Section):
     users: dict[str, Role] = {}
     groups: dict[str, Role] = {}
     tolerances: Tolerances = Tolerances()
+    kpi_targets: dict[str, float] = {}
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
     risk: Risk = Risk()

@@ -80,6 +80,8 @@ _BYTES_PER_CELL = 80  # measured: 73 at the peak of reading, conforming, checkin
 _LARGEST_WORKBOOK = 64 << 20
 _UNUSUAL_DATES = (pd.Timestamp.min + pd.Timedelta(days=1), pd.Timestamp.max - pd.Timedelta(days=1))
 _MANUFACTURING = ("resource", "capacity", "production", "routing", "bill_of_material")
+# The day of a row by which a rate table is read, the first that a table has.
+_RATE_DAYS = ("period", "valid_from", "close_period", "from_period")
 _MAY_BE_EMPTY = ("open_supply",)
 _TOKEN = re.compile(
     r"""(?P<other>'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | ::)
@@ -968,7 +970,7 @@ def _in_reporting_currency(
         return frame, []
     given = frame["currency"].map(lambda code: None if pd.isna(code) or not str(code).strip() else str(code).strip().upper()).astype(object)
     foreign = given.notna() & (given != settings.currency)
-    rate = given[foreign].map(settings.exchange_rates).astype(float)
+    rate = _rates(given[foreign], frame, settings)
     known, unknown = rate.dropna(), rate.index[rate.isna()]
     changed = frame.copy()
     for column in money + _further(declared, frame, "_amt"):
@@ -977,8 +979,24 @@ def _in_reporting_currency(
     if unknown.empty:
         return changed, []
     codes = ", ".join(sorted(set(given[unknown])))
-    remedy = f"add {codes} to exchange_rates in sop.yaml ({settings.currency} for one unit of it)"
+    remedy = f"add {codes} to exchange_rates in sop.yaml ({settings.currency} for one unit of it), from the first day of the rows on"
     return changed, [_rows_finding("currency_without_rate", "blocks", declared, frame.loc[unknown], codes, remedy)]
+
+
+def _rates(currency: pd.Series, frame: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Exchange rate of each row: the one number, or that of the table on the row's day (the newest where a row has no day)."""
+    day = next((c for c in _RATE_DAYS if c in frame.columns), None)
+    rate = pd.Series(np.nan, index=currency.index)
+    for code, given in settings.exchange_rates.items():
+        mine = currency.index[currency == code]
+        if not isinstance(given, dict):
+            rate[mine] = given
+            continue
+        table = pd.Series(given).rename(pd.to_datetime).sort_index()
+        days = pd.to_datetime(frame.loc[mine, day]) if day else pd.Series(table.index[-1], index=mine)
+        place = table.index.searchsorted(days.fillna(table.index[-1]), side="right") - 1
+        rate[mine] = np.where(place >= 0, table.to_numpy()[place], np.nan)  # before the first day of the table there is no rate
+    return rate
 
 
 def _in_buckets(

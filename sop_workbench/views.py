@@ -2099,6 +2099,51 @@ def inventory_money(financial_projection: pd.DataFrame, top: int = 6) -> pd.Data
     return _view(rows, title, "Closing stock at standard cost.", "No stock is projected.")
 
 
+def goal_alignment(goal_alignment: pd.DataFrame) -> pd.DataFrame:
+    """What must be true to reach each year's goal, largest worth first, in words."""
+    _needs(goal_alignment, "goal_alignment")
+    rows = goal_alignment.sort_values(["year", "sequence"])
+    years = rows.drop_duplicates("year")
+    title = "; ".join(f"{year}: {signed(short(gap, MONEY))} against {goal}"
+                      for year, gap, goal in zip(years["year"], years["gap_amt"], years["goal"], strict=True))
+    shown = rows[["year", "member_name", "needed_qty", "unit", "price_amt", "closes_amt", "left_amt", "sentence"]]
+    names = {"member_name": "what_must_give", "needed_qty": "needed_alone", "price_amt": "worth_of_one_more_amt"}
+    return _view(shown.rename(columns=names), title, "Closes = worth of one more unit, as far as that price holds; left = gap after it.",
+                 "No budget covers the periods of this plan.")
+
+
+def revenue_sources(revenue_source: pd.DataFrame) -> pd.DataFrame:
+    """Revenue of the plan by period: run rate, new products and opportunities apart."""
+    _needs(revenue_source, "revenue_source")
+    rows = revenue_source.groupby(["period", "source"], as_index=False)["revenue_amt"].sum()
+    whole = rows["revenue_amt"].sum()
+    apart = rows[rows["source"] != "run rate"].groupby("source")["revenue_amt"].sum()
+    parts = ", ".join(f"{source} {percent(_ratio(amount, whole))}" for source, amount in apart.items())
+    title = f"Of {short(whole, MONEY)} revenue {parts or 'all is run rate'}" if len(rows) else ""
+    return _view(rows, title, "Opportunities = volume × probability × served share; new products by the weight of their launch curve.",
+                 "The plan has no revenue.")
+
+
+def estimate_gap(estimate_gap: pd.DataFrame) -> pd.DataFrame:
+    """Plan against the last locked one by family: revenue, gross margin and profit over the periods both cover."""
+    _needs(estimate_gap, "estimate_gap")
+    measures = ["last_revenue_amt", "revenue_amt", "revenue_gap_amt", "gross_margin_gap_amt", "profit_gap_amt"]
+    rows = estimate_gap.groupby("family", as_index=False)[measures].sum()
+    rows = rows.sort_values("revenue_gap_amt", key=lambda v: -v.abs(), kind="stable", ignore_index=True)
+    last = ", ".join(estimate_gap["last_cycle_id"].unique())
+    title = f"Revenue {signed(short(rows['revenue_gap_amt'].sum(), MONEY))} against the last estimate ({last})" if len(rows) else ""
+    return _view(rows, title, "Gap = this plan − the last locked plan.", "No cycle was locked before this one: there is no last estimate.")
+
+
+def last_plan_bridge(bars: pd.DataFrame) -> pd.DataFrame:
+    """From the last locked plan's revenue to this one's: price, volume, mix, items new to the plan and gone from it."""
+    mine = bars[bars["bridge"] == "last plan to this plan"]
+    totals = mine.loc[mine["kind"] == "total", "amount_amt"]
+    change = signed(short(totals.iloc[-1] - totals.iloc[0], MONEY)) if len(totals) else ""
+    view = bridge(mine, f"Revenue {change} against the last locked plan")
+    return view if len(mine) else _view(view, "", empty="No cycle was locked before this one: there is no plan to compare with.")
+
+
 def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
     """Plan less budget by family and period, in money and as a share of budget."""
     _needs(budget_gap, "budget_gap")
@@ -2465,6 +2510,70 @@ def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     title = f"{rows['member'].iloc[0]} moved the result most: {signed(short(rows['deviation_amt'].iloc[0], MONEY))}" if len(rows) else ""
     title += f" of {whole}" if title and whole else ""
     return _view(rows, title, "Money of the deviation; in brackets its share of the whole.", "No deviation to explain yet.")
+
+
+def driver_causes(
+    driver_tree: pd.DataFrame, measure: str = "margin", tree: str = "why", period: pd.Timestamp | None = None, top: int = 10
+) -> pd.DataFrame:
+    """What drove the deviation of a measure from the approved plan, largest first, remainders without a cause last.
+
+    Parameters
+    ----------
+    driver_tree : DataFrame
+        The `driver_tree` table.
+    measure : str
+        revenue, margin, service, inventory or production.
+    tree : str
+        `why` (causes) or `what moved` (price, volume, mix, cost).
+    period : Timestamp, optional
+        Period shown; the newest one when left out.
+    top : int
+        Bars shown.
+    """
+    mine, shown = _of_tree(driver_tree, measure, tree, period)
+    total = mine.loc[mine["level"] == "total", "deviation_amt"].sum()
+    rows = mine[mine["level"] == "cause"].head(top)
+    title = ""
+    if len(rows):
+        label, first = period_labels(pd.Series([shown])).iloc[0], rows.iloc[0]
+        title = f"{heading(measure)} in {label} {signed(short(total, MONEY))} against plan; first: {first['driver']}, {first['cause']}"
+    view = rows[["sequence", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]].reset_index(drop=True)
+    return _view(view, title, "Bars sum to the deviation when all are shown; in brackets the share of all money moved.",
+                 f"No {measure} of a locked plan can be compared yet.")
+
+
+def driver_overview(driver_tree: pd.DataFrame, period: pd.Timestamp | None = None, top: int = 4) -> pd.DataFrame:
+    """The largest causes of every measure's deviation in one period, with what each rests on."""
+    parts = []
+    for measure in driver_tree["measure"].unique():
+        mine, _ = _of_tree(driver_tree, str(measure), "why", period)
+        parts += [mine[mine["level"] == "total"], mine[mine["level"] == "cause"].head(top)]
+    rows = pd.concat(parts, ignore_index=True) if parts else driver_tree
+    labels = period_labels(pd.Series(rows["period"].unique()))
+    title = f"Why {', '.join(labels)} differed from the approved plan" if len(rows) else ""
+    shown = rows[["measure", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
+    return _view(shown, title, "The row `all` is the deviation of the measure; its causes follow, largest first.",
+                 "No locked plan has a period that is over yet.")
+
+
+def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: pd.Timestamp | None = None, top: int = 15) -> pd.DataFrame:
+    """The few items and places that hold most of a measure's deviation, with the driver behind each."""
+    mine, _ = _of_tree(driver_tree, measure, "why", period)
+    items = mine[mine["level"] == "item × place"]
+    named = items[items["member"] != "other items"]
+    share = named["share_ratio"].sum()
+    words = f"{_plural(len(named), 'item and place', 'items and places')} hold {percent(share, 0)} of what moved {measure}"
+    shown = named.head(top)[["member", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
+    title, shown = words if len(named) else "", shown.rename(columns={"member": "item_and_place"})
+    return _view(shown, title, "Largest first.", f"No {measure} of a locked plan can be compared yet.")
+
+
+def _of_tree(driver_tree: pd.DataFrame, measure: str, tree: str, period: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """One tree of one period in order of rank, and the period: the newest of the measure when none is named."""
+    _needs(driver_tree, "driver_tree")
+    mine = driver_tree[(driver_tree["measure"] == measure) & (driver_tree["tree"] == tree)]
+    shown = mine["period"].max() if period is None else pd.Timestamp(period)
+    return mine[mine["period"] == shown].sort_values(["level", "sequence"], ignore_index=True), shown
 
 
 def alerts(alert: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, resource: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sop_workbench import finance, outlook, tables
+from sop_workbench import finance, goals, outlook, tables
 from sop_workbench.settings import Settings
 
 SETTINGS = Settings(company="Nordlicht Räder", currency="EUR", brand_colour="#0b5394")
@@ -509,8 +509,15 @@ def _money(frames: dict) -> dict[str, pd.DataFrame]:
             "basis": "Opening balance from the settings.",
         }
     )
+    money_rows = tables.validate("financial_projection", money[list(tables.table("financial_projection").columns)])
+    last = goals.estimate_gap(money_rows, money_rows.assign(revenue_amt=0.97 * money_rows["revenue_amt"]), "2026-09")
+    sources = pd.concat([money.groupby(["family", "period"], as_index=False)["revenue_amt"].sum().assign(
+        source=name, revenue_amt=lambda found, part=part: found["revenue_amt"] * part)
+        for name, part in (("run rate", 0.8), ("new products", 0.15), ("opportunities", 0.05))])
     gap = finance.budget_gap(money[list(tables.table("financial_projection").columns)], tables.validate("budget", budget))
-    return {"financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
+    aligned = goals.goal_alignment(gap, frames["binding_limit"], SETTINGS)
+    return {"estimate_gap": last, "revenue_source": sources, "goal_alignment": aligned,
+            "financial_projection": money, "budget": budget, "budget_gap": gap, "cash_projection": cash}
 
 
 def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
@@ -671,7 +678,20 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             "owner": "purchasing",
         }
     ]
+    grown = [
+        {"measure": measure, "tree": tree, "period": PAST[-1], "level": level, "sequence": n, "driver": driver, "cause": cause,
+         "member": member, "deviation_amt": money, "share_ratio": abs(money) / 110_000, "evidence": "EV-1 on file"}
+        for measure in ("revenue", "margin", "production") for tree in ("what moved", "why")
+        for level, found in (
+            ("total", (("all", "all", "all", -90_000.0),)),
+            ("cause", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "all", -30_000.0),
+                       ("other supply", "no cause known", "all", 10_000.0))),
+            ("item × place", (("capacity loss", "R1", "I03 P1", -70_000.0), ("biased forecast", "sales stream", "I01 M0", -30_000.0),
+                              ("other supply", "all", "other items", 10_000.0))))
+        for n, (driver, cause, member, money) in enumerate(found, start=1)
+    ]
     return {
+        "driver_tree": _rows("driver_tree", grown),
         "item_class": _rows("item_class", classes),
         "excess_stock": _rows("excess_stock", excess),
         "phase_out_plan": _rows("phase_out_plan", ending),

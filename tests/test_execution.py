@@ -44,7 +44,7 @@ def sales(*records: tuple) -> pd.DataFrame:
 
 
 def company(**changes: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    names = ("sales_history", "production_history", "stock_history", "stock_on_hand", "price")
+    names = ("sales_history", "production_history", "stock_history", "stock_on_hand", "price", "ledger")
     return {"item": ITEM, **{name: tables.table(name).empty() for name in names}, **changes}
 
 

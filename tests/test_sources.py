@@ -411,6 +411,20 @@ def test_money_comes_into_the_reporting_currency(tmp_path):
     assert found["resource"]["regular_cost_amt_per_hour"].tolist() == [30.0]
 
 
+def test_a_rate_table_counts_from_its_days_on(tmp_path):
+    frames = small_tables()
+    frames["sales_history"]["currency"] = "USD"
+    frames["sales_history"]["period"] = ["2026-08-01", "2026-09-01", "2026-10-01"]
+    frames["sales_history"]["net_sales_amt"] = 100.0
+    frames["supplier_item"]["currency"] = "USD"
+    rates = {"USD": {"2026-09-01": 0.9, "2026-10-01": 0.8}}
+    found, issues = load(write_company(tmp_path, frames), exchange_rates=rates)
+    by_period = found["sales_history"].sort_values("period")["net_sales_amt"].tolist()
+    assert by_period == [100.0, pytest.approx(90), pytest.approx(80)], "before the table begins there is no rate: told, not guessed"
+    assert (only(issues)["rule"], only(issues)["count"]) == ("currency_without_rate", 1)
+    assert found["supplier_item"]["unit_cost_amt"].tolist() == [pytest.approx(0.8 * 1.1)], "a row without a day takes the newest rate"
+
+
 def test_a_period_must_begin_a_bucket(tmp_path):
     frames = small_tables()
     frames["sales_history"]["period"] = ["2026-09-30", "2026-08-01", "2026-08-31"]

@@ -515,6 +515,7 @@ def _handed_over(statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFra
         return statistical_forecast[[*CELL, *columns]]
     curve = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
     parts = []
+    # An item without a launch curve is forecast by its history alone.
     for frame, weight in ((statistical_forecast, 1 - statistical_forecast["item_id"].map(curve).fillna(0.0)),
                           (launch_forecast, launch_forecast["weight_ratio"])):
         # A market that only one of the two expects demand in gets its part of it.

@@ -715,6 +715,7 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     """
     _needs(history_correction, "history_correction")
     change = history_correction["suggested_qty"] - history_correction["raw_qty"]
+    # A word nobody said was said of none.
     said = history_correction["status"].str.get_dummies().reindex(columns=["accepted", "rejected"], fill_value=0)
     rows = history_correction.assign(change_qty=change, **said).groupby(["item_id", "period", "kind"], as_index=False)
     rows = rows.agg(
@@ -1150,6 +1151,7 @@ def price_case_list(price_case: pd.DataFrame) -> pd.DataFrame:
 def pipeline(pipeline_line: pd.DataFrame) -> pd.DataFrame:
     """Money of open deals by close period: what the plan counts, what comes on top if won, what is counted elsewhere."""
     _needs(pipeline_line, "pipeline_line")
+    # A deal whose item has no price in its period is worth nothing yet.
     whole = (pipeline_line["volume_qty"] * pipeline_line["price_amt"]).fillna(0.0)
     is_counted = pipeline_line["counted_qty"] > 0
     counted = pipeline_line["expected_amt"].fillna(0.0)
@@ -2641,6 +2643,7 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
     rows = hours[hours["resource_id"].isin(full.index)].assign(resource=hours["resource_id"].map(names).fillna(hours["resource_id"]))
     rows = rows.assign(peak_ratio=rows["resource_id"].map(full), delta_ratio=rows["load_ratio"] - rows["base_load_ratio"])
     rows = rows.sort_values(["peak_ratio", "resource_id", "period"], ascending=[False, True, True])
+    # Where base has no load to compare with, nothing is marked.
     marks = ["▲" if d >= 0.005 else "▼" if d <= -0.005 else "" for d in rows["delta_ratio"].fillna(0.0)]
     rows["load_text"] = ["–" if pd.isna(u) else f"{u * 100:.0f}{m}" for u, m in zip(rows["load_ratio"], marks, strict=True)]
     moved = rows[rows["delta_ratio"].abs() >= 0.005]

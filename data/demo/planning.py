@@ -33,7 +33,9 @@ def stock_on_hand(stock_history: pd.DataFrame, need: pd.DataFrame, places: pd.Da
     for month in pd.date_range(FIRST_CYCLE - pd.DateOffset(months=1), EXTRACT_DATE, freq="MS"):
         finished = stock_history[stock_history["period"] == month].rename(columns={"closing_qty": "on_hand_qty"})
         coming = need[month + pd.DateOffset(months=1)]
-        parts = places.assign(on_hand_qty=np.round(places["item_id"].map(coming) * rng.uniform(0.8, 1.2, len(places)) * places["cover"]))
+        needed = places["item_id"].map(coming) * rng.uniform(0.8, 1.2, len(places)) * places["cover"]
+        # Adding nothing turns a rounded −0 into 0: which of the two comes out hangs on the machine.
+        parts = places.assign(on_hand_qty=np.round(needed) + 0.0)
         count = pd.concat([finished[finished["on_hand_qty"] > 0], parts])[["item_id", "location_id", "on_hand_qty"]]
         counts.append(count.assign(as_of_date=month + pd.offsets.MonthEnd(0)))
     return pd.concat(counts)

@@ -631,9 +631,10 @@ def _feasible_or_told(
     inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex,
     calendar: Calendar, scenario: Scenario,
 ) -> dict[str, pd.DataFrame]:
-    """The tables of one scenario, or the issue that no plan keeps its limits."""
+    """The tables of one scenario, or the issue that no plan keeps its limits; how far each price holds is worked out for base alone."""
+    brief = settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": 0})})
     try:
-        return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, settings, periods, calendar)
+        return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, brief, periods, calendar)
     except InfeasiblePlanError as clash:
         clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
         return {"issue": issue_frame([clashing])}

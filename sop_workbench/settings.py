@@ -150,7 +150,7 @@ class Risk(Section):
     the mean of the worst outcomes (those beyond `cvar_ratio`) instead of the mean of all.
     """
 
-    samples: int = Field(default=30, ge=0, le=1000)
+    samples: int = Field(default=20, ge=0, le=1000)
     committed_buckets: int | None = Field(default=None, ge=1)
     persistence_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.5
     cvar_weight_ratio: Ratio = 0.0

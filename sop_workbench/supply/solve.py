@@ -20,7 +20,7 @@ __all__ = ["Arrays", "Block", "NoPlanError", "Progress", "Solution", "collection
            "solve"]
 
 _STATUS = highspy.HighsModelStatus
-INTERIOR_POINT_SIZE = 20_000  # rows + columns from which interior points beat simplex (docs/benchmarks.md)
+INTERIOR_POINT_SIZE = 200_000  # rows + columns from which interior points are the safer first solve (docs/benchmarks.md)
 
 
 class NoPlanError(Exception):

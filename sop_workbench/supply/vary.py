@@ -15,7 +15,7 @@ from sop_workbench.supply.solve import open_solver
 
 # A re-solve that takes more steps than this is further from the last corner than from none: it starts anew, with presolve.
 # Counted in steps, not in seconds, so that the same plan takes the same way on every machine.
-_MOST_STEPS = 1500
+_MOST_STEPS = 3000
 
 Positions = Sequence[int] | np.ndarray
 _STATUS = highspy.HighsModelStatus

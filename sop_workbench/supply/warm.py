@@ -26,7 +26,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays, Block
 from sop_workbench.supply.instance import PLACE, SALE, Instance, supply_instance
 from sop_workbench.supply.plan import compiled_plan, plan_supply
-from sop_workbench.supply.solve import open_solver, refuse_endless_numbers
+from sop_workbench.supply.solve import INTERIOR_POINT_SIZE, open_solver, refuse_endless_numbers
 
 Tables = Mapping[str, pd.DataFrame]
 Values = Mapping[tuple[str, str], np.ndarray]
@@ -34,7 +34,6 @@ Values = Mapping[tuple[str, str], np.ndarray]
 _ORDER = ["item_id", "supplier_id", "location_id"]
 _WAY = ["from_location_id", "to_id"]
 clock = time.perf_counter  # of the seconds an answer tells
-_LARGE = 20_000  # columns from which the first, cold solve goes by the interior point
 _MOST_COEFFICIENTS = 5_000  # changed one by one; more are passed as a whole model with its basis kept
 _STATUS = highspy.HighsModelStatus
 
@@ -414,10 +413,10 @@ class _Loaded:
     def _run(self) -> None:
         solver = self._solver
         is_first = self._basis is None
-        is_large = self.arrays.columns_count > _LARGE
+        is_large = sum(self.arrays.matrix.shape) >= INTERIOR_POINT_SIZE
         solver.setOptionValue("solver", "ipm" if is_first and is_large else "choose" if is_first else "simplex")
         allowed = self.settings.supply.time_limit_seconds
-        status = self._run_for(allowed if is_first or not is_large else max(1.0, self._cold_seconds))
+        status = self._run_for(allowed if is_first else max(2.0, 2 * self._cold_seconds))
         if status == _STATUS.kTimeLimit and not is_first:  # further from the last basis than from nothing: as at first
             solver.setOptionValue("solver", "ipm" if is_large else "choose")
             solver.clearSolver()

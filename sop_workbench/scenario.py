@@ -508,7 +508,9 @@ def _is_one_of(values: pd.Series, wanted: Scalar | list[Scalar]) -> pd.Series:
         return values.isin([str(choice).lower() in ("true", "1", "yes") for choice in choices])
     if pd.api.types.is_numeric_dtype(values):
         return values.isin(pd.to_numeric(pd.Series(choices), errors="coerce").dropna())
-    return values.astype(str).isin([str(choice) for choice in choices]) & values.notna()
+    words = [str(choice) for choice in choices]
+    # Ids are text already; writing a hundred thousand of them out again is what a slider would wait for.
+    return values.isin(words) if values.dtype == object else values.astype(str).isin(words) & values.notna()
 
 
 def _time_column(name: str) -> str | None:
@@ -632,7 +634,8 @@ def _feasible_or_told(
     calendar: Calendar, scenario: Scenario,
 ) -> dict[str, pd.DataFrame]:
     """The tables of one scenario, or the issue that no plan keeps its limits; how far each price holds is worked out for base alone."""
-    brief = settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": 0})})
+    explained = 0 if scenario.levers else settings.supply.explained_limits
+    brief = settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": explained})})
     try:
         return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, brief, periods, calendar)
     except InfeasiblePlanError as clash:

@@ -19,7 +19,7 @@ _WRONG_INPUTS = (
     "sales,N. Body,GG-101,,NOWHERE,,2026-11-01,50,rumour,2026-09-27\n"
     "sales,N. Body,,Tents,,North,2026-11-01,50,rumour,2026-09-27\n"
 )
-_FAR_EVENT = "EV-900,promotion,,Cookware,,,2031-11-01,2031-11-01,0.3,0.1,1000,2026-09-01\n"
+_FAR_EVENT = "EV-900,promotion,,Cookware,,,2031-11-01,2031-11-01,0.3,0.1,1000,,,2026-09-01\n"
 
 
 @pytest.fixture(scope="module")

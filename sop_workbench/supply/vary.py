@@ -73,11 +73,10 @@ class VariedPlan:
         if len(place):
             self._solver.changeColsCost(len(place), place, np.asarray(amount, dtype=float))
 
-    def take_back(self, rows: Positions = (), columns: Positions = ()) -> None:
-        """Rows and columns as the plan had them."""
-        row, column, arrays = np.asarray(rows, dtype=np.int32), np.asarray(columns, dtype=np.int32), self.arrays
-        self.limit_rows(row, arrays.row_lower[row], arrays.row_upper[row])
-        self.limit_columns(column, arrays.lower[column], arrays.upper[column])
+    def take_back(self, columns: Positions) -> None:
+        """Bounds of columns as the plan had them."""
+        place = np.asarray(columns, dtype=np.int32)
+        self.limit_columns(place, self.arrays.lower[place], self.arrays.upper[place])
 
     def add_row(self, columns: Positions, coefficients: np.ndarray, upper: float) -> int:
         """A further limit Σ coefficient · column ≤ upper; its row."""

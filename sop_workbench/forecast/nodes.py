@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,6 @@ LEAF, ITEM = 0, 1
 TOTAL, NONE = "all", "none"
 BETWEEN = " × "
 LEAF_LEVEL = "item_id × market_id"
-_SHARE_PERIODS = 12
 # Each level: whose sums it holds, the widest group whose season it leans on, and the closest. Item × market and items shape
 # those seasons; all others are sums of the same sales.
 _LEVELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -74,6 +74,24 @@ class Nodes:
     def ended_at(self, known: int) -> np.ndarray:
         """Nodes that had ended by date after the first `known` periods."""
         return self.end <= known
+
+    @cached_property
+    def repeats(self) -> np.ndarray:
+        """Aggregates with the members of another: counted twice, their forecast would weigh twice.
+
+        Of equal sums the one that knows its channel counts, else the first.
+        """
+        knows = np.zeros(self.summing.shape[0], dtype=bool)
+        for level in self.members:
+            if "channel" in level or "market_id" in level:
+                rows = self.members[level]["node"].to_numpy() - self.leaves
+                knows[rows[rows >= 0]] = True
+        summing, found, repeated = self.summing.sorted_indices(), set(), np.zeros(len(self.demand), dtype=bool)
+        for row in np.argsort(~knows, kind="stable"):
+            members = summing.indices[summing.indptr[row] : summing.indptr[row + 1]].tobytes()
+            repeated[self.leaves + row] = members in found
+            found.add(members)
+        return repeated
 
     def row_of(self, level: str) -> np.ndarray | None:
         """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
@@ -139,7 +157,7 @@ def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None
     )
 
 
-def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray, follows: np.ndarray | None = None) -> np.ndarray:
     """Forecasts of all nodes moved until the leaves add up to every aggregate; a node without a forecast stays empty.
 
     Parameters
@@ -148,57 +166,29 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
         NaN for series not begun.
     deviation : ndarray, nodes
         Usual error; what is well known moves little.
+    follows : ndarray of bool, nodes, optional
+        Aggregates that are the sum of their members whatever their own forecast says.
     """
     if not nodes.summing.shape[0]:
         return forecast
+    leaves = nodes.leaves
+    told = np.ones(nodes.summing.shape[0], dtype=bool) if follows is None else ~follows[leaves:]
+    used = np.r_[np.ones(leaves, dtype=bool), told]
+    summing = nodes.summing[np.flatnonzero(told)]
     empty = np.isnan(forecast)
-    base = np.where(empty, 0.0, forecast)
-    begun = ~empty.all(axis=1)
+    base = np.where(empty, 0.0, forecast)[used]
+    begun = ~empty[used].all(axis=1)
     # What has ended or not begun is known to be zero; the floor keeps well-known and poorly known nodes comparable.
     floor = 1e-3 * max(float(np.median(deviation)), 1e-6)
-    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation, floor) ** 2, 0.0)
-    leaves = nodes.leaves
+    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation[used], floor) ** 2, 0.0)
     # An aggregate without a forecast of its own follows its members.
-    members = nodes.summing @ variance[:leaves]
+    members = summing @ variance[:leaves]
     variance[leaves:] = np.where(variance[leaves:] > 0, variance[leaves:], np.maximum(members, floor**2))
-    rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
-    moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
+    rules = sparse.hstack([-summing, sparse.identity(summing.shape[0])]).tocsr()
+    moved = np.empty(forecast.shape)
+    moved[used] = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
+    moved[~used] = nodes.summing[np.flatnonzero(~told)] @ moved[:leaves]
     return np.where(empty, np.nan, moved)
-
-
-def shared_forecast(nodes: Nodes, known: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """Forecast of each leaf by its share in its item and its market, leaves × ahead.
-
-    leaf = item · market / whole · affinity, where item is the item in the channel, market the family in the market and whole
-    the family in the channel; affinity = (Σ sold + k) / (Σ item · market / whole + k) over the last year: how much more the
-    market takes of the item than of its family, leaning on 1 by k, which is estimated from all leaves (gamma–Poisson). Most
-    series of item × market are too sparse to show a trend or season of their own; their sums are not.
-
-    Parameters
-    ----------
-    known : ndarray, nodes × periods
-        Demand known when the forecast is made.
-    forecast : ndarray, nodes × ahead
-        Forecast of every node by itself.
-
-    Returns
-    -------
-    ndarray, leaves × ahead
-        NaN where the hierarchy has no such sums, or a sum has no forecast.
-    """
-    rows = [nodes.row_of(level) for level in ("item_id × channel", "family × market_id", "family × channel")]
-    if any(row is None for row in rows):
-        return np.full((nodes.leaves, forecast.shape[1]), np.nan)
-    item, place, whole = rows
-    sold = np.nan_to_num(known[:, -_SHARE_PERIODS:])
-    expected = (sold[item] * sold[place] / np.where(sold[whole] > 0, sold[whole], 1)).sum(axis=1)
-    own = sold[: nodes.leaves].sum(axis=1)
-    beyond_chance = ((own - expected) ** 2 - expected)[expected > 0].sum()
-    prior = (expected**2).sum() / beyond_chance if beyond_chance > 0 else np.inf
-    affinity = (own + prior) / (expected + prior) if np.isfinite(prior) else np.ones(len(own))
-    total = forecast[whole]
-    shared = forecast[item] * forecast[place] / np.where(total > 0, total, 1) * np.where(expected > 0, affinity, 0.0)[:, None]
-    return np.where(total > 0, shared, np.where(total == 0, 0.0, np.nan))
 
 
 def _ends(panel: Panel, item: pd.DataFrame | None) -> np.ndarray:

@@ -17,7 +17,7 @@ from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SE
 from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.forecast.pins import pinned_models, with_pinned
-from sop_workbench.forecast.shares import SHARE_WEIGHT, by_shares, mixes_rhythms
+from sop_workbench.forecast.shares import SHARE_WEIGHT, by_shares
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -107,7 +107,7 @@ def forecast_tables(
 
     Season is pooled over family and channel, events are taken out of the past and put into the future; each series goes the
     route its length and zeros ask for; models are weighed by their back-test, unless a planner pinned one. Item × market leans
-    three quarters on its share in item and market.
+    three quarters on its share in item and market, the item half on its share in the family.
 
     Parameters
     ----------
@@ -285,9 +285,8 @@ def _without_demand(mix: np.ndarray, ended: np.ndarray) -> np.ndarray:
 
 def _added_up(nodes: Nodes, mix: np.ndarray, known: np.ndarray, scale: np.ndarray, alone: np.ndarray, season_length: int) -> np.ndarray:
     """Forecasts that add up: all nodes reconciled, what is sparse told by its shares in them, and reconciled again."""
-    follows = nodes.repeats | mixes_rhythms(nodes, known, season_length)
-    shared = by_shares(nodes, known, coherent(nodes, mix, scale, follows), season_length, alone)
-    return coherent(nodes, shared, scale, follows)
+    shared = by_shares(nodes, known, coherent(nodes, mix, scale), season_length, alone)
+    return coherent(nodes, shared, scale)
 
 
 def _past_errors(

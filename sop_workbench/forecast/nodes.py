@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -75,24 +74,6 @@ class Nodes:
         """Nodes that had ended by date after the first `known` periods."""
         return self.end <= known
 
-    @cached_property
-    def repeats(self) -> np.ndarray:
-        """Aggregates with the members of another: counted twice, their forecast would weigh twice.
-
-        Of equal sums the one that knows its channel counts, else the first.
-        """
-        knows = np.zeros(self.summing.shape[0], dtype=bool)
-        for level in self.members:
-            if "channel" in level or "market_id" in level:
-                rows = self.members[level]["node"].to_numpy() - self.leaves
-                knows[rows[rows >= 0]] = True
-        summing, found, repeated = self.summing.sorted_indices(), set(), np.zeros(len(self.demand), dtype=bool)
-        for row in np.argsort(~knows, kind="stable"):
-            members = summing.indices[summing.indptr[row] : summing.indptr[row + 1]].tobytes()
-            repeated[self.leaves + row] = members in found
-            found.add(members)
-        return repeated
-
     def row_of(self, level: str) -> np.ndarray | None:
         """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
         if level not in self.members:
@@ -157,7 +138,7 @@ def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None
     )
 
 
-def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray, follows: np.ndarray | None = None) -> np.ndarray:
+def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Forecasts of all nodes moved until the leaves add up to every aggregate; a node without a forecast stays empty.
 
     Parameters
@@ -166,28 +147,21 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray, follows:
         NaN for series not begun.
     deviation : ndarray, nodes
         Usual error; what is well known moves little.
-    follows : ndarray of bool, nodes, optional
-        Aggregates that are the sum of their members whatever their own forecast says.
     """
     if not nodes.summing.shape[0]:
         return forecast
-    leaves = nodes.leaves
-    told = np.ones(nodes.summing.shape[0], dtype=bool) if follows is None else ~follows[leaves:]
-    used = np.r_[np.ones(leaves, dtype=bool), told]
-    summing = nodes.summing[np.flatnonzero(told)]
     empty = np.isnan(forecast)
-    base = np.where(empty, 0.0, forecast)[used]
-    begun = ~empty[used].all(axis=1)
+    base = np.where(empty, 0.0, forecast)
+    begun = ~empty.all(axis=1)
     # What has ended or not begun is known to be zero; the floor keeps well-known and poorly known nodes comparable.
     floor = 1e-3 * max(float(np.median(deviation)), 1e-6)
-    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation[used], floor) ** 2, 0.0)
+    variance = np.where(begun & (base.sum(axis=1) > 0), np.maximum(deviation, floor) ** 2, 0.0)
+    leaves = nodes.leaves
     # An aggregate without a forecast of its own follows its members.
-    members = summing @ variance[:leaves]
+    members = nodes.summing @ variance[:leaves]
     variance[leaves:] = np.where(variance[leaves:] > 0, variance[leaves:], np.maximum(members, floor**2))
-    rules = sparse.hstack([-summing, sparse.identity(summing.shape[0])]).tocsr()
-    moved = np.empty(forecast.shape)
-    moved[used] = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
-    moved[~used] = nodes.summing[np.flatnonzero(~told)] @ moved[:leaves]
+    rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
+    moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
     return np.where(empty, np.nan, moved)
 
 

@@ -1,6 +1,7 @@
-"""Family × market and item × market by their shares in sums, and the quarter's rhythm in which some customers order.
+"""Items, families in a market and items in a market by their shares in sums, and the rhythm in which some customers order.
 
-Most series of item × market are too sparse to show a trend or season of their own; their sums are not. And where each customer
+Most series of item × market are too sparse to show a trend or season of their own; their sums are not. An item's share of its
+family moves slowly: the last year tells it better than the last three months tell its level. And where each customer
 orders once a quarter, a market has three lots of customers by turns, who want different families: what one of them took is seen
 three months before, not last month.
 """
@@ -9,8 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
-from sop_workbench.forecast.panel import repeats_quarterly
+from sop_workbench.forecast.nodes import LEAF_LEVEL, NONE, Nodes
 
 _FAMILY_MARKET = "family × market_id"
 # A part is its row times its column over the whole of both.
@@ -18,37 +18,15 @@ _SUMS = {
     _FAMILY_MARKET: ("family × channel", "market_id", "channel"),
     LEAF_LEVEL: ("item_id × channel", _FAMILY_MARKET, "family × channel"),
 }
-# A leaf leans this far on its share; a family in a market wholly.
-SHARE_WEIGHT = 0.75
+# A leaf leans this far on its share, a family in a market wholly, an item in a channel half on its share of the family.
+SHARE_WEIGHT, _ITEM_WEIGHT = 0.75, 0.5
+# Fewer whole periods on sale tell no share.
+_LEAST_WHOLE = 2
 _LEAST_FACTOR = 0.02
 
 
-def mixes_rhythms(nodes: Nodes, known: np.ndarray, season_length: int) -> np.ndarray:
-    """Sums over channels of which some order in a quarter's rhythm and others do not.
-
-    What such a sum shows is neither's rhythm nor trend; it is the sum of its channels' forecasts and has none of its own.
-
-    Parameters
-    ----------
-    known : ndarray, nodes × periods
-    season_length : int
-        Periods in a year.
-
-    Returns
-    -------
-    ndarray of bool, nodes
-    """
-    row = nodes.row_of("channel")
-    if row is None:
-        return np.zeros(len(nodes.demand), dtype=bool)
-    channel = np.unique(row, return_inverse=True)[1]
-    rhythmic = repeats_quarterly(known[: nodes.leaves], channel, season_length // 4)[channel]
-    mixed = (nodes.summing @ rhythmic.astype(float) > 0) & (nodes.summing @ (~rhythmic).astype(float) > 0)
-    return np.r_[np.zeros(nodes.leaves, dtype=bool), mixed]
-
-
 def by_shares(nodes: Nodes, known: np.ndarray, forecast: np.ndarray, season_length: int, alone: np.ndarray) -> np.ndarray:
-    """Forecasts with every family × market by its share, and every leaf leaning three quarters on its share.
+    """Forecasts with every item leaning half, every family × market wholly and every leaf three quarters on its share.
 
     Parameters
     ----------
@@ -66,7 +44,7 @@ def by_shares(nodes: Nodes, known: np.ndarray, forecast: np.ndarray, season_leng
     ndarray, nodes × ahead
         Unchanged where the hierarchy has no such sums.
     """
-    made = forecast.copy()
+    made = _by_family(nodes, known, forecast, season_length, alone)
     for level, weight in ((_FAMILY_MARKET, 1.0), (LEAF_LEVEL, SHARE_WEIGHT)):
         rows, shared = shared_forecast(nodes, level, known, made, season_length)
         if level != LEAF_LEVEL and len(rows) and rows.max() < nodes.leaves:
@@ -75,6 +53,33 @@ def by_shares(nodes: Nodes, known: np.ndarray, forecast: np.ndarray, season_leng
         stays = np.isnan(shared) | np.isnan(own) | alone[rows][:, None]
         made[rows] = np.where(stays, own, (1 - weight) * own + weight * shared)
     return made
+
+
+def _by_family(nodes: Nodes, known: np.ndarray, forecast: np.ndarray, season_length: int, alone: np.ndarray) -> np.ndarray:
+    """Forecasts with every item leaning half on its share of its family in the channel over the last year, all sums added up again.
+
+    share = Σ sold / Σ sold by the family in the periods in which the item was on sale (less its first, seldom a whole one), of the sum
+    of all shares; items that ended, and those whose family is not known, keep what they have.
+    """
+    item, family = nodes.row_of("item_id × channel"), nodes.row_of("family × channel")
+    if item is None or family is None:
+        return forecast.copy()
+    rows, first, place = np.unique(item, return_index=True, return_inverse=True)
+    name = nodes.members["family × channel"].set_index("node")["member"].reindex(family[first])
+    group = np.unique(family[first], return_inverse=True)[1]
+    sold, own = np.nan_to_num(known[rows]), np.nan_to_num(forecast[rows])
+    on_sale = (np.cumsum(sold > 0, axis=1) > (sold > 0))[:, -season_length:]
+    taken = np.where(on_sale, sold[:, -season_length:], 0).sum(axis=1)
+    offered = np.where(on_sale, np.nan_to_num(known[family[first]])[:, -season_length:], 0).sum(axis=1)
+    leans = ~alone[rows] & (on_sale.sum(axis=1) >= _LEAST_WHOLE) & (own.sum(axis=1) > 0) & ~name.str.startswith(NONE).to_numpy()
+    share = np.where(leans & (offered > 0), taken / np.where(offered > 0, offered, 1), 0.0)
+    total = np.zeros((int(group.max(initial=0)) + 1, own.shape[1]))
+    np.add.at(total, group, np.where(leans[:, None], own, 0.0))
+    even = (share / np.maximum(np.bincount(group, share), 1e-12)[group])[:, None] * total[group]
+    moves = leans[:, None] & (own > 0)
+    factor = np.where(moves, 1 - _ITEM_WEIGHT + _ITEM_WEIGHT * even / np.where(moves, own, 1), 1.0)
+    leaf = forecast[: nodes.leaves] * np.where(alone[: nodes.leaves, None], 1.0, factor[place])
+    return np.where(np.isnan(forecast), np.nan, np.vstack([leaf, nodes.summing @ np.nan_to_num(leaf)]))
 
 
 def shared_forecast(

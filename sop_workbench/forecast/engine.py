@@ -28,7 +28,7 @@ _TABLES = ("statistical_forecast", "forecast_error", "forecast_range", "forecast
 _HELD_SHARE = 1e-3
 _SHARED_LEVEL = "family × market_id"
 # Younger series have errors of their own: a month or two says little.
-_NEW_PERIODS = 6
+_NEW_PERIODS = 3
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def mixed_forecast(
     """Models weighed by their back-test, the mix added up over the hierarchy, a range around it."""
     names = sorted({model.name for models in ROUTES[settings.forecast.effort].values() for model in models})
     level = _mean_level(nodes.demand)
-    names, weights = _pinned(names, _weights(_without_ended(nodes, backtest), final, names, level), final, pins)
+    names, weights = _pinned(names, _weights(_of_what_was_on_sale(nodes, backtest), final, names, level), final, pins)
     kinds, year = np.where(nodes.ended_at(nodes.demand.shape[1]), ENDED, route(nodes.demand)), calendar.buckets_per_year
     mixed = _without_demand(combine(final, names, weights), kinds == ENDED)
     shared = np.full(nodes.leaves, nodes.row_of(_SHARED_LEVEL) is not None) & (kinds != ENDED)[: nodes.leaves]
@@ -243,11 +243,19 @@ def _mean_level(demand: np.ndarray) -> np.ndarray:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _without_ended(nodes: Nodes, backtest: Backtest) -> Backtest:
-    """The back-test without what happened after a phase-out: that is planned by date, no model is to blame for it."""
-    at = np.add.outer(backtest.origins, np.arange(backtest.actual.shape[2]))
+def _of_what_was_on_sale(nodes: Nodes, backtest: Backtest) -> Backtest:
+    """The back-test of what was on sale at each origin: launches and phase-outs are planned by date, no model is to blame for them.
+
+    What happened after a phase-out counts for nothing; of what a sum sold, only the part of the leaves that had begun.
+    """
+    actual, leaves = backtest.actual.copy(), nodes.leaves
+    for number, origin in enumerate(backtest.origins):
+        begun = ~np.isnan(nodes.demand[:leaves, :origin]).all(axis=1)
+        sold = nodes.summing @ np.where(begun[:, None], np.nan_to_num(actual[:leaves, number]), 0.0)
+        actual[leaves:, number] = np.where(np.isnan(actual[leaves:, number]), np.nan, sold)
+    at = np.add.outer(backtest.origins, np.arange(actual.shape[2]))
     over = nodes.end[:, None, None] <= at[None]
-    return replace(backtest, actual=np.where(over, np.nan, backtest.actual))
+    return replace(backtest, actual=np.where(over, np.nan, actual))
 
 
 def _weights(backtest: Backtest, forecasts: dict[str, np.ndarray], names: list[str], level: np.ndarray) -> np.ndarray:
@@ -296,7 +304,7 @@ def _past_errors(
 
     Third, the coefficients of the scale of the errors before anything was added up, by which reconciliation moves.
     """
-    judged, count, year = _without_ended(nodes, backtest), len(backtest.origins), calendar.buckets_per_year
+    judged, count, year = _of_what_was_on_sale(nodes, backtest), len(backtest.origins), calendar.buckets_per_year
     empty = np.full((len(nodes.demand), max(backtest.actual.shape[2], 1)), np.nan)
     mixes, hardness, groups, alone = [], [], [], []
     for number, origin in enumerate(backtest.origins):

@@ -70,8 +70,9 @@ class Lever(BaseModel):
 
     multiply and add change numbers; set writes a value; shift moves dates, or the quantities of a table with periods, by
     whole buckets; remove takes rows out; insert puts `rows` in (a new site, lane or supplier), one for each period where the
-    table has periods and the row names none. A change of `price.price_amt` may state the `elasticity` by which demand answers. `where` names columns of the table or of item, market, resource and location joined
-    by id, with one value or a list; `from_period` and `to_period` (inclusive) pick periods.
+    table has periods and the row names none. A change of `price.price_amt` may state the `elasticity` by which demand answers.
+    `where` names columns of the table or of item, market, resource and location joined by id, with one value or a list;
+    `from_period` and `to_period` (inclusive) pick periods.
 
     Examples
     --------

@@ -367,7 +367,8 @@ def test_demand_answers_a_price_by_what_the_demand_review_learned():
 
 
 def test_demand_that_a_lever_states_is_not_moved_twice():
-    stated = lever(table="consensus_demand", column="demand_qty", operation="multiply", value=0.95, where={"item_id": "B1", "market_id": "N"})
+    here = {"item_id": "B1", "market_id": "N"}
+    stated = lever(table="consensus_demand", column="demand_qty", operation="multiply", value=0.95, where=here)
     rows = answered(lever(**DEARER), stated, effects=elasticities(all=-2.0))
     north = rows["market_id"] == "N"
     assert rows.loc[(rows["item_id"] == "B1") & north, "quantity"].to_numpy() == pytest.approx(0.95)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sop_workbench import tables
     from sop_workbench.chain import Chain, StepState
     from sop_workbench.settings import Settings
-    from sop_workbench.store import Cycle
 
 ROOT = Path(__file__).parents[1]
 _DIFFERENCES_SHOWN = 50
@@ -282,12 +281,20 @@ def reject_corrections(**given: Any) -> None:
 @_by
 @_why
 def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) -> None:
-    """Record that the owner of STEP stands behind its result; the step must be done."""
-    from sop_workbench.chain import approve_step, as_last_run
+    """Record that who decides stands behind the result of STEP; it must be done.
+
+    Within tolerance its owner decides, outside the approver of the executive step.
+    """
+    from sop_workbench.chain import approve_step, as_last_run, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
-    approve_step(chain, step, by=by, why=why)
+    outside = approve_step(chain, step, by=by, why=why)
     click.echo(f"{chain.find(step).name} of cycle {chain.cycle.id} approved by {by}")
+    if outside:
+        decides = who_decides(chain, chain.find(step), outside) or "the executive step"
+        click.secho(f"outside tolerance, for {decides} to decide:", fg="yellow")
+    for sentence in outside:
+        click.echo(f"  {sentence}")
 
 
 @main.command()
@@ -453,26 +460,31 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
            expected: float | None, by: str, why: str) -> None:
     """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
-    cycle = _chain(folder, cycle_id).cycle
+    chain = _chain(folder, cycle_id)
+    cycle = chain.cycle
     if (number is None) == (question is None):
         raise SettingsError("give the number of an open decision, or --question")
     record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected}
     if number is not None:
-        record |= _open_decision(cycle, number, considered, by)
+        record |= _open_decision(chain, number, considered, by)
     cycle.append("decision", record, by=by, why=why)
     click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
 
 
-def _open_decision(cycle: Cycle, number: int, considered: str, by: str) -> dict[str, str]:
+def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[str, str]:
     """Question and options of an open decision; refused where who decides is beyond the person at work."""
-    from sop_workbench.governance import takes_approver
+    from sop_workbench.chain import require_executive
+    from sop_workbench.governance import takes_approver, takes_executive
 
+    cycle = chain.cycle
     rows = cycle.read("open_decision")
     if number not in set(rows["sequence"]):
         raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
     row = rows.set_index("sequence").loc[number]
     if takes_approver(row["level"]):
         cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
+    if takes_executive(row["level"]):
+        require_executive(chain, f"decide what is for {row['level']} in cycle {cycle.id}", by)
     return {"question": row["question"], "options": considered or row["options"]}
 
 

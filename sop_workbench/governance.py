@@ -8,37 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from sop_workbench.periods import Calendar
+from sop_workbench.settings import Settings
 from sop_workbench.tables import validate
 
 STAGES = ("React", "Anticipate", "Integrate", "Collaborate", "Orchestrate")
 _CADENCE = 3  # cycles in a row that make a habit
 _STREAMS = ("sales", "marketing", "operations")
-
-
-def due_day(first_day: pd.Timestamp, working_day: int) -> pd.Timestamp:
-    """The working day (Monday to Friday) by which something is due, counted from the first day of the cycle.
-
-    Examples
-    --------
-    >>> str(due_day(pd.Timestamp("2026-10-01"), 4).date())
-    '2026-10-06'
-    """
-    return pd.bdate_range(first_day, periods=working_day)[-1]
-
-
-def working_days_late(due: pd.Timestamp, today: pd.Timestamp) -> int:
-    """Working days from the due day to today; 0 up to the due day.
-
-    Examples
-    --------
-    >>> working_days_late(pd.Timestamp("2026-10-09"), pd.Timestamp("2026-10-12 08:00"))
-    1
-    """
-    return max(0, int(np.busday_count(due.date(), today.date())))
+_MATERIAL_SHARE = 0.005
+_NO_FAMILY = "no family"
+_WHOLE = "the whole plan"
 
 
 def cadence(written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar) -> pd.DataFrame:
@@ -74,6 +55,81 @@ def takes_approver(level: str) -> bool:
     (True, False)
     """
     return level.startswith(("Executive S&OP", "Management review"))
+
+
+def takes_executive(level: str) -> bool:
+    """Tell whether a decision of this level is for the executive meeting alone.
+
+    Examples
+    --------
+    >>> takes_executive("Executive S&OP"), takes_executive("Management review")
+    (True, False)
+    """
+    return level.startswith("Executive S&OP")
+
+
+# ------------------------------------------------------------------ what lies outside tolerance
+
+
+def demand_changes(now: pd.DataFrame, before: pd.DataFrame, item: pd.DataFrame, settings: Settings, before_id: str) -> list[str]:
+    """Say which families' demand moved beyond tolerance since the last plan, over the periods that both plan.
+
+    change = (Σ now − Σ before) / Σ before, outside when |change| > `tolerances.demand_change_ratio`; a family that moved by less than
+    half a per cent of all planned units is left alone, one that the last plan did not have is outside where it is larger than that.
+
+    Parameters
+    ----------
+    now, before : DataFrame
+        `consensus_demand` of this cycle and of the one locked last.
+    item : DataFrame
+        Input table; families.
+    settings : Settings
+        Its tolerances.
+    before_id : str
+        Name of the cycle locked last.
+    """
+    shared = sorted(set(now["period"]) & set(before["period"]))
+    family = item.set_index("item_id")["family"]
+    sums = [rows[rows["period"].isin(shared)].groupby(rows["item_id"].map(family).fillna(_NO_FAMILY))["demand_qty"].sum()
+            for rows in (before, now)]
+    # Both plans are whole: a family without a row had no demand planned.
+    moved = pd.concat(sums, axis=1, keys=["before", "now"]).fillna(0.0)
+    change, limit = moved["now"] - moved["before"], settings.tolerances.demand_change_ratio
+    is_outside = (change.abs() > limit * moved["before"]) & (change.abs() >= _MATERIAL_SHARE * moved["before"].sum())
+    return [_demand_sentence(str(name), row["before"], row["now"], len(shared), before_id, limit)
+            for name, row in moved[is_outside].iterrows()]
+
+
+def _demand_sentence(family: str, before: float, now: float, periods: int, before_id: str, limit: float) -> str:
+    moved = f"moved {now / before - 1:+.0%}" if before else "is new"
+    return (f"demand of {family} {moved} against the plan of {before_id} over {periods} shared periods ({before:,.0f} → {now:,.0f} units, "
+            f"tolerance {limit:.0%})")
+
+
+def budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say where the plan, or a family of it, stands further below budget than tolerance.
+
+    Outside when −Σ gap > `tolerances.budget_gap_ratio` × Σ budget, over the rows that have a budget.
+
+    Parameters
+    ----------
+    budget_gap : DataFrame
+        Result table.
+    settings : Settings
+        Tolerance and currency.
+    """
+    rows = budget_gap[budget_gap["budget_revenue_amt"].notna() & budget_gap["gap_amt"].notna()]
+    sums = rows.groupby("family")[["budget_revenue_amt", "gap_amt"]].sum()
+    if len(sums) > 1:
+        sums.loc[_WHOLE] = sums.sum()
+    limit = settings.tolerances.budget_gap_ratio
+    below = sums[-sums["gap_amt"] > limit * sums["budget_revenue_amt"]]
+    return [f"{name} stands {-row['gap_amt']:,.0f} {settings.currency} below budget"
+            + (f" ({-row['gap_amt'] / row['budget_revenue_amt']:.0%}, tolerance {limit:.0%})" if row["budget_revenue_amt"] else "")
+            for name, row in below.sort_values("gap_amt").iterrows()]
+
+
+# ------------------------------------------------------------------ maturity
 
 
 def maturity(

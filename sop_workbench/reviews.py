@@ -36,6 +36,7 @@ from sop_workbench import (
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables
 from sop_workbench.forecast.decomposition import demand_components
+from sop_workbench.periods import due_day
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -223,14 +224,15 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     for scenario_id, result in results.items():
         if scenario_id != "base":
             cycle.write_all(result, scenario=scenario_id, note=f"scenario {scenario_id}")
-    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    archive = past_plans(cycle, inputs["plan_archive"])
+    deviation = execution.plan_deviation(archive, inputs, cycle.as_of, calendar)
     written = {
         "scenario_comparison": scenario.compare(results, scenarios, calendar),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),
         "alert": execution.alerts(deviation, read, settings, calendar),
-        "kpi": _kpis(cycle, inputs, read, deviation),
+        "kpi": _kpis(cycle, inputs, read, deviation, archive),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
@@ -284,13 +286,13 @@ def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
 def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:
     """Every plan locked before this cycle: those of earlier rounds (`plan_archive`) and of locked cycles of the store."""
     earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
-    locked = [_locked_plan(cycle.store.cycle(past)) for past in earlier]
+    locked = [_plan_of(cycle.store.cycle(past)) for past in earlier]
     imported = plan_archive[~plan_archive["lock_cycle_id"].isin(earlier) & (plan_archive["lock_cycle_id"] < cycle.id)]
     return _join("plan_archive", [imported, *locked])
 
 
-def _locked_plan(cycle: Cycle) -> pd.DataFrame:
-    """The streams of a locked cycle in the shape of `plan_archive`."""
+def _plan_of(cycle: Cycle) -> pd.DataFrame:
+    """The streams of a cycle in the shape of `plan_archive`."""
     streams = cycle.read("demand_stream").rename(columns={"demand_qty": "plan_qty"})
     agreed = cycle.read("consensus_demand").rename(columns={"demand_qty": "plan_qty"}).assign(stream="consensus")
     served = cycle.read("unmet_demand").rename(columns={"served_qty": "plan_qty"}).assign(stream="constrained")
@@ -323,7 +325,7 @@ def _material_tables(cycle: Cycle, inputs: Tables, supply_plan: pd.DataFrame, ta
     return {"material_plan": plan.material_plan, "planned_purchase": plan.planned_purchase}
 
 
-def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:
+def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame, archive: pd.DataFrame) -> pd.DataFrame:
     """KPIs of the period just ended and of the plan ahead, in one table."""
     ended = cycle.calendar.add(cycle.period, -1)
     past = execution.past_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
@@ -338,7 +340,8 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     # What is excess is judged for sold items alone, so its share is one of their stock.
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
-    return _join("kpi", [past, ahead, families, excess, _process_kpis(cycle)])
+    moved = execution.stability_measures(_plan_of(cycle), archive, cycle.settings, cycle.period, cycle.calendar)
+    return _join("kpi", [past, ahead, families, excess, kpi.kpi_table(moved, cycle.settings), _process_kpis(cycle)])
 
 
 def _process_kpis(cycle: Cycle) -> pd.DataFrame:
@@ -356,7 +359,8 @@ def _process_kpis(cycle: Cycle) -> pd.DataFrame:
 def _due_days(cycle: Cycle) -> pd.Series:
     """Day on which each step of the settings is due: its working day counted from the cycle's first day."""
     first_day = cycle.as_of + pd.Timedelta(days=1)
-    return pd.Series({step: pd.bdate_range(first_day, periods=owned.due_working_day)[-1] for step, owned in cycle.settings.steps.items()},
+    holidays = cycle.settings.working_days.holidays
+    return pd.Series({step: due_day(first_day, owned.due_working_day, holidays) for step, owned in cycle.settings.steps.items()},
                      dtype="datetime64[ns]")
 
 

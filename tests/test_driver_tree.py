@@ -104,7 +104,7 @@ def test_a_biased_stream_is_charged_with_its_weight_and_the_rest_is_not_foreseen
         ("statistical", 100), ("sales", 150), ("consensus", 120 if i == "A" else 120))))
     history = sold(*((i, "N", m, 100, 100, 100, 1000) for m in months for i in "AB"))
     tree = grown(archive, company(sales_history=history, price=prices(A=10, B=10)))
-    weight = driver_tree.stream_bias(execution.plan_deviation(archive, company(sales_history=history), AS_OF, CALENDAR), MARKET)
+    weight = driver_tree.stream_bias(execution.plan_deviation(archive, company(sales_history=history), AS_OF, CALENDAR), company())
     assert weight["weight_ratio"].sum() == pytest.approx(1)
     causes = money(tree, "revenue", "why", "cause")
     sales = weight.set_index("stream").loc["sales"]
@@ -112,6 +112,26 @@ def test_a_biased_stream_is_charged_with_its_weight_and_the_rest_is_not_foreseen
     assert causes["sales stream"] == pytest.approx(-2 * sales["weight_ratio"] * 150 / 3 * 10)
     assert causes.sum() == pytest.approx(-2 * 20 * 10)
     assert causes.index[0] == "sales stream"
+
+
+def test_the_bias_of_a_stream_is_told_by_the_person_who_put_it_in():
+    """Ann says 50 % too much for A, Bob 25 % too little for B; both rows follow sales half."""
+    archive = plan(*(("2026-09", stream, i, "N", SEPTEMBER, q) for i, given in (("A", (100, 200, 150)), ("B", (100, 60, 80)))
+                     for stream, q in zip(("statistical", "sales", "consensus"), given, strict=True)))
+    history = sold(("A", "N", SEPTEMBER, 100, 100, 100, 1000), ("B", "N", SEPTEMBER, 75, 75, 75, 750))
+    said = rows("demand_input", *({"source": "sales", "author": who, "item_id": i, "market_id": "N", "period": "2026-09-01", "input_qty": 1.0}
+                                  for who, i in (("Ann", "A"), ("Bob", "B"))))
+    inputs = company(sales_history=history, price=prices(A=10, B=10), demand_input=said)
+    bias = driver_tree.stream_bias(execution.plan_deviation(archive, inputs, AS_OF, CALENDAR), inputs)
+    sales = bias[bias["stream"] == "sales"].set_index("author")
+    assert sales["bias_ratio"].to_dict() == {"Ann": 0.5, "Bob": -0.25}
+    assert sales["weight_ratio"].tolist() == pytest.approx([0.5, 0.5])
+    tree = grown(archive, inputs)
+    mine = tree[(tree["measure"] == "revenue") & (tree["tree"] == "why") & (tree["level"] == "author") & (tree["cause"] == "sales stream")]
+    assert mine.set_index("member")["deviation_amt"].to_dict() == pytest.approx({"Ann": -0.5 * 0.5 * 200 * 10, "Bob": 0.5 * 0.25 * 60 * 10})
+    assert mine["evidence"].iloc[0] == "weight 50%; what Ann says is 50% too high in North"
+    by_cause = money(tree, "revenue", "why", "cause")
+    assert by_cause["sales stream"] == pytest.approx(mine["deviation_amt"].sum())
 
 
 def shortage() -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -247,7 +267,7 @@ def test_every_level_of_either_tree_is_the_deviation_to_the_cent(drawn, explaine
 
 
 def test_a_tree_that_does_not_sum_is_refused():
-    leaf = {"measure": "margin", "cause": "x", "family": "F", "item_id": "A", "place": "N", "evidence": "", "driver": "price"}
+    leaf = {"measure": "margin", "cause": "x", "author": "", "family": "F", "item_id": "A", "place": "N", "evidence": "", "driver": "price"}
     leaves = pd.DataFrame([{**leaf, "tree": "why", "amount": 5.0}, {**leaf, "tree": "what moved", "amount": 4.0}])
     with pytest.raises(ArithmeticError, match="margin"):
         driver_tree.grown(leaves)
@@ -275,6 +295,16 @@ def test_demo_the_biased_sales_stream_comes_first(measure):
         found = first(measure, "cause", period)
         assert (found["driver"], found["cause"]) == ("biased forecast", "sales stream"), period
         assert found["deviation_amt"] < 0
+
+
+def test_demo_the_people_behind_the_biased_stream_are_those_who_game():
+    """Over-optimists cost revenue in every month, the one who sandbags hid some; nobody else stands in the sales stream."""
+    tree, gaming = demo(), PLANTED["streams"]["gaming"]
+    said = tree[(tree["measure"] == "revenue") & (tree["level"] == "author") & (tree["cause"] == "sales stream")]
+    assert set(said["member"]) == set(gaming) - {"E. Sandberg"}, "she speaks for marketing"
+    money_of = said.groupby("member")["deviation_amt"]
+    assert {who: np.sign(part).unique().tolist() for who, part in money_of} == {
+        who: [1.0 if gaming[who]["flag"] == "sandbagging" else -1.0] for who in money_of.groups}
 
 
 @pytest.mark.parametrize("measure", ["production", "inventory"])

@@ -412,7 +412,14 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
 
 
 def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
-    """Write files of the binder again and note their hashes in the manifest."""
+    """Write files of the binder again and note their hashes in the manifest.
+
+    Raises
+    ------
+    RoleError
+        When the person at work may only read.
+    """
+    chain.cycle.store.require_role("planner", f"write {', '.join(outputs)} of cycle {chain.cycle.id}")
     folder = Path(chain.cycle.folder)
     manifest = evidence.read_manifest(folder)
     for name, write in outputs.items():

@@ -159,10 +159,12 @@ def status(folder: Path, cycle_id: str | None) -> None:
 def report(folder: Path, cycle_id: str | None, kind: str) -> None:
     """Write the cycle's pack from its executed notebooks and tables."""
     from sop_workbench import report as pack
+    from sop_workbench.chain import write_outputs
 
-    cycle = _chain(folder, cycle_id).cycle
-    write = {"html": pack.write_html, "xlsx": pack.write_workbook}[kind]
-    click.echo(str(write(cycle)))
+    chain = _chain(folder, cycle_id)
+    name, write = {"html": (pack.REPORT_FILE, pack.write_html), "xlsx": (pack.WORKBOOK_FILE, pack.write_workbook)}[kind]
+    write_outputs(chain, {name: write})  # which notes its new hash, so that sop verify knows it
+    click.echo(str(chain.cycle.folder / name))
 
 
 @main.group()
@@ -447,6 +449,49 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
         click.echo(f"  and {len(found) - rows:,} smaller ones (--rows, --csv)")
 
 
+def _scoped(command: Callable) -> Callable:
+    """Options that say what a record speaks of."""
+    for option in (
+        click.option("--item", "item_id", default="", help="Item it speaks of."),
+        click.option("--family", default="", help="Family it speaks of."),
+        click.option("--market", "market_id", default="", help="Market it speaks of."),
+        click.option("--region", default="", help="Region it speaks of."),
+        click.option("--from", "from_period", type=click.DateTime(["%Y-%m-%d"]), help="First period it speaks of."),
+        click.option("--to", "to_period", type=click.DateTime(["%Y-%m-%d"]), help="Last period it speaks of."),
+    ):
+        command = option(command)
+    return command
+
+
+def _stated(scope: dict[str, Any]) -> dict[str, Any]:
+    """What was given of a scope; a measure without periods cannot be scored by actuals."""
+    if scope["measure"] and None in (scope["from_period"], scope["to_period"]):
+        raise SettingsError(f"--measure {scope['measure']} needs --from and --to: actuals score it when the last period is over")
+    return {name: value for name, value in scope.items() if value is not None}
+
+
+@main.command()
+@click.argument("assumption")
+@_in_workspace
+@_of_cycle
+@click.option("--low", "low_value", type=float, help="It holds from here on.")
+@click.option("--high", "high_value", type=float, help="It holds up to here.")
+@click.option("--measure", default="", type=click.Choice(["demand", "revenue", "price", "unit cost", "production"]),
+              help="What low and high are of: actuals score it then.")
+@click.option("--owner", help="Who watches it; who records it when left out.")
+@_scoped
+@_by
+@_why
+def assume(assumption: str, folder: Path, cycle_id: str | None, owner: str | None, by: str, why: str, **scope: Any) -> None:
+    """Record that the plan takes ASSUMPTION for granted; adjustments name it by its number.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
+    cycle = _chain(folder, cycle_id).cycle
+    stored = cycle.append("assumption", {"assumption": assumption, "owner": owner or by, **_stated(scope)}, by=by, why=why)
+    click.echo(f"assumption of cycle {cycle.id} recorded by {by}: {assumption} ({stored['record_id'].iloc[0]})")
+
+
 @main.command()
 @click.argument("number", type=int, required=False)
 @_in_workspace
@@ -455,16 +500,22 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
 @click.option("--choice", required=True, help="What was chosen.")
 @click.option("--options", "considered", default="", help="Options considered; those of the open decision when left out.")
 @click.option("--expected", type=float, help="Money expected from it.")
+@click.option("--measure", default="", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
+@click.option("--baseline", "baseline_amt", type=float, help="Money that would come without it; the plan before when left out.")
+@_scoped
 @_by
 @_why
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
-           expected: float | None, by: str, why: str) -> None:
-    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
+           expected: float | None, by: str, why: str, **scope: Any) -> None:
+    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
     chain = _chain(folder, cycle_id)
     cycle = chain.cycle
     if (number is None) == (question is None):
         raise SettingsError("give the number of an open decision, or --question")
-    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected}
+    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected, **_stated(scope)}
     if number is not None:
         record |= _open_decision(chain, number, considered, by)
     cycle.append("decision", record, by=by, why=why)
@@ -562,11 +613,12 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     """Open JupyterLab on the workspace, with `what_if.ipynb` in it (OPTIONS go to JupyterLab, after --)."""
     import shutil
 
+    from sop_workbench.roles import may
     from sop_workbench.settings import load_settings
 
-    load_settings(folder)
+    settings = load_settings(folder)
     what_if = folder / "what_if.ipynb"
-    if not what_if.exists():
+    if not what_if.exists() and may("planner", settings.users, settings.groups):
         shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
 

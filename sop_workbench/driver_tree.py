@@ -247,8 +247,8 @@ def _demand_causes(sold: pd.DataFrame, measure: str, worth: pd.Series) -> list[p
     parts = []
     for column in [c for c in sold if str(c).startswith("bias_of_")]:
         stream = str(column).removeprefix("bias_of_")
-        leaf = _leaf(sold, measure, CAUSES, BIAS, f"{stream} stream", worth * sold[column], sold[f"said_of_{stream}"])
-        parts.append(leaf.assign(author=sold[f"author_of_{stream}"]))
+        said, who = sold[f"said_of_{stream}"], sold[f"author_of_{stream}"]
+        parts.append(_leaf(sold, measure, CAUSES, BIAS, f"{stream} stream", worth * sold[column], said, who))
         rest = rest - sold[column]
     is_promoted = sold["event_id"].notna()
     driver = pd.Series(np.where(is_promoted, PROMOTION, UNFORESEEN), index=sold.index)
@@ -327,12 +327,13 @@ def _promotion_spend(inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp) -
 
 
 def _leaf(rows: pd.DataFrame, measure: str, tree: str, driver: pd.Series | str, cause: pd.Series | str, amount: pd.Series,
-          evidence: pd.Series | str) -> pd.DataFrame:
+          evidence: pd.Series | str, author: pd.Series | str = "") -> pd.DataFrame:
     """Money of one driver by row, rows without any left out."""
     place = rows["place"] if "place" in rows else rows["market_id"]
-    columns = {"item_id": rows["item_id"], "place": place, "amount": amount, "driver": driver, "cause": cause, "evidence": evidence}
+    columns = {"item_id": rows["item_id"], "place": place, "amount": amount, "driver": driver, "cause": cause, "author": author,
+               "evidence": evidence}
     leaf = pd.DataFrame(columns, index=rows.index)
-    return leaf[leaf["amount"] != 0].assign(measure=measure, tree=tree, family=None, author="")
+    return leaf[leaf["amount"] != 0].assign(measure=measure, tree=tree, family=None)
 
 
 # ------------------------------------------------------------------ bias of the streams
@@ -357,7 +358,8 @@ def stream_bias(shortest: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> p
     rows = shortest[~shortest["stream"].isin([_CONSENSUS, _CONSTRAINED, _PRODUCTION])]
     rows = rows[rows["period"].isin(sorted(rows["period"].unique())[-_BIAS_PERIODS:])]
     rows = rows.assign(region=rows["market_id"].map(inputs["market"].set_index("market_id")["region"]))
-    rows = rows.merge(_authors(rows, inputs), on=["stream", *_PLACE], how="left", validate="m:1").fillna({"author": ""})
+    rows = rows.merge(_authors(rows, inputs), on=["stream", *_PLACE], how="left", validate="m:1")
+    rows["author"] = rows["author"].where(rows["author"].notna(), "")
     sums = rows.groupby(["stream", "region", "author"], as_index=False).agg(
         plan_qty=("plan_qty", "sum"), actual_qty=("actual_qty", "sum"), periods=("period", "nunique"))
     sums["bias_ratio"] = (sums["plan_qty"] - sums["actual_qty"]) / sums["plan_qty"].where(sums["plan_qty"] != 0)
@@ -368,6 +370,8 @@ def stream_bias(shortest: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> p
 def _authors(rows: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Who speaks for each item and market in each stream: stream, item_id, market_id, author."""
     said = inputs.get("demand_input", table("demand_input").empty())
+    if said.empty:
+        return pd.DataFrame({c: pd.Series(dtype=object) for c in ("stream", *_PLACE, "author")})
     places = rows[_PLACE].drop_duplicates()
     places = places.merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="m:1")
     places = places.merge(inputs["market"][["market_id", "region"]], on="market_id", how="left", validate="m:1")
@@ -393,7 +397,8 @@ def _with_bias(sold: pd.DataFrame, rows: pd.DataFrame, bias: pd.DataFrame, autho
     weights = {s: bias.loc[bias["stream"] == s, "weight_ratio"].iloc[0] for s in streams}
     present = sum((said[s].notna() * weights[s] for s in streams), start=pd.Series(0.0, index=said.index))
     for stream in streams:
-        who = sold[_PLACE].merge(authors[authors["stream"] == stream], on=_PLACE, how="left", validate="m:1")["author"].fillna("")
+        who = sold[_PLACE].merge(authors[authors["stream"] == stream], on=_PLACE, how="left", validate="m:1")["author"]
+        who = who.where(who.notna(), "")
         mine = bias[bias["stream"] == stream].set_index(["region", "author"])["bias_ratio"]
         known = pd.Series(pd.MultiIndex.from_arrays([sold["region"], who]).map(mine.to_dict()), index=sold.index, dtype=float)
         share = (weights[stream] / present.where(present > 0)).fillna(0.0).to_numpy()
@@ -612,7 +617,8 @@ def _by_author(leaves: pd.DataFrame) -> pd.DataFrame:
     largest_first = named.loc[named["amount"].abs().sort_values(ascending=False, kind="stable").index]
     keys = ["driver", "cause", "author"]
     sums = largest_first.groupby(keys, as_index=False).agg(deviation_amt=("amount", "sum"), evidence=("evidence", "first"))
-    return _ranked(sums.rename(columns={"author": "member"}).fillna({"evidence": ""}), "author")
+    sums["evidence"] = sums["evidence"].where(sums["evidence"].notna(), "")
+    return _ranked(sums.rename(columns={"author": "member"}), "author")
 
 
 def _items(leaves: pd.DataFrame, explained_ratio: float) -> pd.DataFrame:

@@ -594,7 +594,9 @@ def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, co
             ("working_capital", "total", "all", capital, "the ledger's balances at the end of the period")]
 
 
-def stability_measures(now: pd.DataFrame, archive: pd.DataFrame, settings: Settings, period: pd.Timestamp, calendar: Calendar) -> pd.DataFrame:
+def stability_measures(
+    now: pd.DataFrame, archive: pd.DataFrame, settings: Settings, period: pd.Timestamp, calendar: Calendar
+) -> pd.DataFrame:
     """How nervous the plan is: what moved inside the fence since the plan locked last, as measures for `kpi_table`.
 
     Σ|plan now − plan last cycle| / Σ plan now, over items, places and the first `supply.plan_fence_buckets` periods of the cycle that
@@ -628,7 +630,9 @@ def stability_measures(now: pd.DataFrame, archive: pd.DataFrame, settings: Setti
     return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="plan_stability", period=period)
 
 
-def _moved(now: pd.DataFrame, archive: pd.DataFrame, stream: str, fence: list[pd.Timestamp], calendar: Calendar) -> tuple[float, str] | None:
+def _moved(
+    now: pd.DataFrame, archive: pd.DataFrame, stream: str, fence: list[pd.Timestamp], calendar: Calendar
+) -> tuple[float, str] | None:
     """Share of a stream that moved inside the fence since the last plan that has it, and against which; None where none has."""
     mine, before = (rows[(rows["stream"] == stream) & rows["period"].isin(fence)] for rows in (now, archive))
     if mine.empty or before.empty:

@@ -26,7 +26,9 @@ from sop_workbench import (
     outlook,
     product,
     risk,
+    roles,
     scenario,
+    scoring,
     shaping,
     sources,
     supply,
@@ -249,7 +251,7 @@ def executive_review(cycle: Cycle) -> Tables:
 
 
 def execution_review(cycle: Cycle) -> Tables:
-    """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
+    """Step 7: locked plans against what happened: error by lag, family grid, adherence, assumptions and decisions scored."""
     inputs = cycle.inputs()
     read = _read(cycle, ["plan_deviation", "root_cause", "driver_tree", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
@@ -257,7 +259,36 @@ def execution_review(cycle: Cycle) -> Tables:
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
+    score_records(cycle, inputs)
     return _write(cycle, {**inputs, **read}, written, "execution review")
+
+
+def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
+    """Record what came of the assumptions and decisions of locked cycles whose time is over, signed by the workbench.
+
+    What a person scored is left alone, and so is what the workbench scored the same way before.
+    """
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    said = {name: _of_cycles(cycle, name, earlier) for name in ("assumption", "decision", "demand_adjustment")}
+    plans = {past: _if_planned(cycle.store.cycle(past), "consensus_demand") for past in set(said["assumption"]["cycle_id"])}
+    last = {past: max((c for c in earlier if c < past), default=None) for past in set(said["decision"]["cycle_id"])}
+    before = {past: _if_planned(cycle.store.cycle(c), "financial_projection") for past, c in last.items() if c is not None}
+    scores = [scoring.score_assumptions(said["assumption"], said["demand_adjustment"], plans, inputs, cycle.period, cycle.settings),
+              scoring.score_decisions(said["decision"], before, inputs, cycle.period)]
+    known = _of_cycles(cycle, "outcome", [*earlier, cycle.id])
+    fresh = pd.concat([scoring.unknown_scores(rows, known, roles.WORKBENCH) for rows in scores if len(rows)] or scores[:1])
+    for why, rows in fresh.groupby("why"):
+        cycle.append("outcome", rows.drop(columns="why"), by=roles.WORKBENCH, why=str(why))
+    return fresh
+
+
+def _if_planned(cycle: Cycle, name: str) -> pd.DataFrame:
+    return cycle.read(name) if cycle.has(name) else tables.table(name).empty()
+
+
+def _of_cycles(cycle: Cycle, record_table: str, names: list[str]) -> pd.DataFrame:
+    rows = cycle.store.read_all(record_table)
+    return rows[rows["cycle_id"].isin(names)]
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

@@ -119,7 +119,7 @@ def test_the_bias_of_a_stream_is_told_by_the_person_who_put_it_in():
     archive = plan(*(("2026-09", stream, i, "N", SEPTEMBER, q) for i, given in (("A", (100, 200, 150)), ("B", (100, 60, 80)))
                      for stream, q in zip(("statistical", "sales", "consensus"), given, strict=True)))
     history = sold(("A", "N", SEPTEMBER, 100, 100, 100, 1000), ("B", "N", SEPTEMBER, 75, 75, 75, 750))
-    said = rows("demand_input", *({"source": "sales", "author": who, "item_id": i, "market_id": "N", "period": "2026-09-01", "input_qty": 1.0}
+    said = rows("demand_input", *({"source": "sales", "author": who, "item_id": i, "market_id": "N", "period": SEPTEMBER, "input_qty": 1.0}
                                   for who, i in (("Ann", "A"), ("Bob", "B"))))
     inputs = company(sales_history=history, price=prices(A=10, B=10), demand_input=said)
     bias = driver_tree.stream_bias(execution.plan_deviation(archive, inputs, AS_OF, CALENDAR), inputs)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_company import rows
 
-from sop_workbench import execution, tables
+from sop_workbench import execution, kpi, tables
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -344,10 +344,11 @@ def test_stability_is_what_moved_inside_the_fence_since_the_plan_locked_last():
 def test_stability_without_a_plan_before_or_without_a_fence_says_why():
     now = archive(("2026-10", "production", "A", "P1", "2026-10-01", 90))
     october = pd.Timestamp("2026-10-01")
-    for settings, words in ((SETTINGS, "no locked plan of the periods"), (Settings(company="Any", supply={"plan_fence_buckets": 0}), "no fence")):
-        found = execution.stability_measures(now, now.iloc[:0], settings, october, CALENDAR)
+    unfenced = Settings(company="Any", supply={"plan_fence_buckets": 0})
+    for given_settings, words in ((SETTINGS, "no locked plan of the periods"), (unfenced, "no fence")):
+        found = execution.stability_measures(now, now.iloc[:0], given_settings, october, CALENDAR)
         assert found["value"].isna().all()
-        assert words in kpi.kpi_table(found, settings)["reason"].iloc[0]
+        assert words in kpi.kpi_table(found, given_settings)["reason"].iloc[0]
 
 
 def test_kpis_that_cannot_be_measured_say_why():

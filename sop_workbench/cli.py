@@ -465,7 +465,7 @@ def _scoped(command: Callable) -> Callable:
 
 def _stated(scope: dict[str, Any]) -> dict[str, Any]:
     """What was given of a scope; a measure without periods cannot be scored by actuals."""
-    if scope["measure"] and None in (scope["from_period"], scope["to_period"]):
+    if scope["measure"] is not None and None in (scope["from_period"], scope["to_period"]):
         raise SettingsError(f"--measure {scope['measure']} needs --from and --to: actuals score it when the last period is over")
     return {name: value for name, value in scope.items() if value is not None}
 
@@ -476,7 +476,7 @@ def _stated(scope: dict[str, Any]) -> dict[str, Any]:
 @_of_cycle
 @click.option("--low", "low_value", type=float, help="It holds from here on.")
 @click.option("--high", "high_value", type=float, help="It holds up to here.")
-@click.option("--measure", default="", type=click.Choice(["demand", "revenue", "price", "unit cost", "production"]),
+@click.option("--measure", type=click.Choice(["demand", "revenue", "price", "unit cost", "production"]),
               help="What low and high are of: actuals score it then.")
 @click.option("--owner", help="Who watches it; who records it when left out.")
 @_scoped
@@ -500,7 +500,7 @@ def assume(assumption: str, folder: Path, cycle_id: str | None, owner: str | Non
 @click.option("--choice", required=True, help="What was chosen.")
 @click.option("--options", "considered", default="", help="Options considered; those of the open decision when left out.")
 @click.option("--expected", type=float, help="Money expected from it.")
-@click.option("--measure", default="", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
+@click.option("--measure", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
 @click.option("--baseline", "baseline_amt", type=float, help="Money that would come without it; the plan before when left out.")
 @_scoped
 @_by

@@ -275,7 +275,7 @@ def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
     before = {past: _if_planned(cycle.store.cycle(c), "financial_projection") for past, c in last.items() if c is not None}
     scores = [scoring.score_assumptions(said["assumption"], said["demand_adjustment"], plans, inputs, cycle.period, cycle.settings),
               scoring.score_decisions(said["decision"], before, inputs, cycle.period)]
-    known = _of_cycles(cycle, "outcome", [*earlier, cycle.id])
+    known = _of_cycles(cycle, "outcome", [name for name in cycle.store.cycles() if name <= cycle.id])
     fresh = pd.concat([scoring.unknown_scores(rows, known, roles.WORKBENCH) for rows in scores if len(rows)] or scores[:1])
     for why, rows in fresh.groupby("why"):
         cycle.append("outcome", rows.drop(columns="why"), by=roles.WORKBENCH, why=str(why))

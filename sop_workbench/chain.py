@@ -408,7 +408,7 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         manifest = evidence.read_manifest(folder) | {"evidence": collected}
         evidence.write_manifest(folder, manifest)
         cycle.lock(by=by, why=why, seal=evidence.seal(collected), writes=writes)
-        evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
+        evidence.write_manifest(folder, manifest | {"pins": cycle.pins(), "approval": cycle.file_hashes("approval")})
 
 
 def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:

@@ -623,8 +623,8 @@ def stability_measures(
     ['total', 'all', 0.25, 'production of 1 period inside the fence against the plan of 2026-09']
     """
     fence = [calendar.add(period, number) for number in range(settings.supply.plan_fence_buckets)]
-    found = {stream: _moved(now, archive, stream, fence, calendar) for stream in (PRODUCTION, "consensus", "constrained")}
-    found = {stream: row for stream, row in found.items() if row is not None}
+    found = {stream: row for stream in (PRODUCTION, "consensus", "constrained")
+             if (row := _moved(now, archive, stream, fence, calendar)) is not None}
     whole = next(iter(found.values()), (np.nan, "no fence is set" if not fence else "no locked plan of the periods inside the fence"))
     rows = [("total", "all", *whole), *(("stream", stream, *row) for stream, row in found.items())]
     return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="plan_stability", period=period)

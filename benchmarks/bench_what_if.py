@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ import numpy as np
 from company import SETTINGS, SIZES, company
 
 from sop_workbench import views
+from sop_workbench.cli import main as sop
 from sop_workbench.scenario import Lever
 from sop_workbench.store import open_workspace
 from sop_workbench.supply import warm
@@ -230,9 +229,8 @@ def demo(workspace: Path) -> None:
 
 def planned_workspace(folder: Path) -> Path:
     """A workspace of the demo company, planned up to its supply review."""
-    sop = [sys.executable, "-m", "sop_workbench.cli"]
-    subprocess.run([*sop, "new", str(folder), "--demo"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*sop, "run", "--workspace", str(folder), "--to", "supply_review"], check=True, stdout=subprocess.DEVNULL)
+    for command in (["new", str(folder), "--demo"], ["run", "--workspace", str(folder), "--to", "supply_review"]):
+        sop(command, standalone_mode=False)
     return folder
 
 

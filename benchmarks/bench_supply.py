@@ -5,7 +5,8 @@
 Every way runs in a process of its own and starts from the same sparse frames (`supply_instance`), whose time stands in its own
 column. Times are processor seconds; "ranges" is how far the dearest prices hold, which the peers do not tell. Peak memory is what
 the process needed above the loaded frames. Where the time limit (seconds by the clock) ends a solve, its row says how far it came.
-`--solver` takes one of HiGHS's (ipx, pdlp, simplex) instead of the workbench's choice by size. linopy comes with `pip install -e .[bench]`; without it its row says so.
+`--solver` takes one of HiGHS's (ipx, pdlp, simplex) instead of the workbench's choice by size. linopy comes with
+`pip install -e .[bench]`; without it its row says so.
 """
 
 from __future__ import annotations

@@ -739,7 +739,7 @@ def routing_hours_out_of_date(data: Evidence) -> list[dict]:
     hours = work.assign(routed=work["hours_per_unit"] * work["ordered_qty"]).groupby("work_centre_id")[["booked_hours", "routed"]].sum()
     change = (hours["booked_hours"] / hours["routed"].where(hours["routed"] > 0) - 1).rename("change").reset_index()
     rows = change[change["change"].abs() > _ROUTING_TOLERANCE].sort_values("change", key=lambda part: -part.abs())
-    return _found("warns", "routing", rows, "renew the hours per unit or the usual lots, or plan with those booked lately (capacity.routing_as_booked)",
+    return _found("warns", "routing", rows, "renew the hours or the usual lots, or plan with those booked (capacity.routing_as_booked)",
                   key=["work_centre_id"], column="change")
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pyomo_oracle import assert_same_model
 
 from sop_workbench import capacity, kpi, sources, supply, tables
 from sop_workbench.store import Cycle, open_workspace
+from sop_workbench.supply.instance import supply_instance
 
 SOP = str(Path(sys.executable).with_name("sop"))
 EXTRACT = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
@@ -118,6 +120,13 @@ def test_the_money_of_the_plan_adds_up(january: Cycle) -> None:
     money = january.read("financial_projection")
     costs = [c for c in money.columns if c.endswith("_cost_amt")]
     assert money["profit_amt"].sum() == pytest.approx(money["revenue_amt"].sum() - money[costs].sum().sum(), abs=0.01)
+
+
+def test_stock_pyomo_states_the_same_model(january: Cycle) -> None:
+    """Some 70,000 rows and 115,000 columns, entry by entry."""
+    instance = supply_instance(january.inputs(), january.read("consensus_demand"), january.read("inventory_target"), january.settings,
+                               january.periods, january.calendar)
+    assert_same_model(instance, january.settings)
 
 
 # ------------------------------------------------------------------ the spring of 2014 as it came, planned with what was known in January

@@ -345,14 +345,22 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
 
 
-def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
-    """Write files of the binder again and note their hashes in the manifest."""
+def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]], are_stale: bool = False) -> None:
+    """Write files of the binder again and note their hashes in the manifest.
+
+    A file of a locked cycle that stands as it was noted is left alone, unless told that it is stale.
+    """
     folder = Path(chain.cycle.folder)
-    manifest = evidence.read_manifest(folder)
-    for name, write in outputs.items():
-        write(chain.cycle)
-        manifest.setdefault("outputs", {}).setdefault(name, {})["sha256"] = evidence.file_hash(folder / name)
-    evidence.write_manifest(folder, manifest)
+    with _only_chain(chain):
+        manifest = evidence.read_manifest(folder)
+        for name, write in outputs.items():
+            noted = manifest.setdefault("outputs", {}).setdefault(name, {})
+            is_kept = chain.cycle.is_locked and not are_stale and (folder / name).is_file()
+            if is_kept and noted.get("sha256") == evidence.file_hash(folder / name):
+                continue
+            write(chain.cycle)
+            noted["sha256"] = evidence.file_hash(folder / name)
+            evidence.write_manifest(folder, manifest)
 
 
 def verify_cycle(chain: Chain) -> pd.DataFrame:

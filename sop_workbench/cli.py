@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sop_workbench import __version__
-from sop_workbench.errors import ChainRunningError, CycleLockedError, MailError, SettingsError, SopError, exit_code
+from sop_workbench.errors import ChainRunningError, CycleLockedError, SettingsError, SopError, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,8 @@ def _remember(ctx: click.Context, _: click.Parameter, folder: Path) -> Path:
 
 _in_workspace: Callable = click.option("--workspace", "-w", "folder", type=click.Path(path_type=Path), default=".", show_default=True,
                                        callback=_remember, help="Folder with sop.yaml.")
-_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10, or `current` for that of today; the newest of sop.yaml when left out.")
+_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10, or `current` (today's); "
+                                 "the newest of sop.yaml when left out.")
 _by: Callable = click.option("--by", required=True, help="Who decides.")
 _why: Callable = click.option("--why", required=True, help="Why, in a sentence.")
 
@@ -187,7 +188,8 @@ def _mail_failure(folder: Path) -> None:
 @main.command()
 @_in_workspace
 @_of_cycle
-@click.option("--mail", "is_mailed", is_flag=True, help="Tell what is late, and a last run that failed or died, by e-mail (`mail` in sop.yaml).")
+@click.option("--mail", "is_mailed", is_flag=True, help="Tell what is late, and a last run that failed or died, by e-mail "
+              "(`mail` in sop.yaml).")
 def status(folder: Path, cycle_id: str | None, is_mailed: bool) -> None:
     """Show where each step of the cycle stands, who owns it, when it is due and what made it stale, and how the last run ended."""
     import pandas as pd
@@ -229,14 +231,18 @@ def _mail_late(chain: Chain, states: list[StepState], attention: str) -> None:
 @main.command()
 @_in_workspace
 @_of_cycle
-@click.option("--format", "kind", type=click.Choice(["html", "xlsx"]), default="html", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["html", "xlsx", "pdf", "pptx", "all"]), default="html", show_default=True,
+              help="report.html, plan.xlsx, report.pdf (printed by Chromium), slides.pptx, or all of them.")
 def report(folder: Path, cycle_id: str | None, kind: str) -> None:
-    """Write the cycle's pack from its executed notebooks and tables."""
+    """Write the cycle's pack from its executed notebooks and tables; parts of a locked cycle that stand as they were locked are kept."""
     from sop_workbench import report as pack
+    from sop_workbench.chain import write_outputs
 
-    cycle = _chain(folder, cycle_id).cycle
-    write = {"html": pack.write_html, "xlsx": pack.write_workbook}[kind]
-    click.echo(str(write(cycle)))
+    chain = _chain(folder, cycle_id)
+    wanted = list(pack.FORMATS) if kind == "all" else [kind]
+    for name, write in (pack.FORMATS[one] for one in wanted):
+        write_outputs(chain, {name: write})
+        click.echo(str(Path(chain.cycle.folder) / name))
 
 
 @main.group()
@@ -391,8 +397,12 @@ def lock(folder: Path, cycle_id: str | None, by: str, why: str, keep_sources: bo
 
     chain = as_last_run(_chain(folder, cycle_id))
     lock_cycle(chain, by=by, why=why, keep_sources=keep_sources)
-    # they say now that the plan is approved
-    write_outputs(chain, {"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
+    binder = Path(chain.cycle.folder)
+    drafts = {name: write for name, write in pack.FORMATS.values() if name in pack.RUN_FILES or (binder / name).is_file()}
+    try:
+        write_outputs(chain, drafts, are_stale=True)  # they say now that the plan is approved
+    except SopError as fault:  # the cycle is locked all the same
+        click.echo(f"part of the pack still says draft: {fault}", err=True)
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
 
 

@@ -138,12 +138,12 @@ def _is_process(record: dict[str, Any]) -> bool:
 
 
 def sentence(record: dict[str, Any], now: datetime | None = None) -> str:
-    """The last run in one line: done, failed, stopped, running, or dead (it says running, and its process is gone).
+    r"""The last run in one line: done, failed, stopped, running, or dead (it says running, and its process is gone).
 
     Examples
     --------
     >>> sentence({"cycle": "2026-10", "state": "failed", "step": "03_supply_review", "ended": "2026-10-09T06:12:00+00:00",
-    ...           "exit_code": 1, "message": "price is missing\\nadd it"})
+    ...           "exit_code": 1, "message": "price is missing\nadd it"})
     'last run: cycle 2026-10 failed in 03_supply_review at 2026-10-09T06:12:00+00:00 (exit code 1): price is missing'
     """
     if not record:

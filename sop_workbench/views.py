@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from babel import Locale
+from babel.dates import format_date
 
 from sop_workbench import finance, tables
 from sop_workbench.errors import DataError
@@ -84,6 +86,7 @@ _LOWER_IS_BETTER = ("lost revenue", "inventory", "inventory days", "peak load", 
 _MODEL_WORDS = {"auto ets": "AutoETS", "ces": "CES", "theta": "Theta", "prophet": "Prophet"}
 BOARD_KPIS = ("budget_gap", "gross_margin", "fill_rate", "days_of_inventory", "utilisation", "wape")
 _ROUNDING = 1e-6
+_locale = Locale("en")
 _UNSEEN = 2e-4
 
 
@@ -101,10 +104,59 @@ def short(value: float, unit: str = "") -> str:
     scale, letter = next(((s, name) for s, name in ((1e9, "bn"), (1e6, "M"), (1e3, "k")) if abs(value) >= s * 0.9995), (1.0, ""))
     scaled = value / scale
     digits = 0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
-    number = f"{scaled:,.{digits}f}"
-    number = number.rstrip("0").rstrip(".") if "." in number else number
-    number = "0" if number == "-0" else number
-    return f"{number}{letter} {unit}".rstrip()
+    written = f"{scaled:,.{digits}f}"
+    written = written.rstrip("0").rstrip(".") if "." in written else written
+    written = "0" if written == "-0" else written
+    return f"{_localised(written)}{letter} {unit}".rstrip()
+
+
+def use_locale(name: str) -> None:
+    """Write numbers, months and days on every screen as a locale does (`en`, `de`, `pt_BR` …).
+
+    Examples
+    --------
+    >>> use_locale("de")
+    >>> short(1_234_567, "EUR"), number(1234.5, 1), percent(0.5), period_labels(pd.Series(pd.to_datetime(["2026-10-01"]))).tolist()
+    ('1,23M EUR', '1.234,5', '50,0 %', ['Okt. 26'])
+    >>> use_locale("en")
+    """
+    global _locale
+    _locale = Locale.parse(name, sep="-" if "-" in name else "_")
+
+
+def locale() -> Locale:
+    """The locale that numbers are written by, as `use_locale` set it."""
+    return _locale
+
+
+def _localised(text: str) -> str:
+    """A number written the English way (`1,234.5`) with the separators of the locale."""
+    symbols = _locale.number_symbols["latn"]
+    return text.translate({ord(","): symbols["group"], ord("."): symbols["decimal"]})
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number in full, with separators.
+
+    Examples
+    --------
+    >>> number(1234567.8), number(0.25, 2), number(float("nan")), number(-0.2)
+    ('1,234,568', '0.25', '–', '0')
+    """
+    if pd.isna(value):
+        return "–"
+    return _localised(f"{value if abs(value) >= 0.5 * 10**-digits else 0.0:,.{digits}f}")
+
+
+def day(date: pd.Timestamp) -> str:
+    """A day as people write it.
+
+    Examples
+    --------
+    >>> day(pd.Timestamp("2026-10-06"))
+    '06 Oct 2026'
+    """
+    return "–" if pd.isna(date) else format_date(date, "dd MMM yyyy", locale=_locale)
 
 
 def percent(ratio: float, digits: int = 1) -> str:
@@ -115,7 +167,7 @@ def percent(ratio: float, digits: int = 1) -> str:
     >>> percent(0.9731), percent(float("nan"))
     ('97.3 %', '–')
     """
-    return "–" if pd.isna(ratio) else f"{ratio * 100:,.{digits}f} %"
+    return "–" if pd.isna(ratio) else f"{number(ratio * 100, digits)} %"
 
 
 def signed(text: str) -> str:
@@ -171,7 +223,8 @@ def period_labels(periods: pd.Series) -> pd.Series:
     """
     dates = pd.to_datetime(periods)
     if (dates.dt.day == 1).all():
-        return dates.dt.strftime("%b %y")
+        words = {date: format_date(date, "MMM yy", locale=_locale) for date in dates.dropna().unique()}
+        return dates.map(words).astype(object)
     iso = dates.dt.isocalendar()
     return "W" + iso["week"].astype(str).str.zfill(2) + " " + (iso["year"] % 100).astype(str).str.zfill(2)
 
@@ -2279,7 +2332,7 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
 
 def _in_full(value: float, unit: str) -> str:
     """Money and quantities with every digit, where short figures would all look alike."""
-    return percent(value) if unit == "ratio" else f"{value:,.0f} {MONEY if unit else ''}".rstrip()
+    return percent(value) if unit == "ratio" else f"{number(value)} {MONEY if unit else ''}".rstrip()
 
 
 def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:
@@ -2661,3 +2714,34 @@ def what_if_limits(limits: pd.DataFrame) -> pd.DataFrame:
     return _view(rows[shown], "What stops the next unit, dearest first",
                  "Price = gain of the plan from one more unit of the limit, in base and now; it holds for a small change.",
                  "No limit stops this plan: all demand is served without one binding.")
+def family_outlook(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Budget, unconstrained demand, plan, gross margin and closing stock of one family by period, in money.
+
+    Parameters
+    ----------
+    financial_projection, budget_gap : DataFrame
+        Tables of the financial review.
+    family : str
+        The family shown.
+
+    Returns
+    -------
+    DataFrame
+        period, budget_amt (empty where nothing is budgeted), demand_amt, revenue_amt, gross_margin_amt, inventory_amt; all planned periods.
+    """
+    _needs(financial_projection, "financial_projection")
+    _needs(budget_gap, "budget_gap")
+    measures = ["demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]
+    rows = financial_projection[financial_projection["family"] == family].groupby("period")[measures].sum()
+    mine = budget_gap[budget_gap["family"] == family].dropna(subset=["budget_revenue_amt"])
+    rows["budget_amt"] = mine.groupby("period")["budget_revenue_amt"].sum(min_count=1)
+    gap, whole = mine["gap_amt"].sum(), mine["budget_revenue_amt"].sum()
+    plan = f"{family}: {short(rows['revenue_amt'].sum(), MONEY)} of revenue planned over {_plural(len(rows), 'period')}"
+    against = f", {short(abs(gap), MONEY)} ({percent(_ratio(abs(gap), whole))}) {'below' if gap < 0 else 'above'} budget" if whole else ""
+    return _view(
+        rows.reset_index()[["period", "budget_amt", "demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]],
+        plan + against,
+        "Demand = unconstrained demand at price; plan = revenue of what is served; gap over the budgeted periods and regions. "
+        "Stock: closing stock at standard cost.",
+        f"Nothing is planned for {family}.",
+    )

@@ -152,7 +152,7 @@ def _theme() -> alt.theme.ThemeConfig:
         {
             "config": {
                 "background": "transparent",
-                "locale": _vega_locale(),
+                **_vega_locale(),
                 "font": _FONT,
                 "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
@@ -204,18 +204,20 @@ def _theme() -> alt.theme.ThemeConfig:
 
 
 def _vega_locale() -> dict[str, Any]:
-    """How the locale writes numbers and days, in the words of the drawing library."""
+    """How the locale writes numbers and days, in the words of the drawing library; nothing for English, which it knows."""
     used = views.locale()
+    if used.language == "en":
+        return {}
     symbols = used.number_symbols["latn"]
     months, days = used.months["format"], used.days["format"]
-    return {
+    return {"locale": {
         "number": {"decimal": symbols["decimal"], "thousands": symbols["group"], "grouping": [3], "currency": ["", ""]},
         "time": {
             "dateTime": "%d %b %Y, %H:%M", "date": "%d %b %Y", "time": "%H:%M", "periods": ["AM", "PM"],
             "days": [days["wide"][i] for i in (6, 0, 1, 2, 3, 4, 5)], "shortDays": [days["abbreviated"][i] for i in (6, 0, 1, 2, 3, 4, 5)],
             "months": list(months["wide"].values()), "shortMonths": list(months["abbreviated"].values()),
         },
-    }
+    }}
 
 
 # ------------------------------------------------------------------ shared drawing

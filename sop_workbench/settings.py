@@ -168,8 +168,9 @@ class Compute(Section):
 
 
 class Mail(Section):
-    """Where failed and late runs are told: `smtp` is a server (`host` or `host:port`), the password stands in the environment
-    variable `password_variable`, never in the file.
+    """Where failed and late runs are told.
+
+    `smtp` is a server (`host` or `host:port`); the password stands in the environment variable `password_variable`, never in the file.
     """
 
     smtp: str = Field(pattern=r"^[^\s:]+(:\d+)?$")

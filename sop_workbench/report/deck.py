@@ -32,7 +32,8 @@ _INK, _SOFT, _LINE, _PALE = RGBColor(0x1C, 0x1F, 0x23), RGBColor(0x5D, 0x64, 0x6
 _WHITE = RGBColor(0xFF, 0xFF, 0xFF)
 _PAD = 0.08  # between a cell's edge and its text
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"  # a table without lines and fills of its own
-_SERIES = ("#7f8790", "#b36b00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8c5a2b")
+_LINE_WIDTHS = (2.25, 5.0, 1.75, 1.75)  # of the last line, the one before …: where two coincide, the wider one shows behind the other
+_SERIES = ("#7f8790", "#e0a458", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8c5a2b")
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ class Deck:
         self._bar(slide, (left, top, 0.1, height), colour)
         inner = width - 0.3
         self.text(slide, (left + 0.2, top + 0.08, inner, 0.36), row["kpi_name"], (16, 14, 12), colour=_SOFT)
-        self.text(slide, (left + 0.2, top + 0.44, inner * 0.55, 0.62), row["value_text"], (30, 26, 22, 18), is_bold=True)
-        self._bar(slide, (left + 0.2 + inner * 0.56, top + 0.56, inner * 0.44, 0.38), colour)
-        self.text(slide, (left + 0.2 + inner * 0.56, top + 0.6, inner * 0.44, 0.34), row["status_text"], (14, 12, 10), is_bold=True,
+        self.text(slide, (left + 0.2, top + 0.44, inner * 0.57, 0.62), row["value_text"], (30, 26, 24, 22, 20, 18), is_bold=True)
+        self._bar(slide, (left + 0.2 + inner * 0.58, top + 0.52, inner * 0.42, 0.36), colour)
+        self.text(slide, (left + 0.2 + inner * 0.58, top + 0.57, inner * 0.42, 0.3), row["status_text"], (14, 12, 11, 10), is_bold=True,
                   colour=_WHITE, align=PP_ALIGN.CENTER)
         target = f"target {row['target_text']}" if row["target_text"] != "–" else "no target"
         self.text(slide, (left + 0.2, top + 1.12, inner, 0.36), f"{target} · {row['about']}", (13, 12, 11, 10))
@@ -137,18 +138,27 @@ class Deck:
         left, top, width, height = box
         self._bar(slide, box, _PALE)
         self.text(slide, (left, top + 0.05, width, 0.3), words, (13, 12, 11), colour=_SOFT)
-        self.text(slide, (left, top + 0.36, width, height - 0.4), value, (22, 20, 18, 16, 14), is_bold=True)
+        self.text(slide, (left, top + 0.38, width, height - 0.45), value, (22, 20, 18, 16, 14), is_bold=True)
 
     # -------------------------------------------------------------- tables
+    def table_inches(self, view: pd.DataFrame, columns: Sequence[Column], width: float, size: float) -> float:
+        """Height that a whole view would take as a table."""
+        heads, cells, widths = self._texts(view, columns, width)
+        return sum(_row_inches(row, widths, size) for row in [heads, *cells])
+
+    def _texts(self, view: pd.DataFrame, columns: Sequence[Column], width: float) -> tuple[list[str], list[list[str]], list[float]]:
+        """Headings, cells and widths of a table."""
+        scale = width / sum(column.width for column in columns)
+        cells = [[self._cell(row[column.name], column) for column in columns] for row in view.to_dict("records")]
+        heads = [self._said(f"{c.heading}, {c.unit}" if c.unit else c.heading) for c in columns]
+        return heads, cells, [column.width * scale for column in columns]
+
     def table(self, slide: Any, box: Box, view: pd.DataFrame, columns: Sequence[Column], size: float, bold: Sequence[str] = ()) -> int:
         """As many rows of a view as fit; returns how many were shown (and says how many were not)."""
         if view.empty:
             return 0
         left, top, width, height = box
-        scale = width / sum(column.width for column in columns)
-        widths = [column.width * scale for column in columns]
-        cells = [[self._cell(row[column.name], column) for column in columns] for row in view.to_dict("records")]
-        heads = [self._said(f"{c.heading}, {c.unit}" if c.unit else c.heading) for c in columns]
+        heads, cells, widths = self._texts(view, columns, width)
         heights = [_row_inches(row, widths, size) for row in [heads, *cells]]
         shown = _fitting(heights, height)
         if shown == 0:  # a row taller than the page: its texts are cut
@@ -206,7 +216,7 @@ class Deck:
             if kind == XL_CHART_TYPE.LINE:
                 found.smooth = False
                 found.format.line.color.rgb = colour
-                found.format.line.width = Pt(2.5 if place == len(names) - 1 else 1.75)
+                found.format.line.width = Pt(_LINE_WIDTHS[len(names) - 1 - place])
             else:
                 found.format.fill.solid()
                 found.format.fill.fore_color.rgb = colour
@@ -268,7 +278,8 @@ class Deck:
         chart.chart_title.include_in_layout = False
         chart.has_legend = len(series) > 1
         if chart.has_legend:
-            chart.legend.position, chart.legend.include_in_layout = XL_LEGEND_POSITION.BOTTOM, False
+            side = XL_LEGEND_POSITION.BOTTOM if len(series) <= 3 else XL_LEGEND_POSITION.RIGHT
+            chart.legend.position, chart.legend.include_in_layout = side, False
         largest = max((values.abs().max() for values in series.values() if values.notna().any()), default=0)
         axis = chart.value_axis
         axis.tick_labels.number_format, axis.tick_labels.number_format_is_linked = _axis_format(largest), False

@@ -7,9 +7,10 @@ shows their values, hovering a table or a heading shows the formula and the mean
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,12 +95,12 @@ def _sheet_edges(title: str, facts: str, printed: str) -> str:
 
 
 def _css_text(text: str) -> str:
-    """A text as a string of a style sheet, which no text can end early.
+    r"""A text as a string of a style sheet, which no text can end early.
 
     Examples
     --------
-    >>> _css_text('R & D "x" </style>')
-    '"R & D \\\\22 x\\\\22  \\\\3c /style\\\\3e "'
+    >>> print(_css_text('R & D "x" </style>'))
+    "R & D \22 x\22  \3c /style\3e "
     """
     return '"' + re.sub(r'["\\<>\n]', lambda m: f"\\{ord(m[0]):x} ", text) + '"'
 
@@ -155,12 +156,18 @@ def _shown_output(output: nbformat.NotebookNode, name: str, sources: tuple[str, 
     found = output.get("data", {})
     if charts.VEGA_LITE_MIME in found:
         spec = found[charts.VEGA_LITE_MIME]
-        shown = _figure(charts.svg(spec), charts.title_text(spec), name) + _source_line(sources)
+        shown = _figure(_drawing(json.dumps(spec)), charts.title_text(spec), name) + _source_line(sources)
     elif "text/html" in found and sources:
         shown = _explained(found["text/html"], sources) + _source_line(sources)
     else:
         return output
     return nbformat.v4.new_output("display_data", {"text/html": shown})
+
+
+@lru_cache(maxsize=256)
+def _drawing(spec: str) -> str:
+    """A chart drawn once, however many parts of the pack show it."""
+    return charts.svg(json.loads(spec))
 
 
 def _figure(drawing: str, title: str, name: str) -> str:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 PRINT_FILE = "report.pdf"
 CHROMIUM_VARIABLE = "SOP_CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_FLAGS = ("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-          "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND",
-          "--no-pdf-header-footer", "--virtual-time-budget=10000")
+_FLAGS = ("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+          "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage",
+          "--host-resolver-rules=MAP * ~NOTFOUND", "--no-pdf-header-footer", "--virtual-time-budget=10000")
 _SECONDS = 180
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from sop_workbench.store import Cycle
 
 SLIDES_FILE = "slides.pptx"
-_LIMITS_SHOWN, _RISKS_SHOWN, _FAMILY_KPIS = 6, 8, 6
+_LIMITS_SHOWN, _RISKS_SHOWN = 6, 8
+_FAMILY_KPIS = ("wape", "bias", "production_adherence", "excess_stock", "days_of_inventory")
 _GAP = 0.3
 
 
@@ -104,7 +105,7 @@ def _families(deck: Deck, view: pd.DataFrame) -> None:
             ("budget_amt", "Budget", views.MONEY), ("demand_amt", "Demand", views.MONEY), ("revenue_amt", "Plan", views.MONEY),
             ("gap_amt", "Gap", views.MONEY), ("gross_margin_amt", "Gross margin", views.MONEY), ("margin_ratio", "Margin", "%"),
             ("inventory_amt", "Inventory", views.MONEY))]
-    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), view, columns, 14, bold=("Total",))
+    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), view, columns, 16 if len(view) <= 10 else 13, bold=("Total",))
 
 
 def _bridge(deck: Deck, view: pd.DataFrame) -> None:
@@ -138,10 +139,13 @@ def _limits(deck: Deck, view: pd.DataFrame) -> None:
         deck.nothing(slide, view)
         return
     rows = view.head(_LIMITS_SHOWN)
-    columns = [Column("limit", "Limit", 1.4), Column("member", "Where", 2.6), Column("period_count", "Periods", 0.9),
+    columns = [Column("limit", "Limit", 1.7), Column("member", "Where", 2.2), Column("period_count", "Periods", 1.0, is_right=True),
                Column("price_amt", "One more unit is worth", 1.5, views.MONEY, 2), Column("money_amt", "In all", 1.3, views.MONEY),
                Column("sentence", "In words", 4.6)]
-    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), rows, columns, 13)
+    shown = deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP - 0.35), rows, columns, 12)
+    if shown < len(view):
+        rest = f"The {shown} dearest of {len(view)}; all of them stand in the supply review."
+        deck.text(slide, (LEFT, BOTTOM - 0.3, WIDE, 0.3), rest, (12, 11))
 
 
 def _scenarios(deck: Deck, view: pd.DataFrame) -> None:
@@ -155,11 +159,11 @@ def _scenarios(deck: Deck, view: pd.DataFrame) -> None:
     wide = pd.DataFrame({"measure": rows["measure"].drop_duplicates().map(views.heading)})
     for name in names:
         mine = rows[rows["scenario"] == name].set_index("measure")
-        wide[name] = [_scenario_words(mine.loc[measure]) if measure in mine.index else "–" for measure in rows["measure"].drop_duplicates()]
+        wide[name] = [_scenario_words(mine.loc[m]) if m in mine.index else "–" for m in rows["measure"].drop_duplicates()]
     wide.attrs = view.attrs
-    width = (WIDE - 1.9) / len(names)
-    columns = [Column("measure", "Measure", 1.9), *(Column(name, name.replace("_", " "), width, is_right=True) for name in names)]
-    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), wide, columns, 13)
+    width = (WIDE - 1.7) / len(names)
+    columns = [Column("measure", "Measure", 1.7), *(Column(name, name.replace("_", " "), width, is_right=True) for name in names)]
+    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), wide, columns, 13 if len(names) <= 5 else 11)
     levers = view.drop_duplicates("scenario").set_index("scenario")["levers"]
     deck.note(slide, "\n".join(f"{name}: {levers[name]}" for name in names if name != "base"))
 
@@ -182,9 +186,10 @@ def _risks(deck: Deck, view: pd.DataFrame) -> None:
     half = (WIDE - _GAP) / 2
     names = {"expected_risk_amt": "Risk, expected", "expected_opportunity_amt": "Opportunity, expected"}
     deck.bars(slide, (LEFT, TOP, half, BOTTOM - TOP), rows, "what", names, "Expected money beside the plan")
-    columns = [Column("what", "What", 2.4), Column("risk_amt", "Risk", 1.0, views.MONEY), Column("chance_of_risk_ratio", "Chance", 0.8, "%"),
-               Column("opportunity_amt", "Opportunity", 1.2, views.MONEY), Column("chance_of_opportunity_ratio", "Chance", 0.8, "%")]
-    deck.table(slide, (LEFT + half + _GAP, TOP, half, BOTTOM - TOP), rows, columns, 12)
+    columns = [Column("what", "What", 2.2), Column("risk_amt", "Risk", 0.9, views.MONEY),
+               Column("chance_of_risk_ratio", "Chance", 0.85, "%"),
+               Column("opportunity_amt", "Opportunity", 1.25, views.MONEY), Column("chance_of_opportunity_ratio", "Chance", 0.85, "%")]
+    deck.table(slide, (LEFT + half + _GAP, TOP, half, BOTTOM - TOP), rows, columns, 11)
 
 
 def _decisions(deck: Deck, view: pd.DataFrame) -> None:
@@ -207,21 +212,22 @@ def _family(deck: Deck, outlook: pd.DataFrame, numbers: pd.DataFrame, scores: pd
     """One family: its numbers, budget, demand and plan over time, its stock and its KPIs."""
     slide = deck.page(outlook.attrs["title"], outlook)
     row = numbers.iloc[0]
-    cards = [("Budget", views.short(row["budget_amt"], views.MONEY)), ("Demand", views.short(row["demand_amt"], views.MONEY)),
-             ("Plan", views.short(row["revenue_amt"], views.MONEY)), ("Gap", views.signed(views.short(row["gap_amt"], views.MONEY))),
-             ("Margin", views.percent(row["margin_ratio"])), ("Stock at the end", views.short(row["inventory_amt"], views.MONEY))]
+    cards = [(words, views.short(row[name], views.MONEY)) for words, name in (
+        ("Budget", "budget_amt"), ("Demand", "demand_amt"), ("Plan", "revenue_amt"), ("Gap", "gap_amt"),
+        ("Stock at the end", "inventory_amt"))]
+    cards.insert(4, ("Margin", views.percent(row["margin_ratio"])))
     width = (WIDE - 5 * 0.15) / 6
     for place, (words, value) in enumerate(cards):
         deck.number(slide, (LEFT + place * (width + 0.15), TOP, width, 0.95), words, value)
     top = TOP + 1.15
-    left, right = WIDE * 0.58, WIDE * 0.42 - _GAP
+    left, right = WIDE * 0.56, WIDE * 0.44 - _GAP
     names = {"budget_amt": "Budget", "demand_amt": "Demand", "revenue_amt": "Plan"}
     deck.lines(slide, (LEFT, top, left, BOTTOM - top), outlook, names, "Revenue")
     at = LEFT + left + _GAP
-    known = scores.sort_values("period").drop_duplicates("kpi", keep="last").head(_FAMILY_KPIS)
-    room = 0.36 * (len(known) + 1) if len(known) else 0.0
-    deck.columns(slide, (at, top, right, BOTTOM - top - room - (0.1 if room else 0)), outlook, {"inventory_amt": "Stock"}, "Closing stock")
-    columns = [Column("kpi_name", "KPI", 1.6), Column("about", "", 1.4), Column("value_text", "Value", 1.0, is_right=True),
-               Column("status_text", "Status", 1.2)]
+    known = scores[scores["kpi"].isin(_FAMILY_KPIS)].sort_values("period", kind="stable").drop_duplicates("kpi", keep="last")
+    columns = [Column("kpi_name", "KPI", 1.9), Column("about", "When", 1.6), Column("value_text", "Value", 1.0, is_right=True),
+               Column("status_text", "Status", 1.3)]
+    room = deck.table_inches(known, columns, right, 11) + 0.15 if len(known) else 0.0
+    deck.columns(slide, (at, top, right, BOTTOM - top - room), outlook, {"inventory_amt": "Stock"}, "Closing stock")
     if len(known):
-        deck.table(slide, (at, BOTTOM - room, right, room), known, columns, 11)
+        deck.table(slide, (at, BOTTOM - room + 0.15, right, room), known, columns, 11)

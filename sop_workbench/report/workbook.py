@@ -15,7 +15,7 @@ import pandas as pd
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 
-from sop_workbench import tables, views
+from sop_workbench import views
 from sop_workbench.report import pages
 from sop_workbench.report.binder import facts_of, write_whole
 from sop_workbench.settings import Settings
@@ -129,7 +129,8 @@ def _summary(pen: _Pen, seen: Mapping[str, pd.DataFrame], facts: Mapping[str, st
         sheet.set_column(0, 0, 22)
         top = first + 3  # below title, units and headings
         _family_formulas(pen, sheet, top, rows.reset_index(drop=True), numbers.iloc[-1])
-        places = {"Budget": list(rows).index("budget_amt"), "Demand": list(rows).index("demand_amt"), "Plan": list(rows).index("revenue_amt")}
+        shown = {"Budget": "budget_amt", "Demand": "demand_amt", "Plan": "revenue_amt"}
+        places = {name: list(rows).index(column) for name, column in shown.items()}
         pen.chart(sheet, (top + len(rows) + 3, 0), "column", "Budget, demand and plan by family", {
             name: ((top, 0, top + len(rows) - 1, 0), (top, place, top + len(rows) - 1, place)) for name, place in places.items()})
 
@@ -189,11 +190,12 @@ def _bridge(pen: _Pen, bars: pd.DataFrame) -> None:
         sheet.write_string(row, 0, bar)
         sheet.write_number(row, 1, amount, pen.formats["number"])
         before = reached - amount
-        formulas = {  # a total stands on zero, a step starts where the bar before it ended
-            2: (f"=B{n}" if is_total else f"=C{row}+B{n}", reached), 3: ("=0" if is_total else f"=MIN(C{row},C{n})", 0 if is_total else min(before, reached)),
-            4: (f"=B{n}" if is_total else "=0", amount if is_total else 0), 5: ("=0" if is_total else f"=MAX(B{n},0)", 0 if is_total else max(amount, 0)),
-            6: ("=0" if is_total else f"=MAX(-B{n},0)", 0 if is_total else max(-amount, 0))}
-        for place, (formula, value) in formulas.items():
+        if is_total:  # it stands on zero; a step starts where the bar before it ended
+            formulas = ((f"=B{n}", reached), ("=0", 0), (f"=B{n}", amount), ("=0", 0), ("=0", 0))
+        else:
+            formulas = ((f"=C{row}+B{n}", reached), (f"=MIN(C{row},C{n})", min(before, reached)), ("=0", 0),
+                        (f"=MAX(B{n},0)", max(amount, 0)), (f"=MAX(-B{n},0)", max(-amount, 0)))
+        for place, (formula, value) in enumerate(formulas, start=2):
             sheet.write_formula(row, place, formula, pen.formats["number"], float(value))
     sheet.set_column(0, 0, 30)
     sheet.set_column(1, 6, 14)
@@ -234,8 +236,8 @@ def _outlook_formulas(pen: _Pen, sheet: Any, top: int, shown: pd.DataFrame) -> N
     margin = f"={letter['gross_margin_amt']}{{n}}/{letter['revenue_amt']}{{n}}"
     for number, row in enumerate(shown.to_dict("records"), start=top):
         if pd.notna(row["gap_amt"]):
-            sheet.write_formula(number, list(shown).index("gap_amt"), f"={letter['revenue_amt']}{number + 1}-{letter['budget_amt']}{number + 1}",
-                                pen.formats["number"], float(row["gap_amt"]))
+            formula = f"={letter['revenue_amt']}{number + 1}-{letter['budget_amt']}{number + 1}"
+            sheet.write_formula(number, list(shown).index("gap_amt"), formula, pen.formats["number"], float(row["gap_amt"]))
         if row["revenue_amt"]:
             sheet.write_formula(number, list(shown).index("margin_ratio"), margin.format(n=number + 1), pen.formats["ratio"],
                                 float(row["margin_ratio"]))
@@ -257,7 +259,8 @@ def _finance(pen: _Pen, projection: pd.DataFrame) -> None:
     places = {name: amounts.index[amounts["line"] == name][0] + 3 for name in ("Revenue", "Gross margin", "Profit of the plan")}
     last = len(amounts.columns)
     sums = amounts.set_index("line").assign(total=lambda f: f.sum(axis=1))
-    for offset, (words, above) in enumerate((("Gross margin, share of revenue", "Gross margin"), ("Profit, share of revenue", "Profit of the plan"))):
+    shares = {"Gross margin, share of revenue": "Gross margin", "Profit, share of revenue": "Profit of the plan"}
+    for offset, (words, above) in enumerate(shares.items()):
         row = len(amounts) + 4 + offset
         sheet.write_string(row, 0, words, pen.bold)
         for place in range(1, last + 1):
@@ -385,7 +388,8 @@ class _Pen:
 
         `series` gives categories and values of each name as (first row, first column, last row, last column).
         """
-        chart = self.book.add_chart({"type": "line" if kind == "line" else "column"} | ({"subtype": "stacked"} if kind == "stacked" else {}))
+        kinds = {"line": {"type": "line"}, "column": {"type": "column"}, "stacked": {"type": "column", "subtype": "stacked"}}
+        chart = self.book.add_chart(kinds[kind])
         for name, (categories, values) in series.items():
             drawn = {"color": self.brand if name in ("Plan", "Revenue", "Profit") else _SERIES_COLOURS.get(name, "#7f8790")}
             look = {"line": {**drawn, "width": 2.25}} if kind == "line" else {"fill": {"none": True} if name == "Base" else drawn}

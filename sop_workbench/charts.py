@@ -152,7 +152,7 @@ def _theme() -> alt.theme.ThemeConfig:
         {
             "config": {
                 "background": "transparent",
-                **_vega_locale(),
+                **_vega_locale(),  # type: ignore[typeddict-item]
                 "font": _FONT,
                 "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},

@@ -32,7 +32,7 @@ _INK, _SOFT, _LINE, _PALE = RGBColor(0x1C, 0x1F, 0x23), RGBColor(0x5D, 0x64, 0x6
 _WHITE = RGBColor(0xFF, 0xFF, 0xFF)
 _PAD = 0.08  # between a cell's edge and its text
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"  # a table without lines and fills of its own
-_LINE_WIDTHS = (2.25, 5.0, 1.75, 1.75)  # of the last line, the one before …: where two coincide, the wider one shows behind the other
+_LINE_WIDTHS = {"Demand": 5.0}  # in points: where the plan serves all of it, it shows behind the plan
 _SERIES = ("#7f8790", "#e0a458", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8c5a2b")
 
 
@@ -138,7 +138,7 @@ class Deck:
         left, top, width, height = box
         self._bar(slide, box, _PALE)
         self.text(slide, (left, top + 0.05, width, 0.3), words, (13, 12, 11), colour=_SOFT)
-        self.text(slide, (left, top + 0.38, width, height - 0.45), value, (22, 20, 18, 16, 14), is_bold=True)
+        self.text(slide, (left, top + 0.38, width, height - 0.45), value, (17, 16, 15, 14, 13, 12), is_bold=True)
 
     # -------------------------------------------------------------- tables
     def table_inches(self, view: pd.DataFrame, columns: Sequence[Column], width: float, size: float) -> float:
@@ -150,7 +150,7 @@ class Deck:
         """Headings, cells and widths of a table."""
         scale = width / sum(column.width for column in columns)
         cells = [[self._cell(row[column.name], column) for column in columns] for row in view.to_dict("records")]
-        heads = [self._said(f"{c.heading}, {c.unit}" if c.unit else c.heading) for c in columns]
+        heads = [self._said(f"{c.heading}\n{c.unit}" if c.unit else c.heading) for c in columns]
         return heads, cells, [column.width * scale for column in columns]
 
     def table(self, slide: Any, box: Box, view: pd.DataFrame, columns: Sequence[Column], size: float, bold: Sequence[str] = ()) -> int:
@@ -212,11 +212,11 @@ class Deck:
         series = {words: rows[name] for name, words in names.items()}
         chart = self._chart(slide, box, kind, views.period_labels(rows["period"]).tolist(), series, title)
         chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
-        for place, (found, colour) in enumerate(zip(chart.plots[0].series, self._colours(len(names)), strict=True)):
+        for found, colour in zip(chart.plots[0].series, self._colours(len(names)), strict=True):
             if kind == XL_CHART_TYPE.LINE:
                 found.smooth = False
                 found.format.line.color.rgb = colour
-                found.format.line.width = Pt(_LINE_WIDTHS[len(names) - 1 - place])
+                found.format.line.width = Pt(_LINE_WIDTHS.get(found.name, 2.0))
             else:
                 found.format.fill.solid()
                 found.format.fill.fore_color.rgb = colour
@@ -269,7 +269,7 @@ class Deck:
         for name, values in series.items():
             content.add_series(name, [None if pd.isna(value) else float(value) for value in values])
         frame = slide.shapes.add_chart(kind, *(Inches(side) for side in box), content)
-        said = self._said(f"{title}, {self.currency}")
+        said = self._said(title if views.MONEY in title else f"{title}, {self.currency}")
         _describe(frame, said)
         chart = frame.chart
         chart.font.name, chart.font.size, chart.font.color.rgb = _FONT, Pt(11), _INK

@@ -26,7 +26,7 @@ def text_inches(text: str, size: float, is_bold: bool = False) -> float:
     Examples
     --------
     >>> round(text_inches("Plan", 72), 2)
-    2.32
+    2.33
     """
     units = sum(_WIDTHS.get(letter, _WIDE if ord(letter) >= _WIDE_FROM else _USUAL) for letter in text)
     return units / 1000 * size * (_BOLD if is_bold else 1) * _SPARE / _POINTS

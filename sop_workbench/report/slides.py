@@ -65,10 +65,10 @@ def slides_of(path: Path, held: Mapping[str, pd.DataFrame], facts: Mapping[str, 
     _scenarios(deck, seen["scenarios"])
     _risks(deck, seen["risks"])
     _decisions(deck, seen["decisions"])
-    numbers, scores = seen["families"], pages.scorecard(held, plan_from, "family")
+    scores = pages.scorecard(held, plan_from, "family")
     for family in pages.families(held):
-        mine = scores[scores["member"] == family]
-        _family(deck, pages.family_outlook(held, family), numbers[numbers["family"] == family], mine)
+        mine = scores[(scores["member"] == family) & scores["kpi"].isin(_FAMILY_KPIS)]
+        _family(deck, family, pages.family_outlook(held, family), seen["families"], mine)
     deck.save(path)
 
 
@@ -100,12 +100,12 @@ def _scorecard(deck: Deck, view: pd.DataFrame) -> None:
 def _families(deck: Deck, view: pd.DataFrame) -> None:
     """One set of numbers by family, with the total."""
     slide = deck.page(view.attrs["title"] or "The plan by family", view)
-    columns = [Column("family", "Family", 2.4)] + [
-        Column(name, words, 1.4, unit) for name, words, unit in (
+    columns = [Column("family", "Family", 1.9)] + [
+        Column(name, words, 0.95 if unit == "%" else 1.55, unit) for name, words, unit in (
             ("budget_amt", "Budget", views.MONEY), ("demand_amt", "Demand", views.MONEY), ("revenue_amt", "Plan", views.MONEY),
             ("gap_amt", "Gap", views.MONEY), ("gross_margin_amt", "Gross margin", views.MONEY), ("margin_ratio", "Margin", "%"),
             ("inventory_amt", "Inventory", views.MONEY))]
-    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), view, columns, 16 if len(view) <= 10 else 13, bold=("Total",))
+    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), view, columns, 15 if len(view) <= 10 else 12, bold=("Total",))
 
 
 def _bridge(deck: Deck, view: pd.DataFrame) -> None:
@@ -208,10 +208,10 @@ def _decisions(deck: Deck, view: pd.DataFrame) -> None:
             return
 
 
-def _family(deck: Deck, outlook: pd.DataFrame, numbers: pd.DataFrame, scores: pd.DataFrame) -> None:
+def _family(deck: Deck, family: str, outlook: pd.DataFrame, numbers: pd.DataFrame, scores: pd.DataFrame) -> None:
     """One family: its numbers, budget, demand and plan over time, its stock and its KPIs."""
-    slide = deck.page(outlook.attrs["title"], outlook)
-    row = numbers.iloc[0]
+    slide = deck.page(outlook.attrs["title"], outlook, scores)
+    row = numbers[numbers["family"] == family].iloc[0]
     cards = [(words, views.short(row[name], views.MONEY)) for words, name in (
         ("Budget", "budget_amt"), ("Demand", "demand_amt"), ("Plan", "revenue_amt"), ("Gap", "gap_amt"),
         ("Stock at the end", "inventory_amt"))]
@@ -219,12 +219,15 @@ def _family(deck: Deck, outlook: pd.DataFrame, numbers: pd.DataFrame, scores: pd
     width = (WIDE - 5 * 0.15) / 6
     for place, (words, value) in enumerate(cards):
         deck.number(slide, (LEFT + place * (width + 0.15), TOP, width, 0.95), words, value)
-    top = TOP + 1.15
+    covered = numbers.attrs["title"].partition(", ")[2]
+    deck.text(slide, (LEFT, TOP + 0.98, WIDE, 0.26), f"Numbers above: {covered}. Charts: every planned period.", (11, 10))
+    top = TOP + 1.3
     left, right = WIDE * 0.56, WIDE * 0.44 - _GAP
     names = {"budget_amt": "Budget", "demand_amt": "Demand", "revenue_amt": "Plan"}
     deck.lines(slide, (LEFT, top, left, BOTTOM - top), outlook, names, "Revenue")
     at = LEFT + left + _GAP
-    known = scores[scores["kpi"].isin(_FAMILY_KPIS)].sort_values("period", kind="stable").drop_duplicates("kpi", keep="last")
+    known = scores.sort_values("period", kind="stable").drop_duplicates("kpi", keep="last")
+    known = known.sort_values("kpi", key=lambda names: names.map(_FAMILY_KPIS.index))
     columns = [Column("kpi_name", "KPI", 1.9), Column("about", "When", 1.6), Column("value_text", "Value", 1.0, is_right=True),
                Column("status_text", "Status", 1.3)]
     room = deck.table_inches(known, columns, right, 11) + 0.15 if len(known) else 0.0

@@ -68,7 +68,7 @@ from sop_workbench.views.execution import (
     root_causes,
     waterfall,
 )
-from sop_workbench.views.executive import decision_followup, decision_line, decisions, family_numbers
+from sop_workbench.views.executive import decision_followup, decision_line, decisions, family_numbers, family_outlook
 from sop_workbench.views.finance import (
     bridge,
     budget_bridge,
@@ -140,4 +140,19 @@ from sop_workbench.views.supply import (
     stock_vs_target,
 )
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
-from sop_workbench.views.words import MONEY, NO_FAMILY, OTHER, UNITS, heading, in_unit, percent, period_labels, short, signed
+from sop_workbench.views.words import (
+    MONEY,
+    NO_FAMILY,
+    OTHER,
+    UNITS,
+    day,
+    heading,
+    in_unit,
+    locale,
+    number,
+    percent,
+    period_labels,
+    short,
+    signed,
+    use_locale,
+)

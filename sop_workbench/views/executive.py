@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, with_columns
-from sop_workbench.views.words import MONEY, period_labels, plural, short
+from sop_workbench.views.frames import as_view, needs, quotient, with_columns
+from sop_workbench.views.words import MONEY, percent, period_labels, plural, short
 
 
 def decision_line(open_decision: pd.DataFrame) -> pd.DataFrame:
@@ -93,3 +93,36 @@ def _with_total(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows by family with their total below."""
     total = rows.sum(min_count=1).rename("Total").to_frame().T
     return (pd.concat([rows, total]) if len(rows) else rows).rename_axis("family").reset_index()
+
+
+def family_outlook(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Budget, unconstrained demand, plan, gross margin and closing stock of one family by period, in money.
+
+    Parameters
+    ----------
+    financial_projection, budget_gap : DataFrame
+        Tables of the financial review.
+    family : str
+        The family shown.
+
+    Returns
+    -------
+    DataFrame
+        period, budget_amt (empty where nothing is budgeted), demand_amt, revenue_amt, gross_margin_amt, inventory_amt; all planned periods.
+    """
+    needs(financial_projection, "financial_projection")
+    needs(budget_gap, "budget_gap")
+    measures = ["demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]
+    rows = financial_projection[financial_projection["family"] == family].groupby("period")[measures].sum()
+    mine = budget_gap[budget_gap["family"] == family].dropna(subset=["budget_revenue_amt"])
+    rows["budget_amt"] = mine.groupby("period")["budget_revenue_amt"].sum(min_count=1)
+    gap, whole = mine["gap_amt"].sum(), mine["budget_revenue_amt"].sum()
+    plan = f"{family}: {short(rows['revenue_amt'].sum(), MONEY)} of revenue planned over {plural(len(rows), 'period')}"
+    against = f", {short(abs(gap), MONEY)} ({percent(quotient(abs(gap), whole))}) {'below' if gap < 0 else 'above'} budget" if whole else ""
+    return as_view(
+        rows.reset_index()[["period", "budget_amt", "demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]],
+        plan + against,
+        "Demand = unconstrained demand at price; plan = revenue of what is served; gap over the budgeted periods and regions. "
+        "Stock: closing stock at standard cost.",
+        f"Nothing is planned for {family}.",
+    )

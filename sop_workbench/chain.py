@@ -29,9 +29,9 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, governance, periods, roles, tables, tolerance
+from sop_workbench import __version__, errors, evidence, follow_up, periods, roles, tables, tolerance
 from sop_workbench import settings as settings_module
-from sop_workbench.errors import CycleLockedError, RoleError, SettingsError, SopError, StepFailedError, StoreConflictError
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, StepFailedError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
 _DONE = ("done", "submitted", "approved")
-_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour"}
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -84,8 +84,8 @@ STEPS = (
     Step("03_supply_review", outside=tolerance.supply_limits),
     Step("04_financial_review", outside=tolerance.budget_gaps),
     Step("05_pre_sop", scenarios=True),
-    Step("06_executive_sop", records=("decision", "risk"), is_executive=True),
-    Step("07_execution_monitoring", outside=tolerance.actual_deviations),
+    Step("06_executive_sop", records=("decision", "risk", "outcome"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "outcome"), outside=tolerance.actual_deviations),
 )
 
 
@@ -151,7 +151,8 @@ class Chain:
 
 
 def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
-              outputs: Mapping[str, Callable[[Cycle], object]] | None = None) -> list[StepState]:
+              outputs: Mapping[str, Callable[[Cycle], object]] | None = None,
+              told: Callable[[str], None] | None = None) -> list[StepState]:
     """Run the steps of a cycle that are not done yet, in order, and stop at the first that fails.
 
     Parameters
@@ -164,6 +165,8 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         Stop after this step.
     outputs : mapping of file name to function, optional
         Files of the binder written after the last step (each function takes the cycle).
+    told : function, optional
+        Called with the name of each step (or file of the binder) as it begins; the first call says that no other process runs the cycle.
 
     Returns
     -------
@@ -174,7 +177,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
     ------
     CycleLockedError
         When the cycle is locked: a locked cycle is never run again.
-    StoreConflictError
+    ChainRunningError
         When another process is running this cycle.
     StepFailedError
         When a step fails; names step, notebook, cell and cause.
@@ -191,7 +194,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         check_parameters(chain.notebook(step), chain.values(step))
     is_whole = end == len(chain.steps) - 1
     with _only_chain(chain) as lock, _quiet_libraries():
-        run = _Run(chain, lock, begin if first else None)
+        run = _Run(chain, lock, begin if first else None, told or (lambda _: None))
         run.steps(chain.steps[: end + 1])
         if is_whole:
             run.outputs(outputs or {})
@@ -343,21 +346,12 @@ def cycle_state(states: list[StepState]) -> str:
 
 def kept_cycles(chain: Chain) -> pd.DataFrame:
     """Every cycle from the first of the store to this one: locked, open or skipped (see :func:`sop_workbench.governance.cadence`)."""
-    store = chain.workspace.store
-    locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
-    return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
+    return follow_up.kept_cycles(chain.cycle)
 
 
 def judge_maturity(chain: Chain, today: pd.Timestamp) -> pd.DataFrame:
     """The `maturity` table of a cycle, from what the store holds on a day (see :func:`sop_workbench.governance.maturity`)."""
-    cycle = chain.cycle
-    result = {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty()
-              for name in ("demand_stream", "budget_gap", "scenario_comparison", "plan_deviation")}
-    said = {name: cycle.store.read_all(name) for name in ("decision", "action")}
-    said = {name: rows[rows["cycle_id"] <= cycle.id] for name, rows in said.items()}
-    scenarios = sorted(set(result["scenario_comparison"]["scenario"]) - {"base"})
-    return governance.maturity(kept_cycles(chain), sorted(set(result["demand_stream"]["stream"])), result["budget_gap"], scenarios,
-                               said["decision"], said["action"], result["plan_deviation"], today)
+    return follow_up.judge_maturity(chain.cycle, today)
 
 
 def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:
@@ -411,8 +405,10 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         evidence.write_manifest(folder, manifest | {"pins": cycle.pins(), "approval": cycle.file_hashes("approval")})
 
 
-def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
+def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]], are_stale: bool = False) -> None:
     """Write files of the binder again and note their hashes in the manifest.
+
+    A file of a locked cycle that stands as it was noted is left alone, unless told that it is stale.
 
     Raises
     ------
@@ -421,11 +417,16 @@ def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]
     """
     chain.cycle.store.require_role("planner", f"write {', '.join(outputs)} of cycle {chain.cycle.id}")
     folder = Path(chain.cycle.folder)
-    manifest = evidence.read_manifest(folder)
-    for name, write in outputs.items():
-        write(chain.cycle)
-        manifest.setdefault("outputs", {}).setdefault(name, {})["sha256"] = evidence.file_hash(folder / name)
-    evidence.write_manifest(folder, manifest)
+    with _only_chain(chain):
+        manifest = evidence.read_manifest(folder)
+        for name, write in outputs.items():
+            noted = manifest.setdefault("outputs", {}).setdefault(name, {})
+            is_kept = chain.cycle.is_locked and not are_stale and (folder / name).is_file()
+            if is_kept and noted.get("sha256") == evidence.file_hash(folder / name):
+                continue
+            write(chain.cycle)
+            noted["sha256"] = evidence.file_hash(folder / name)
+            evidence.write_manifest(folder, manifest)
 
 
 def verify_cycle(chain: Chain) -> pd.DataFrame:
@@ -489,8 +490,8 @@ def _fits(value: Any, wanted: str) -> bool:
 class _Run:
     """One call of the chain: its manifest, its progress bar and the lock it holds."""
 
-    def __init__(self, chain: Chain, lock: _Lock, begin: int | None) -> None:
-        self.chain, self.lock, self.begin = chain, lock, begin
+    def __init__(self, chain: Chain, lock: _Lock, begin: int | None, told: Callable[[str], None]) -> None:
+        self.chain, self.lock, self.begin, self.told = chain, lock, begin, told
         self.folder = Path(chain.cycle.folder)
         self.common = _common_parts(chain)
         self.manifest = _new_manifest(chain, self.common)
@@ -502,6 +503,7 @@ class _Run:
         with tqdm(total=len(steps), unit="step", disable=None, dynamic_ncols=True) as bar:
             for number, step in enumerate(steps):
                 bar.set_description(step.name)
+                self.told(step.name)
                 self._step(number, step, bar)
                 bar.update()
 
@@ -511,6 +513,7 @@ class _Run:
             written = self.manifest["outputs"].get(name, {})
             if written.get("fingerprint") == self.upstream and (self.folder / name).is_file():
                 continue
+            self.told(name)
             start = time.perf_counter()
             write(self.chain.cycle)
             seconds = round(time.perf_counter() - start, 3)
@@ -725,7 +728,7 @@ def _only_chain(chain: Chain) -> Iterator[_Lock]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             who = f"{holder.get('by', 'somebody')} (process {holder.get('pid', '?')}, since {holder.get('since', '?')})"
-            raise StoreConflictError(f"cycle {chain.cycle.id} is being run already by {who}; wait until it ends") from None
+            raise ChainRunningError(f"cycle {chain.cycle.id} is being run already by {who}; wait until it ends") from None
         _end_orphan(holder.get("kernel"))
         yield _Lock(file)
         file.seek(0)

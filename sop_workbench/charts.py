@@ -51,6 +51,18 @@ _CHIP_COLOURS = {
     "worse": "#b3261e",
     "same": "#666c73",
     "late": "#b3261e",
+    "missed": "#b3261e",
+    "held": "#1b7f4b",
+    "unjudged": "#666c73",
+    "not scored": "#666c73",
+    "open": "#3a6ea5",
+    "done": "#1b7f4b",
+    "closed": "#1b7f4b",
+    "no action": "#9a5b00",
+    "cancelled": "#666c73",
+    "reached": "#1b7f4b",
+    "not yet": "#9a5b00",
+    "met, but not those before": "#3a6ea5",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
 
@@ -78,9 +90,10 @@ _style = Style()
 
 
 def use(settings: Settings) -> None:
-    """Set the company's currency and colour for all charts, and store charts so that they open offline."""
+    """Set the company's currency, colour and locale for all charts, and store charts so that they open offline."""
     global _style
     _style = Style(settings.currency, readable(settings.brand_colour))
+    views.use_locale(settings.locale)
     alt.theme.register("sop", enable=True)(_theme)
     alt.renderers.register("sop", _mime_bundle)
     alt.renderers.enable("sop")
@@ -151,6 +164,7 @@ def _theme() -> alt.theme.ThemeConfig:
         {
             "config": {
                 "background": "transparent",
+                **_vega_locale(),  # type: ignore[typeddict-item]
                 "font": _FONT,
                 "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
@@ -199,6 +213,23 @@ def _theme() -> alt.theme.ThemeConfig:
             }
         }
     )
+
+
+def _vega_locale() -> dict[str, Any]:
+    """How the locale writes numbers and days, in the words of the drawing library; nothing for English, which it knows."""
+    used = views.locale()
+    if used.language == "en":
+        return {}
+    symbols = used.number_symbols["latn"]
+    months, days = used.months["format"], used.days["format"]
+    return {"locale": {
+        "number": {"decimal": symbols["decimal"], "thousands": symbols["group"], "grouping": [3], "currency": ["", ""]},
+        "time": {
+            "dateTime": "%d %b %Y, %H:%M", "date": "%d %b %Y", "time": "%H:%M", "periods": ["AM", "PM"],
+            "days": [days["wide"][i] for i in (6, 0, 1, 2, 3, 4, 5)], "shortDays": [days["abbreviated"][i] for i in (6, 0, 1, 2, 3, 4, 5)],
+            "months": list(months["wide"].values()), "shortMonths": list(months["abbreviated"].values()),
+        },
+    }}
 
 
 # ------------------------------------------------------------------ shared drawing
@@ -469,7 +500,7 @@ def _written(values: pd.Series, column: str) -> list[str]:
     if column.endswith("period"):
         return list(views.period_labels(values.dropna()).reindex(values.index).fillna("–"))
     if pd.api.types.is_datetime64_any_dtype(values):
-        return [f"{v:%d %b %Y}" if pd.notna(v) else "–" for v in values]
+        return [views.day(v) for v in values]
     if pd.api.types.is_bool_dtype(values):
         return ["yes" if v else "no" for v in values]
     if not pd.api.types.is_numeric_dtype(values):
@@ -480,10 +511,10 @@ def _written(values: pd.Series, column: str) -> list[str]:
 def _numbers(values: pd.Series, column: str) -> list[str]:
     """Numbers of a column, all with the same decimals."""
     if column.endswith("_ratio"):
-        return ["–" if pd.isna(v) else f"{v * 100:,.1f}" for v in values]
+        return [views.number(v * 100, 1) for v in values]
     is_small = values.abs().max() < 10 and not (values.dropna() % 1 == 0).all()
     digits = 1 if is_small or column.endswith(("_months", "_days")) else 0
-    return ["–" if pd.isna(v) else f"{v + 0.0 if abs(v) >= 0.5 * 10**-digits else 0.0:,.{digits}f}" for v in values]
+    return [views.number(v, digits) for v in values]
 
 
 def _chip(text: str) -> str:
@@ -495,6 +526,11 @@ def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
     return "late" if words[0] == "late" else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+
+
+def status_colour(text: str) -> str:
+    """Colour of a status told in words, as `● on target` or `late by 2 days`; white is readable on it."""
+    return _chip_colour(text)
 
 
 def _chip_colour(text: str) -> str:
@@ -1386,6 +1422,22 @@ def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+_KEPT = {"locked in time": BLUE, "locked": BLUE, "under way": GREY, "late": AMBER, "never locked": ORANGE, "skipped": "#b3261e"}
+
+
+@_drawn
+def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One mark a cycle in its order, coloured by how it was kept and worded below."""
+    shown = view.assign(kept=view["state"].where(~view["state"].str.startswith("late"), "late"))
+    shown["words"] = shown["state"].str.replace(r"^late by (\d+) working days?$", r"\1 WD late", regex=True)
+    x = alt.X("cycle_id:O", sort=list(shown["cycle_id"]), axis=alt.Axis(title=None, labelAngle=0, orient="top"))
+    base = alt.Chart(shown).encode(x=x)
+    marks = base.mark_square(size=500, opacity=1).encode(
+        color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
+    words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
+    return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
 
 
 @_drawn

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sop_workbench import __version__
-from sop_workbench.errors import SettingsError, SopError
+from sop_workbench.errors import ChainRunningError, CycleLockedError, SettingsError, SopError, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ _STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
 
 
 class _Commands(click.Group):
-    """Commands whose errors are lines for a planner: 1 for an error that is explained, 2 for one that is not."""
+    """Commands whose errors are lines for a planner: 1 for an error that is explained, 2 for one that is not, 3 for a cycle in use."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -41,7 +41,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except SopError as fault:
             click.echo(str(fault), err=True)
-            ctx.exit(1)
+            ctx.exit(exit_code(fault))
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends quietly when a pipe closes
             raise
         except Exception as fault:
@@ -57,7 +57,8 @@ def _remember(ctx: click.Context, _: click.Parameter, folder: Path) -> Path:
 
 _in_workspace: Callable = click.option("--workspace", "-w", "folder", type=click.Path(path_type=Path), default=".", show_default=True,
                                        callback=_remember, help="Folder with sop.yaml.")
-_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10; the newest of sop.yaml when left out.")
+_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10, or `current` (today's); "
+                                 "the newest of sop.yaml when left out.")
 _by: Callable = click.option("--by", required=True, help="Who decides.")
 _why: Callable = click.option("--why", required=True, help="Why, in a sentence.")
 
@@ -100,7 +101,7 @@ def check(folder: Path, cycle_id: str | None) -> None:
     from sop_workbench.settings import load_settings
 
     settings = load_settings(folder)
-    _, issues = gather(settings, folder, settings.calendar.as_of(cycle_id or _newest(settings)))
+    _, issues = gather(settings, folder, settings.calendar.as_of(_named(settings, cycle_id)))
     for severity, colour in _SEVERITIES.items():
         _print_issues(severity, colour, issues[issues["severity"] == severity])
     blocking = int((issues["severity"] == "blocks").sum())
@@ -115,29 +116,84 @@ def check(folder: Path, cycle_id: str | None) -> None:
 @click.option("--from", "first", metavar="STEP", help="Re-run from this step on, even where nothing changed.")
 @click.option("--to", "last", metavar="STEP", help="Stop after this step.")
 @click.option("--parameter", "-p", "assignments", metavar="STEP.NAME=VALUE", multiple=True, help="A notebook's parameter.")
-def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None, assignments: tuple[str, ...]) -> None:
+@click.option("--scheduled", "is_scheduled", is_flag=True, help="As a timer calls it: a cycle that is locked or being run already is no "
+              "failure, and a run that fails is told by e-mail (`mail` in sop.yaml).")
+def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None, assignments: tuple[str, ...], is_scheduled: bool) -> None:
     """Run the monthly chain; steps that are done and unchanged are skipped.
 
-    STEP is a name (02_demand_review, demand_review) or a number (2).
+    STEP is a name (02_demand_review, demand_review) or a number (2). Exit code: 0 done, 1 a failure that is explained, 2 one that is not,
+    3 the cycle is being run already. How the run stands is in last_run.json of the workspace.
+    """
+    try:
+        chain = run_cycle(folder, cycle_id, first, last, assignments)
+    except (CycleLockedError, ChainRunningError) as fault:
+        if not is_scheduled:
+            raise
+        click.echo(f"nothing to run: {fault}")
+        return
+    except Exception:
+        if is_scheduled:
+            _mail_failure(folder)
+        raise
+    click.echo(f"cycle {chain.cycle.id} is in {chain.cycle.folder}")
+
+
+def run_cycle(folder: Path | str, cycle_id: str | None = None, first: str | None = None, last: str | None = None,
+              assignments: tuple[str, ...] = ()) -> Chain:
+    """Run the chain of a cycle as `sop run` does, with its pack and its last-run record (see :func:`sop_workbench.chain.run_chain`).
+
+    Parameters
+    ----------
+    folder : Path or str
+        The workspace.
+    cycle_id : str, optional
+        The cycle, or `current`; the newest of the settings when left out.
+    first, last : str, optional
+        Steps to begin and to stop with.
+    assignments : tuple of str
+        Parameters, each `STEP.NAME=VALUE`.
     """
     from dataclasses import replace
 
+    from sop_workbench import last_run
     from sop_workbench import report as pack
     from sop_workbench.chain import run_chain
 
-    chain = _chain(folder, cycle_id)
-    chain = replace(chain, parameters=_parameters(chain, assignments))
-    run_chain(chain, first, last, outputs={"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
-    click.echo(f"cycle {chain.cycle.id} is in {chain.cycle.folder}")
+    with last_run.recorded(Path(folder), cycle_id or "") as record:
+        chain = _chain(Path(folder), cycle_id)
+        record.name_cycle(chain.cycle.id)
+        chain = replace(chain, parameters=_parameters(chain, assignments))
+        run_chain(chain, first, last, outputs=pack.RUN_FILES, told=record.note_step)
+    return chain
+
+
+def _mail_failure(folder: Path) -> None:
+    """Tell by mail that the run failed; what the mail server does never changes how the run ends."""
+    from sop_workbench import last_run, mail
+    from sop_workbench.settings import load_settings
+
+    record = last_run.read(folder)
+    try:
+        settings = load_settings(folder)
+        if settings.mail is None:
+            return
+        told = mail.send(settings.mail, *mail.failure(settings.company, record, str(folder.resolve())))
+    except SopError as fault:
+        told = f"no mail was sent: {_first_line(fault)}"
+    last_run.note_mail(folder, told)
+    click.echo(f"mail: {told}", err=True)
 
 
 @main.command()
 @_in_workspace
 @_of_cycle
-def status(folder: Path, cycle_id: str | None) -> None:
-    """Show where each step of the cycle stands, who owns it, when it is due and what made it stale."""
+@click.option("--mail", "is_mailed", is_flag=True, help="Tell what is late, and a last run that failed or died, by e-mail "
+              "(`mail` in sop.yaml).")
+def status(folder: Path, cycle_id: str | None, is_mailed: bool) -> None:
+    """Show where each step of the cycle stands, who owns it, when it is due and what made it stale, and how the last run ended."""
     import pandas as pd
 
+    from sop_workbench import last_run
     from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states
 
     chain = as_last_run(_chain(folder, cycle_id))
@@ -150,21 +206,42 @@ def status(folder: Path, cycle_id: str | None) -> None:
         names = before.loc[before["state"] == word, "cycle_id"]
         if len(names):
             click.secho(f"{_counted(len(names), 'cycle')} {word} ({remedy}): {', '.join(names)}", fg="yellow")
+    record = last_run.read(folder)
+    if record:
+        click.secho(last_run.sentence(record), fg="red" if last_run.needs_attention(record) else None)
+    if is_mailed:
+        _mail_late(chain, states, last_run.sentence(record) if last_run.needs_attention(record) else "")
+
+
+def _mail_late(chain: Chain, states: list[StepState], attention: str) -> None:
+    """Tell by mail which steps are late and that the last run needs attention; nothing is sent where neither is the case."""
+    from sop_workbench import mail
+
+    settings = chain.workspace.settings
+    if settings.mail is None:
+        raise SettingsError("no mail is set; say in sop.yaml: mail: {smtp: host:port, from: sop@company, to: [planning@company]}")
+    late = [state for state in states if state.late_days]
+    if not late and not attention:
+        click.echo("mail: nothing is late")
+        return
+    click.echo(f"mail: {mail.send(settings.mail, *mail.late(settings.company, chain.cycle.id, late, attention))}")
 
 
 @main.command()
 @_in_workspace
 @_of_cycle
-@click.option("--format", "kind", type=click.Choice(["html", "xlsx"]), default="html", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["html", "xlsx", "pdf", "pptx", "all"]), default="html", show_default=True,
+              help="report.html, plan.xlsx, report.pdf (printed by Chromium), slides.pptx, or all of them.")
 def report(folder: Path, cycle_id: str | None, kind: str) -> None:
-    """Write the cycle's pack from its executed notebooks and tables."""
+    """Write the cycle's pack from its executed notebooks and tables; parts of a locked cycle that stand as they were locked are kept."""
     from sop_workbench import report as pack
     from sop_workbench.chain import write_outputs
 
     chain = _chain(folder, cycle_id)
-    name, write = {"html": (pack.REPORT_FILE, pack.write_html), "xlsx": (pack.WORKBOOK_FILE, pack.write_workbook)}[kind]
-    write_outputs(chain, {name: write})  # which notes its new hash, so that sop verify knows it
-    click.echo(str(chain.cycle.folder / name))
+    wanted = list(pack.FORMATS) if kind == "all" else [kind]
+    for name, write in (pack.FORMATS[one] for one in wanted):
+        write_outputs(chain, {name: write})
+        click.echo(str(Path(chain.cycle.folder) / name))
 
 
 @main.group()
@@ -327,8 +404,12 @@ def lock(folder: Path, cycle_id: str | None, by: str, why: str, keep_sources: bo
 
     chain = as_last_run(_chain(folder, cycle_id))
     lock_cycle(chain, by=by, why=why, keep_sources=keep_sources)
-    # they say now that the plan is approved
-    write_outputs(chain, {"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
+    binder = Path(chain.cycle.folder)
+    drafts = {name: write for name, write in pack.FORMATS.values() if name in pack.RUN_FILES or (binder / name).is_file()}
+    try:
+        write_outputs(chain, drafts, are_stale=True)  # they say now that the plan is approved
+    except SopError as fault:  # the cycle is locked all the same
+        click.echo(f"part of the pack still says draft: {fault}", err=True)
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
 
 
@@ -546,12 +627,14 @@ def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[
 @click.option("--owner", required=True, help="Who does it.")
 @click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
 @click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
+@click.option("--decision", "decision_id", default="", help="record_id of the decision it carries out (sop records decision).")
 @_by
 @_why
-def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, by: str, why: str) -> None:
+def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, decision_id: str, by: str, why: str) -> None:
     """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
     cycle = _chain(folder, cycle_id).cycle
-    cycle.append("action", {"title": title, "owner": owner, "due_date": due, "status": status}, by=by, why=why)
+    said = {"title": title, "owner": owner, "due_date": due, "status": status, "decision_id": decision_id}
+    cycle.append("action", said, by=by, why=why)
     click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
 
 
@@ -578,7 +661,7 @@ def maturity(folder: Path, cycle_id: str | None) -> None:
 @_of_cycle
 def records(kind: str, folder: Path, cycle_id: str | None) -> None:
     """Show what people recorded up to the cycle, with who, when, why and what came of it."""
-    from sop_workbench.outcome import records_with_outcome
+    from sop_workbench.follow_up import records_with_outcome
 
     cycle = _chain(folder, cycle_id).cycle
     rows = records_with_outcome(cycle, kind)
@@ -666,7 +749,16 @@ def _chain(folder: Path, cycle_id: str | None) -> Chain:
     from sop_workbench.store import open_workspace
 
     workspace = open_workspace(folder)
-    return Chain(workspace, workspace.cycle(cycle_id or _newest(workspace.settings)))
+    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)))
+
+
+def _named(settings: Settings, cycle_id: str | None) -> str:
+    """The cycle asked for: by name, today's (`current`), or the newest of the settings."""
+    if cycle_id == "current":
+        import pandas as pd
+
+        return settings.calendar.current_cycle(pd.Timestamp.now())
+    return cycle_id or _newest(settings)
 
 
 def _newest(settings: Settings) -> str:

@@ -7,10 +7,13 @@ reached when its own question and those of all stages before it are answered wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
+import numpy as np
 import pandas as pd
 
-from sop_workbench.periods import Calendar
+from sop_workbench import kpi
+from sop_workbench.periods import Calendar, due_day, working_days_late
 from sop_workbench.settings import Settings
 from sop_workbench.tables import validate
 
@@ -22,8 +25,11 @@ _NO_FAMILY = "no family"
 _WHOLE = "the whole plan"
 
 
-def cadence(written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar) -> pd.DataFrame:
-    """Every cycle from the first that was planned to a given one, and whether it was kept.
+def cadence(
+    written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar, due_working_day: int | None = None,
+    holidays: Sequence[date | str] = (),
+) -> pd.DataFrame:
+    """Every cycle from the first that was planned to a given one, and whether it was kept, and in time.
 
     Parameters
     ----------
@@ -33,17 +39,55 @@ def cadence(written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: s
         When each locked cycle was locked.
     until : str
         Last cycle asked for.
+    calendar : Calendar
+        The company's calendar.
+    due_working_day : int, optional
+        Working day of the cycle by which its plan is approved; without one nothing is late.
+    holidays : sequence
+        Days nobody works (see :func:`sop_workbench.periods.days_off`).
 
     Returns
     -------
     DataFrame
-        cycle_id, state (locked, open or skipped), locked_at; oldest first.
+        cycle_id, state (locked, open or skipped), locked_at, due_date and late_days (working days; locked cycles only); oldest first.
     """
     last = calendar.cycle_period(until)
     first = min([calendar.cycle_period(name) for name in written], default=last)
     names = [calendar.cycle_id(calendar.add(first, n)) for n in range(max(0, calendar.distance(first, last)) + 1)]
     states = ["locked" if name in locked else "open" if name in written else "skipped" for name in names]
-    return pd.DataFrame({"cycle_id": names, "state": states, "locked_at": pd.to_datetime([locked.get(name) for name in names])})
+    starts = [calendar.first_day(calendar.cycle_period(name)) for name in names]
+    days = [pd.NaT if due_working_day is None else due_day(start, due_working_day, holidays) for start in starts]
+    kept = pd.DataFrame({"cycle_id": names, "state": states, "locked_at": pd.to_datetime([locked.get(name) for name in names]),
+                         "due_date": pd.to_datetime(days)})
+    known = zip(kept["due_date"], kept["locked_at"], strict=True)
+    kept["late_days"] = [np.nan if pd.isna(due) or pd.isna(at) else working_days_late(due, at, holidays) for due, at in known]
+    return validate("cadence", kept)
+
+
+def action_states(action: pd.DataFrame, day: pd.Timestamp, holidays: Sequence[date | str] = ()) -> pd.DataFrame:
+    """Every action as it stands now, with the working days it is overdue (0 where it is not, or is done or cancelled).
+
+    Parameters
+    ----------
+    action : DataFrame
+        Records; the newest of a title counts.
+    day : Timestamp
+        The day on which something is overdue.
+    holidays : sequence
+        Days nobody works.
+    """
+    newest = action.sort_values("at").drop_duplicates("title", keep="last")
+    promised = zip(newest["due_date"], newest["status"], strict=True)
+    late = np.array([working_days_late(due, day, holidays) if status == "open" else 0 for due, status in promised], dtype=float)
+    return newest.assign(late_days=late).sort_values(["late_days", "due_date"], ascending=[False, True], ignore_index=True)
+
+
+def decision_states(decision: pd.DataFrame, action: pd.DataFrame) -> pd.DataFrame:
+    """Every decision with `state`: closed, open (and how many actions are), or no action; the rule is that of :func:`kpi.is_closed`."""
+    found = [kpi.actions_of(row, action) for row in decision.to_dict("records")]
+    states = ["no action" if mine.empty else "closed" if kpi.is_closed(mine) else f"{(mine['status'] == 'open').sum()} of {len(mine)} open"
+              for mine in found]
+    return decision.assign(state=pd.Series(states, index=decision.index, dtype=object))
 
 
 def takes_approver(level: str) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sop_workbench import roles, tables
+from sop_workbench import tables
 from sop_workbench.errors import DataError
 from sop_workbench.scoring import verdict
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sop_workbench.store import Cycle
 
 _KINDS = ("assumption", "decision")
@@ -41,15 +39,3 @@ def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why:
             return scored
     remedy = f"give the record_id of an assumption or decision of cycle {cycle.id} or before (sop records lists them)"
     raise DataError(tables.issue_frame([tables.finding("unknown_record", "blocks", "outcome", "", 1, record_id, remedy)]))
-
-
-def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
-    """Assumptions or decisions of all cycles up to this one, each with its newest outcome (empty where none is known yet).
-
-    What a person found goes before what the workbench computed, whenever either was recorded.
-    """
-    rows, scored = cycle.store.read_all(kind), cycle.store.read_all("outcome")
-    scored = scored[scored["cycle_id"] <= cycle.id].assign(is_person=lambda found: found["by"] != roles.WORKBENCH)
-    newest = scored.sort_values(["is_person", "at"]).drop_duplicates("of_record_id", keep="last")
-    newest = newest[["of_record_id", "actual_value", "verdict"]].rename(columns={"of_record_id": "record_id"})
-    return rows[rows["cycle_id"] <= cycle.id].merge(newest, on="record_id", how="left", validate="one_to_one")

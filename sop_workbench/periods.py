@@ -108,6 +108,16 @@ class Calendar:
         year, week, _ = period.isocalendar()
         return f"{year}-W{week:02d}"
 
+    def current_cycle(self, today: pd.Timestamp) -> str:
+        """Name of the cycle whose first period holds a day: what a timer runs.
+
+        Examples
+        --------
+        >>> Calendar("month").current_cycle(pd.Timestamp("2026-10-06 06:00")), Calendar("week").current_cycle(pd.Timestamp("2026-10-06"))
+        ('2026-10', '2026-W41')
+        """
+        return self.cycle_id(self.period_of(pd.Timestamp(today).normalize()))
+
     def as_of(self, cycle_id: str) -> pd.Timestamp:
         """Last day whose facts the cycle may know: the day before its first period begins."""
         return self.first_day(self.cycle_period(cycle_id)) - pd.Timedelta(days=1)

@@ -19,6 +19,7 @@ from sop_workbench import (
     driver_tree,
     execution,
     finance,
+    follow_up,
     goals,
     inventory,
     kpi,
@@ -50,6 +51,8 @@ _BUILDABLE_PERIODS = 3
 def data_gathering_review(cycle: Cycle) -> Tables:
     """Step 0: load the sources, check them, propose corrections of history; a blocking issue stops the cycle.
 
+    With the actuals that came in, the assumptions and decisions of earlier cycles whose time is over are scored.
+
     Raises
     ------
     DataError
@@ -63,6 +66,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
         raise DataError(issue[issue["severity"] == "blocks"])
     corrections = propose_corrections(cycle, inputs, cycle.records("history_decision"))
     cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
+    score_records(cycle, inputs)
     return {**inputs, "issue": issue, "history_correction": corrections}
 
 
@@ -237,7 +241,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "kpi": _kpis(cycle, inputs, read, deviation, archive),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
-    return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "pre-S&OP")
 
 
 def executive_review(cycle: Cycle) -> Tables:
@@ -246,12 +250,12 @@ def executive_review(cycle: Cycle) -> Tables:
                          "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
                                         read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
-    taken = {"decision": cycle.records("decision"), "risk": cycle.records("risk")}
-    return _write(cycle, {**read, **taken}, {"open_decision": decisions}, "executive review")
+    said = {**follow_up.follow_up(cycle), "risk": cycle.records("risk")}
+    return _write(cycle, {**read, **said}, {"open_decision": decisions}, "executive review")
 
 
 def execution_review(cycle: Cycle) -> Tables:
-    """Step 7: locked plans against what happened: error by lag, family grid, adherence, assumptions and decisions scored."""
+    """Step 7: locked plans against what happened: error by lag, family grid, adherence."""
     inputs = cycle.inputs()
     read = _read(cycle, ["plan_deviation", "root_cause", "driver_tree", "alert", "kpi", "plan_waterfall"])
     archive = past_plans(cycle, inputs["plan_archive"])
@@ -259,8 +263,7 @@ def execution_review(cycle: Cycle) -> Tables:
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
-    score_records(cycle, inputs)
-    return _write(cycle, {**inputs, **read}, written, "execution review")
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "execution review")
 
 
 def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:

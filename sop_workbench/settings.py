@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
+from babel import Locale, UnknownLocaleError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sop_workbench.errors import SettingsError
@@ -198,6 +199,26 @@ class Compute(Section):
     workers: int = Field(default=2, ge=1)
 
 
+class Mail(Section):
+    """Where failed and late runs are told.
+
+    `smtp` is a server (`host` or `host:port`); the password stands in the environment variable `password_variable`, never in the file.
+    """
+
+    smtp: str = Field(pattern=r"^[^\s:]+(:\d+)?$")
+    sender: str = Field(alias="from", pattern=r"^\S+@\S+$")
+    to: tuple[Annotated[str, Field(pattern=r"^\S+@\S+$")], ...] = Field(min_length=1)
+    starttls: bool = False
+    user: str | None = None
+    password_variable: str = "SOP_MAIL_PASSWORD"
+    timeout_seconds: float = Field(default=20, gt=0)
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
 class Hierarchy(Section):
     """Levels from top to bottom; each is a column of `item` or of `market`."""
 
@@ -211,6 +232,7 @@ class Settings(Section):
     An exchange rate (reporting currency for one unit of the other) is a number, or a table of first days and the rate from then on:
     `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name.
     `calendar: {holidays: DE}` says which days are no working days (see `WorkingDays`).
+    `locale` says how numbers and months are written (`de`: 1.234,5 and Okt. 26); `brand_colour` is the company's colour on every page.
     """
 
     company: str
@@ -238,6 +260,17 @@ class Settings(Section):
     compute: Compute = Compute()
     check_severity: dict[str, Literal["blocks", "warns", "info"]] = {}
     brand_colour: str = Field(default="#0b5394", pattern="^#[0-9a-fA-F]{6}$")
+    locale: str = "en"
+    mail: Mail | None = None
+
+    @field_validator("locale")
+    @classmethod
+    def _is_known_locale(cls, value: str) -> str:
+        try:
+            Locale.parse(value, sep="-" if "-" in value else "_")
+        except (UnknownLocaleError, ValueError):
+            raise ValueError("not a locale that is known; write it like en, de or pt_BR") from None
+        return value
 
     @property
     def calendar(self) -> Calendar:

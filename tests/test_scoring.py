@@ -12,7 +12,8 @@ from small_company import rows
 
 from sop_workbench import cli, reviews, roles, scoring, tables
 from sop_workbench.errors import RoleError
-from sop_workbench.outcome import record_outcome, records_with_outcome
+from sop_workbench.follow_up import records_with_outcome
+from sop_workbench.outcome import record_outcome
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle, Store, open_store, open_workspace
 

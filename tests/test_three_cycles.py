@@ -10,7 +10,7 @@ import pytest
 
 from sop_workbench import execution, reviews
 from sop_workbench.chain import Chain, verify_cycle
-from sop_workbench.outcome import records_with_outcome
+from sop_workbench.follow_up import records_with_outcome
 from sop_workbench.rerun import rerun_cycle
 from sop_workbench.store import Workspace
 

@@ -73,7 +73,9 @@ def _all_views() -> list:
     return [
         f
         for name, f in own
-        if f.__module__ == views.__name__ and not name.startswith(("_", "what_if_")) and f.__annotations__["return"] == "pd.DataFrame"
+        if f.__module__.startswith(f"{views.__name__}.")
+        and not name.startswith(("_", "what_if_"))
+        and f.__annotations__["return"] == "pd.DataFrame"
     ]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sop_workbench import __version__
-from sop_workbench.errors import ChainRunningError, CycleLockedError, SettingsError, SopError, exit_code
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +131,8 @@ def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None,
             raise
         click.echo(f"nothing to run: {fault}")
         return
+    except RoleError:  # which leaves no trace of a run, so there is none to tell of
+        raise
     except Exception:
         if is_scheduled:
             _mail_failure(folder)

@@ -3,6 +3,7 @@
     python benchmarks/bench_cycles.py                            three cycles of the demo company
     python benchmarks/bench_cycles.py adventureworks             five cycles of AdventureWorks (SOP_DATA names the extract's folder)
     … --into DIR --effort quick --samples 2 --cycles 2014-01     in a folder that is kept and taken up again; smaller; only some
+    … --reviews                                                  the reviews alone, without the notebooks' charts
 
 A line per cycle: processor seconds of the run and of the rerun, what `sop verify` finds, result tables that come out equal, cells of the
 waterfall and of the family grid that equal the locked plans. What is expected of the cells is summed up here from the locked cycles
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -21,12 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import yaml
 
 from sop_workbench import execution, report, reviews, tables
-from sop_workbench.chain import Chain, lock_cycle, run_chain, verify_cycle, write_outputs
+from sop_workbench.chain import NOTEBOOKS, Chain, lock_cycle, run_chain, verify_cycle, write_outputs
 from sop_workbench.rerun import rerun_cycle
 from sop_workbench.store import Cycle, Workspace, open_workspace
 
@@ -66,13 +69,27 @@ def new_workspace(folder: Path, company: str, **changed: dict) -> Workspace:
     return open_workspace(folder)
 
 
+def without_charts(workspace: Workspace) -> None:
+    """Give the workspace notebooks of its own: parameters and review as they are, what only shows left out (two fifths of the time)."""
+    folder = workspace.folder / "notebooks"
+    folder.mkdir(exist_ok=True)
+    for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        named = re.search(r"tables = reviews\.\w+\(cycle\)", "\n".join(cell.source for cell in code))
+        code[1].source = f"from sop_workbench import reviews, store\ncycle = store.open_workspace(workspace).cycle(cycle_id)\n{named[0]}"
+        notebook.cells = code[:2]
+        nbformat.write(notebook, folder / path.name)
+
+
 def run_and_lock(workspace: Workspace, cycle_id: str) -> Chain:
     """Run a cycle to its end and lock it; one that is locked stays as it is."""
     chain = Chain(workspace, workspace.cycle(cycle_id))
     if not chain.cycle.is_locked:
         run_chain(chain)
         lock_cycle(chain, by="A. Director", why="agreed in the executive meeting")
-        write_outputs(chain, OUTPUTS)
+        if not (workspace.folder / "notebooks").is_dir():
+            write_outputs(chain, OUTPUTS)
     return chain
 
 
@@ -223,11 +240,14 @@ def main() -> None:
     parser.add_argument("--into", type=Path)
     parser.add_argument("--effort", choices=["quick", "standard", "full"])
     parser.add_argument("--samples", type=int)
+    parser.add_argument("--reviews", action="store_true")
     given = parser.parse_args()
     changed = {"forecast": {"effort": given.effort}} if given.effort else {}
     changed |= {"risk": {"samples": given.samples}} if given.samples is not None else {}
     with tempfile.TemporaryDirectory(prefix="sop-cycles-") as scratch:
         workspace = new_workspace(given.into or Path(scratch) / "w", given.company, **changed)
+        if given.reviews:
+            without_charts(workspace)
         for cycle_id in given.cycles or CYCLES[given.company]:
             again = Path(scratch) / f"again-{cycle_id}"
             print(line(workspace, cycle_id, again), flush=True)

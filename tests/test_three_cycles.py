@@ -1,4 +1,7 @@
-"""Three cycles of the demo company in a row: run, locked, verified, run again; the views over them hold what was locked."""
+"""Three cycles of the demo company in a row: run, locked, verified, run again; the views over them hold what was locked.
+
+For time: a small forecast, one scenario, and notebooks that hold the review without what shows it (which tests of the demo run whole).
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,9 @@ pytestmark = pytest.mark.slow
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """All three locked; the first carries an assumption, the second a decision, both about months that are over in the last."""
     made = rounds.new_workspace(tmp_path_factory.mktemp("three") / "w", "demo", **SMALLER)
+    rounds.without_charts(made)
+    for scenario in sorted((made.folder / "scenarios").glob("*.yaml"))[1:]:
+        scenario.unlink()
     made.cycle(CYCLES[0]).append(
         "assumption", {"assumption": "stoves hold their summer", "measure": "demand", "family": "Camp Stoves", "low_value": 0.0,
                        "from_period": AUGUST, "to_period": SEPTEMBER}, by="M. Lindqvist", why="orders of the chains")
@@ -44,12 +50,12 @@ def chain(workspace: Workspace, cycle_id: str) -> Chain:
 def test_each_is_as_it_was_locked(workspace: Workspace, cycle_id: str) -> None:
     found = verify_cycle(chain(workspace, cycle_id))
     assert found.empty, found.to_string()
-    assert rounds.result_tables(workspace.cycle(cycle_id)) > 100
+    assert rounds.result_tables(workspace.cycle(cycle_id)) > 60
 
 
-@pytest.mark.parametrize("cycle_id", CYCLES)
-def test_each_comes_out_again_to_the_last_digit(workspace: Workspace, cycle_id: str, tmp_path: Path) -> None:
-    """Steps 1 to 7 from the pinned inputs, the later cycles after the plans and records locked before them."""
+@pytest.mark.parametrize("cycle_id", [CYCLES[0], CYCLES[-1]])
+def test_it_comes_out_again_to_the_last_digit(workspace: Workspace, cycle_id: str, tmp_path: Path) -> None:
+    """Steps 1 to 7 from the pinned inputs; the last cycle after the plans and records that the two before it locked."""
     found = rerun_cycle(chain(workspace, cycle_id), tmp_path / "again")
     assert found.empty, found.head(20).to_string()
 

@@ -453,27 +453,11 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
            expected: float | None, by: str, why: str) -> None:
     """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
+    from sop_workbench.outcome import record_decision
+
     cycle = _chain(folder, cycle_id).cycle
-    if (number is None) == (question is None):
-        raise SettingsError("give the number of an open decision, or --question")
-    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected}
-    if number is not None:
-        record |= _open_decision(cycle, number, considered, by)
-    cycle.append("decision", record, by=by, why=why)
+    record = record_decision(cycle, number, choice, by=by, why=why, question=question or "", considered=considered, expected=expected)
     click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
-
-
-def _open_decision(cycle: Cycle, number: int, considered: str, by: str) -> dict[str, str]:
-    """Question and options of an open decision; refused where who decides is beyond the person at work."""
-    from sop_workbench.governance import takes_approver
-
-    rows = cycle.read("open_decision")
-    if number not in set(rows["sequence"]):
-        raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
-    row = rows.set_index("sequence").loc[number]
-    if takes_approver(row["level"]):
-        cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
-    return {"question": row["question"], "options": considered or row["options"]}
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""What came of assumptions and decisions: scored when the actuals are in, beside what was expected."""
+"""Decisions taken, and what came of them and of assumptions: scored when the actuals are in, beside what was expected."""
 
 from __future__ import annotations
 
@@ -8,12 +8,52 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench import tables
-from sop_workbench.errors import DataError
+from sop_workbench.errors import DataError, SettingsError
+from sop_workbench.governance import takes_approver
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
 
 _KINDS = ("assumption", "decision")
+
+
+def record_decision(cycle: Cycle, number: int | None, choice: str, *, by: str, why: str, question: str = "", considered: str = "",
+                    expected: float | None = None) -> dict[str, Any]:
+    """Record what was decided on open decision `number`, or on any other question; outside tolerance it takes an approver.
+
+    Parameters
+    ----------
+    number : int, optional
+        Number of an open decision of the cycle; else give `question`.
+    choice, considered : str
+        What was chosen, and the options considered (those of the open decision when left out).
+    expected : float, optional
+        Money expected from it.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such open decision, neither or both of number and question are given, or nothing is chosen.
+    RoleError
+        When who decides is beyond the person at work, or the person may only read.
+    CycleLockedError
+        When the cycle is locked.
+    """
+    if (number is None) != bool(question.strip()):
+        raise SettingsError("give the number of an open decision, or --question")
+    if not choice.strip():
+        raise SettingsError("say what was chosen: a decision without a choice cannot be recorded")
+    if number is not None:
+        rows = cycle.read("open_decision")
+        if number not in set(rows["sequence"]):
+            raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
+        row = rows.set_index("sequence").loc[number]
+        if takes_approver(row["level"]):
+            cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
+        question, considered = str(row["question"]), considered or str(row["options"])
+    record = {"question": question, "options": considered, "choice": choice.strip(), "expected_effect_amt": expected}
+    cycle.append("decision", record, by=by, why=why)
+    return record
 
 
 def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why: str) -> dict[str, Any]:

@@ -64,7 +64,19 @@ from sop_workbench.views.execution import (
     root_causes,
     waterfall,
 )
-from sop_workbench.views.executive import decision_line, decisions, family_numbers
+from sop_workbench.views.executive import (
+    cash_facts,
+    decision_line,
+    decisions,
+    demand_plan_budget,
+    family_numbers,
+    followed_up,
+    kpi_trends,
+    one_set_of_numbers,
+    open_actions,
+    scenario_measures,
+    what_if_words,
+)
 from sop_workbench.views.finance import (
     bridge,
     budget_bridge,
@@ -136,4 +148,4 @@ from sop_workbench.views.supply import (
     stock_vs_target,
 )
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
-from sop_workbench.views.words import MONEY, NO_FAMILY, OTHER, UNITS, heading, in_unit, percent, period_labels, short, signed
+from sop_workbench.views.words import MONEY, NO_FAMILY, OTHER, UNITS, heading, in_unit, percent, period_labels, plural, short, signed

@@ -29,7 +29,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, governance, roles, tables
+from sop_workbench import __version__, errors, evidence, follow_up, governance, roles, tables
 from sop_workbench import settings as settings_module
 from sop_workbench.errors import CycleLockedError, RoleError, SettingsError, SopError, StepFailedError, StoreConflictError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
@@ -80,8 +80,8 @@ STEPS = (
     Step("03_supply_review"),
     Step("04_financial_review"),
     Step("05_pre_sop", scenarios=True),
-    Step("06_executive_sop", records=("decision", "risk")),
-    Step("07_execution_monitoring"),
+    Step("06_executive_sop", records=("decision", "risk", "outcome")),
+    Step("07_execution_monitoring", records=("action", "assumption", "outcome")),
 )
 
 
@@ -275,21 +275,12 @@ def cycle_state(states: list[StepState]) -> str:
 
 def kept_cycles(chain: Chain) -> pd.DataFrame:
     """Every cycle from the first of the store to this one: locked, open or skipped (see :func:`sop_workbench.governance.cadence`)."""
-    store = chain.workspace.store
-    locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
-    return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
+    return follow_up.kept_cycles(chain.cycle)
 
 
 def judge_maturity(chain: Chain, today: pd.Timestamp) -> pd.DataFrame:
     """The `maturity` table of a cycle, from what the store holds on a day (see :func:`sop_workbench.governance.maturity`)."""
-    cycle = chain.cycle
-    result = {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty()
-              for name in ("demand_stream", "budget_gap", "scenario_comparison", "plan_deviation")}
-    said = {name: cycle.store.read_all(name) for name in ("decision", "action")}
-    said = {name: rows[rows["cycle_id"] <= cycle.id] for name, rows in said.items()}
-    scenarios = sorted(set(result["scenario_comparison"]["scenario"]) - {"base"})
-    return governance.maturity(kept_cycles(chain), sorted(set(result["demand_stream"]["stream"])), result["budget_gap"], scenarios,
-                               said["decision"], said["action"], result["plan_deviation"], today)
+    return follow_up.judge_maturity(chain.cycle, today)
 
 
 def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:

@@ -467,12 +467,14 @@ def decide(number: int | None, folder: Path, cycle_id: str | None, question: str
 @click.option("--owner", required=True, help="Who does it.")
 @click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
 @click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
+@click.option("--decision", "decision_id", default="", help="record_id of the decision it carries out (sop records decision).")
 @_by
 @_why
-def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, by: str, why: str) -> None:
+def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, decision_id: str, by: str, why: str) -> None:
     """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
     cycle = _chain(folder, cycle_id).cycle
-    cycle.append("action", {"title": title, "owner": owner, "due_date": due, "status": status}, by=by, why=why)
+    said = {"title": title, "owner": owner, "due_date": due, "status": status, "decision_id": decision_id}
+    cycle.append("action", said, by=by, why=why)
     click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
 
 
@@ -499,7 +501,7 @@ def maturity(folder: Path, cycle_id: str | None) -> None:
 @_of_cycle
 def records(kind: str, folder: Path, cycle_id: str | None) -> None:
     """Show what people recorded up to the cycle, with who, when, why and what came of it."""
-    from sop_workbench.outcome import records_with_outcome
+    from sop_workbench.follow_up import records_with_outcome
 
     cycle = _chain(folder, cycle_id).cycle
     rows = records_with_outcome(cycle, kind)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sop_workbench import kpi
 from sop_workbench.periods import Calendar
 from sop_workbench.tables import validate
 
@@ -41,8 +42,10 @@ def working_days_late(due: pd.Timestamp, today: pd.Timestamp) -> int:
     return max(0, int(np.busday_count(due.date(), today.date())))
 
 
-def cadence(written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar) -> pd.DataFrame:
-    """Every cycle from the first that was planned to a given one, and whether it was kept.
+def cadence(
+    written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar, due_working_day: int | None = None
+) -> pd.DataFrame:
+    """Every cycle from the first that was planned to a given one, and whether it was kept, and in time.
 
     Parameters
     ----------
@@ -52,17 +55,51 @@ def cadence(written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: s
         When each locked cycle was locked.
     until : str
         Last cycle asked for.
+    calendar : Calendar
+        The company's calendar.
+    due_working_day : int, optional
+        Working day of the cycle by which its plan is approved; without one nothing is late.
 
     Returns
     -------
     DataFrame
-        cycle_id, state (locked, open or skipped), locked_at; oldest first.
+        cycle_id, state (locked, open or skipped), locked_at, due_date and late_days (working days; locked cycles only); oldest first.
     """
     last = calendar.cycle_period(until)
     first = min([calendar.cycle_period(name) for name in written], default=last)
     names = [calendar.cycle_id(calendar.add(first, n)) for n in range(max(0, calendar.distance(first, last)) + 1)]
     states = ["locked" if name in locked else "open" if name in written else "skipped" for name in names]
-    return pd.DataFrame({"cycle_id": names, "state": states, "locked_at": pd.to_datetime([locked.get(name) for name in names])})
+    starts = [calendar.first_day(calendar.cycle_period(name)) for name in names]
+    days = [pd.NaT if due_working_day is None else due_day(start, due_working_day) for start in starts]
+    kept = pd.DataFrame({"cycle_id": names, "state": states, "locked_at": pd.to_datetime([locked.get(name) for name in names]),
+                         "due_date": pd.to_datetime(days)})
+    known = zip(kept["due_date"], kept["locked_at"], strict=True)
+    kept["late_days"] = [np.nan if pd.isna(due) or pd.isna(at) else working_days_late(due, at) for due, at in known]
+    return validate("cadence", kept)
+
+
+def action_states(action: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+    """Every action as it stands now, with the working days it is overdue (0 where it is not, or is done or cancelled).
+
+    Parameters
+    ----------
+    action : DataFrame
+        Records; the newest of a title counts.
+    day : Timestamp
+        The day on which something is overdue.
+    """
+    newest = action.sort_values("at").drop_duplicates("title", keep="last")
+    promised = zip(newest["due_date"], newest["status"], strict=True)
+    late = np.array([working_days_late(due, day) if status == "open" else 0 for due, status in promised], dtype=float)
+    return newest.assign(late_days=late).sort_values(["late_days", "due_date"], ascending=[False, True], ignore_index=True)
+
+
+def decision_states(decision: pd.DataFrame, action: pd.DataFrame) -> pd.DataFrame:
+    """Every decision with `state`: closed, open (and how many actions are), or no action; the rule is that of :func:`kpi.is_closed`."""
+    found = [kpi.actions_of(row, action) for row in decision.to_dict("records")]
+    states = ["no action" if mine.empty else "closed" if kpi.is_closed(mine) else f"{(mine['status'] == 'open').sum()} of {len(mine)} open"
+              for mine in found]
+    return decision.assign(state=pd.Series(states, index=decision.index, dtype=object))
 
 
 def takes_approver(level: str) -> bool:

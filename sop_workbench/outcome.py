@@ -98,11 +98,3 @@ def verdict(kind: str, record: pd.Series, actual: float) -> str:
         return "unjudged"
     is_held = (pd.isna(low) or actual >= low) and (pd.isna(high) or actual <= high)
     return "held" if is_held else "missed"
-
-
-def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
-    """Assumptions or decisions of all cycles up to this one, each with its newest outcome (empty where none is known yet)."""
-    rows, scored = cycle.store.read_all(kind), cycle.store.read_all("outcome")
-    newest = scored[scored["cycle_id"] <= cycle.id].sort_values("at").drop_duplicates("of_record_id", keep="last")
-    newest = newest[["of_record_id", "actual_value", "verdict"]].rename(columns={"of_record_id": "record_id"})
-    return rows[rows["cycle_id"] <= cycle.id].merge(newest, on="record_id", how="left", validate="one_to_one")

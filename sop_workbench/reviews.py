@@ -19,6 +19,7 @@ from sop_workbench import (
     driver_tree,
     execution,
     finance,
+    follow_up,
     goals,
     inventory,
     kpi,
@@ -233,7 +234,7 @@ def pre_sop_review(cycle: Cycle) -> Tables:
         "kpi": _kpis(cycle, inputs, read, deviation),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
-    return _write(cycle, {**inputs, **read}, written, "pre-S&OP")
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "pre-S&OP")
 
 
 def executive_review(cycle: Cycle) -> Tables:
@@ -242,8 +243,8 @@ def executive_review(cycle: Cycle) -> Tables:
                          "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
                                         read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
-    taken = {"decision": cycle.records("decision"), "risk": cycle.records("risk")}
-    return _write(cycle, {**read, **taken}, {"open_decision": decisions}, "executive review")
+    said = {**follow_up.follow_up(cycle), "risk": cycle.records("risk")}
+    return _write(cycle, {**read, **said}, {"open_decision": decisions}, "executive review")
 
 
 def execution_review(cycle: Cycle) -> Tables:
@@ -255,7 +256,7 @@ def execution_review(cycle: Cycle) -> Tables:
         "plan_error_by_lag": execution.error_by_lag(read["plan_deviation"], inputs["market"]),
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
-    return _write(cycle, {**inputs, **read}, written, "execution review")
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "execution review")
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

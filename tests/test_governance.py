@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from test_chain import STEPS, Chain, open_chain, write_workspace
 
-from sop_workbench import cli, governance, tables
+from sop_workbench import cli, governance, tables, views
 from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
 from sop_workbench.errors import DataError, RoleError, SettingsError, UnknownCycleError
-from sop_workbench.outcome import record_outcome, records_with_outcome
+from sop_workbench.follow_up import follow_up, records_with_outcome
+from sop_workbench.outcome import record_outcome
 from sop_workbench.periods import Calendar
+from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle, open_store
 
 USERS = "users: {helga: approver, max: approver, ann: planner}\n"
@@ -212,3 +214,55 @@ def test_a_plan_that_is_not_there_is_named(ran: Chain) -> None:
 
     with pytest.raises(UnknownCycleError, match="there is no cycle 2025-01; the store has 2026-10"):
         find_plan(ran.workspace.store, "2025-01")
+
+
+# ------------------------------------------------------------------ follow-up
+
+
+def test_a_plan_locked_after_its_working_day_is_late() -> None:
+    locked = {"2026-08": pd.Timestamp("2026-08-26 17:00"), "2026-09": pd.Timestamp("2026-09-29 09:00")}
+    kept = governance.cadence(["2026-08", "2026-09"], locked, "2026-10", Calendar("month"), due_working_day=18)
+    assert kept["due_date"].dt.date.astype(str).tolist() == ["2026-08-26", "2026-09-24", "2026-10-26"]
+    assert kept["late_days"].tolist()[:2] == [0, 3]
+    assert pd.isna(kept["late_days"].iloc[2])
+    shown = views.cadence(kept)
+    assert shown["state"].tolist() == ["locked in time", "late by 3 working days", "skipped"]
+    assert shown.attrs["title"] == "2 cycles before this one: 1 late"
+
+
+def test_the_newest_word_on_an_action_counts_and_overdue_is_in_working_days() -> None:
+    def said(title: str, status: str, due: str, at: str) -> dict:
+        return {"record_id": title + at, "by": "GM", "why": "w", "at": pd.Timestamp(at), "title": title, "owner": "Ann", "status": status,
+                "due_date": pd.Timestamp(due), "decision_id": ""}
+
+    action = pd.DataFrame([said("Quote", "open", "2026-09-04", "2026-08-20"), said("Quote", "done", "2026-09-04", "2026-09-02"),
+                           said("Price", "open", "2026-09-25", "2026-08-20"), said("Hire", "open", "2026-10-30", "2026-08-21")])
+    found = governance.action_states(action, pd.Timestamp("2026-10-01")).set_index("title")
+    assert found["late_days"].to_dict() == {"Price": 4.0, "Quote": 0.0, "Hire": 0.0}
+    shown = views.action_list(found.reset_index().assign(cycle_id="2026-08"))
+    assert shown[["what_is_to_be_done", "state"]].to_numpy().tolist() == [
+        ["Price", "late by 4 working days"], ["Hire", "open"], ["Quote", "done"]]
+    assert shown.attrs["title"] == "2 actions open, 1 overdue"
+
+
+def test_what_was_decided_is_followed_up_in_later_cycles(plain: Cycle) -> None:
+    taken = plain.append("decision", [{"question": "Ease line 1?", "choice": "overtime", "expected_effect_amt": 100.0},
+                                      {"question": "Sell off?", "choice": "yes"}], by="GM", why="pays")["record_id"]
+    due = {"owner": "Ann", "due_date": pd.Timestamp("2026-10-15")}
+    plain.append("action", [{"title": "Plan the shifts", "decision_id": taken[0], **due},
+                            {"title": "Set a price (Sell off?)", **due}], by="GM", why="agreed")
+    plain.append("assumption", {"assumption": "steel", "low_value": 90.0, "high_value": 110.0}, by="Ann", why="contract")
+    plain.lock(by="GM", why="go")
+    later = open_store(plain.store.url, Settings(company="Small")).cycle("2026-11")
+    later.append("action", {"title": "Plan the shifts", "decision_id": taken[0], "status": "done", **due}, by="Ann", why="done")
+    record_outcome(later, taken[0], 80.0, by="Ann", why="actuals")
+    found = follow_up(later, pd.Timestamp("2026-11-02"))
+    shown = views.decision_followup(found["decision"]).set_index("question")
+    assert shown["actions"].to_dict() == {"Ease line 1?": "closed", "Sell off?": "1 of 1 open"}
+    assert shown.loc["Ease line 1?", ["actual_effect_amt", "difference_amt", "verdict"]].tolist() == [80.0, -20.0, "missed"]
+    assert shown.loc["Sell off?", "verdict"] == "not scored"
+    assert len(views.decision_followup(found["decision"], is_settled=True)) == 1
+    assert found["action"].set_index("title")["late_days"].to_dict() == {"Set a price (Sell off?)": 12.0, "Plan the shifts": 0.0}
+    assert views.assumption_list(found["assumption"])["verdict"].tolist() == ["open"]
+    assert views.maturity(found["maturity"]).attrs["title"].startswith("No stage is reached yet; next: lock a plan")
+    assert found["cadence"]["state"].tolist() == ["locked", "open"]

@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from sop_workbench import charts, finance, outcome, reviews, views
+from sop_workbench import charts, finance, follow_up, governance, outcome, reviews, views
 from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
 from sop_workbench.errors import SettingsError, SopError, UnknownCycleError
-from sop_workbench.governance import takes_approver
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, scenario_cards, text
@@ -120,13 +119,14 @@ class Executive:
         self.screen.chart("cash", charts.cash, views.cash(cash), self._source("cash_projection"), below=f'<dl class="sop-facts">{told}</dl>')
 
     def _show_followed(self) -> None:
-        recorded = outcome.records_with_outcome(self.visit.cycle, "decision")
-        self.screen.table("followed", views.followed_up(recorded, self.visit.cycle.id), "decision, outcome · all cycles up to this one", limit=8)
+        recorded = follow_up.records_with_outcome(self.visit.cycle, "decision")
+        states = governance.decision_states(recorded[recorded["cycle_id"] < self.visit.cycle.id], follow_up.records_up_to(self.visit.cycle, "action"))
+        self.screen.table("followed", views.decision_followup(states), "decision, outcome, action · cycles before this one", limit=8)
 
     def _show_actions(self) -> None:
-        promised = self.visit.cycle.store.read_all("action")
-        view = views.open_actions(promised[promised["cycle_id"] <= self.visit.cycle.id], pd.Timestamp.now())
-        self.screen.table("actions", view[["title", "owner", "due_date", "state"]] if len(view) else view, "action · all cycles up to this one", limit=8)
+        promised = follow_up.records_up_to(self.visit.cycle, "action")
+        view = views.action_list(governance.action_states(promised, pd.Timestamp.now()))
+        self.screen.table("actions", narrowed(view, "what_is_to_be_done", "owner", "due_date", "state"), "action · all cycles up to this one", limit=8)
 
     def _show_families(self) -> None:
         view = views.demand_plan_budget(self.read("financial_projection"), self.budget_gap)
@@ -209,7 +209,7 @@ class Executive:
         self.screen.fill("decisions", f'<div class="sop-decisions">{body}</div>', view, self._source("open_decision", "decision"))
 
     def _decision(self, row: dict[str, Any], taken: pd.DataFrame, is_first: bool) -> str:
-        needed = "approver" if takes_approver(row["level"]) else "planner"
+        needed = "approver" if governance.takes_approver(row["level"]) else "planner"
         money = views.short(row["money_amt"], views.MONEY)
         is_taken = row["question"] in taken.index
         state = chip("✓ decided") if is_taken else text(f"decides: {row['level']}")
@@ -256,6 +256,13 @@ class Executive:
 
 
 # ------------------------------------------------------------------ pieces
+def narrowed(view: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Some columns of a view, with its texts."""
+    rows = view[list(columns)] if len(view) else view
+    rows.attrs = view.attrs
+    return rows
+
+
 def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataFrame:
     """KPI cards with the value of each KPI in the newest cycles up to this one."""
     earlier = [name for name in visit.workspace.store.cycles() if name < visit.cycle.id][-(_TREND_CYCLES - 1):]

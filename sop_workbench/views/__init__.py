@@ -54,26 +54,29 @@ from sop_workbench.views.demand import (
 )
 from sop_workbench.views.execution import (
     ACTUAL,
+    action_list,
     alerts,
+    assumption_list,
+    cadence,
     driver_causes,
     driver_members,
     driver_overview,
     error_by_lag,
     family_grid,
+    maturity,
     plan_vs_actual,
     root_causes,
     waterfall,
 )
 from sop_workbench.views.executive import (
     cash_facts,
+    decision_followup,
     decision_line,
     decisions,
     demand_plan_budget,
     family_numbers,
-    followed_up,
     kpi_trends,
     one_set_of_numbers,
-    open_actions,
     scenario_measures,
     what_if_words,
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, with_item, with_largest
+from sop_workbench.views.frames import as_view, needs, with_columns, with_item, with_largest
 from sop_workbench.views.pre_sop import BOARD_KPIS, scenario_table
 from sop_workbench.views.words import MONEY, OTHER, heading, in_unit, percent, period_labels, plural, short, signed
 
@@ -33,6 +33,33 @@ def decisions(open_decision: pd.DataFrame) -> pd.DataFrame:
         f"{plural(len(rows), 'decision')} to take",
         empty="No decision is open: the plan stands inside every tolerance.",
     )
+
+
+def decision_followup(decision: pd.DataFrame, is_settled: bool | None = None) -> pd.DataFrame:
+    """The decisions taken so far: what each was to bring, what it brought, and whether its actions are done.
+
+    Parameters
+    ----------
+    decision : DataFrame
+        As `follow_up` hands it over: records with `actual_value`, `verdict` and `state`.
+    is_settled : bool, optional
+        Only decisions that are closed and scored (True), or only the others (False).
+    """
+    needs(decision, "decision")
+    rows = with_columns(decision, "cycle_id", "actual_value", "verdict", "state").sort_values(["at", "record_id"], ascending=[False, True])
+    settled = (rows["state"] == "closed") & rows["verdict"].notna()
+    rows = rows if is_settled is None else rows[settled == is_settled]
+    shown = rows.assign(difference_amt=rows["actual_value"] - rows["expected_effect_amt"], verdict=rows["verdict"].fillna("not scored"))
+    shown = shown.rename(columns={"cycle_id": "cycle", "by": "decided_by", "actual_value": "actual_effect_amt", "state": "actions"})
+    scored = rows.dropna(subset=["actual_value", "expected_effect_amt"])
+    title = plural(len(rows), "decision") + f", {(rows['state'] == 'closed').sum()} closed, {rows['verdict'].notna().sum()} scored"
+    if len(scored):
+        brought, expected = (short(scored[column].sum(), MONEY) for column in ("actual_value", "expected_effect_amt"))
+        title += f"; those scored brought {brought} of {expected} expected"
+    money = ["expected_effect_amt", "actual_effect_amt", "difference_amt"]
+    return as_view(shown[["cycle", "question", "choice", "decided_by", *money, "verdict", "actions"]], title,
+                   "Difference = actual − expected effect; held: at least what was expected. Closed: all actions it takes are done.",
+                   "No decision was recorded yet (sop decide).")
 
 
 def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame) -> pd.DataFrame:
@@ -143,39 +170,6 @@ def kpi_trends(kpis: Mapping[str, pd.DataFrame], names: Sequence[str] = BOARD_KP
 def scenario_measures(scenario_comparison: pd.DataFrame, scenario: str) -> pd.DataFrame:
     """The measures of one scenario beside base, as `scenario_table` words them."""
     return scenario_table(scenario_comparison[scenario_comparison["scenario"] == scenario])
-
-
-def followed_up(decision: pd.DataFrame, cycle_id: str) -> pd.DataFrame:
-    """What was decided before this cycle and what came of it: expected and actual money, newest first.
-
-    Parameters
-    ----------
-    decision : DataFrame
-        Decisions with `cycle_id`, `actual_value` and `verdict` (:func:`sop_workbench.outcome.records_with_outcome`).
-    cycle_id : str
-        The cycle that looks back.
-    """
-    rows = decision[decision["cycle_id"] < cycle_id].sort_values("at", ascending=False)
-    # A decision that nobody scored yet has no verdict, which differs from a miss.
-    rows = rows.assign(decided=rows["choice"], expected_amt=rows["expected_effect_amt"], actual_amt=rows["actual_value"],
-                       verdict=rows["verdict"].fillna("not scored"), plan_cycle_id=rows["cycle_id"])
-    missed, open_ = int((rows["verdict"] == "missed").sum()), int((rows["verdict"] == "not scored").sum())
-    title = f"{plural(len(rows), 'decision')} before this cycle: {missed} missed the expected effect, {open_} not scored yet"
-    return as_view(rows[["plan_cycle_id", "question", "decided", "expected_amt", "actual_amt", "verdict", "by", "why"]], title,
-                   "Held: actual ≥ expected effect. Scored with sop outcome.", "No decision was recorded in an earlier cycle.")
-
-
-def open_actions(action: pd.DataFrame, today: pd.Timestamp, is_closed_shown: bool = False) -> pd.DataFrame:
-    """Promised actions that are open, those overdue first; what was said last of a title counts."""
-    newest = action.sort_values("at").drop_duplicates("title", keep="last") if len(action) else action
-    rows = newest if is_closed_shown else newest[newest["status"] == "open"]
-    days = (today.normalize() - rows["due_date"]).dt.days if len(rows) else pd.Series(dtype=float)
-    late = (rows["status"] == "open") & (days > 0)
-    states = [f"late by {plural(int(day), 'day')}" if is_late else status for is_late, day, status in zip(late, days, rows["status"], strict=True)]
-    rows = rows.assign(state=states, late=late, days=days).sort_values(["late", "due_date"], ascending=[False, True])
-    return as_view(rows[["title", "owner", "due_date", "state", "by", "why"]],
-                   f"{plural(int((rows['status'] == 'open').sum()), 'action')} open, {int(late.sum())} overdue", "Recorded with sop action.",
-                   "No action was promised." if is_closed_shown else "No action is open.")
 
 
 def cash_facts(cash_projection: pd.DataFrame) -> pd.DataFrame:

@@ -65,8 +65,9 @@ def test_weeks_and_months_are_named() -> None:
 def _calls(frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     """Arguments of views that are not named like a table."""
     other = {"inputs": frames, "as_of": pd.Timestamp("2026-09-30"), "calendar": Calendar("month"), "plan_from": PERIODS[0]}
+    bars = frames["bridge"]
     chosen = {"family": str(frames["item"]["family"].dropna().max()), "scenario": "overtime", "kpis": {"2026-10": frames["kpi"]}}
-    return {**frames, **other, **chosen, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": frames["bridge"]}
+    return {**frames, **other, **chosen, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": bars}
 
 
 def _all_views() -> list:

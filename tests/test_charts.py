@@ -24,7 +24,7 @@ def frames() -> dict[str, pd.DataFrame]:
 
 def _public(module) -> set[str]:
     own = inspect.getmembers(module, inspect.isfunction)
-    return {name for name, f in own if f.__module__ == module.__name__ and not name.startswith("_")}
+    return {name for name, f in own if f.__module__.startswith(module.__name__) and not name.startswith("_")}
 
 
 def _drawn() -> list[str]:

@@ -90,6 +90,9 @@ def test_workbook_has_its_sheets_units_and_totals(tmp_path: Path, frames) -> Non
     book = openpyxl.load_workbook(report.write_workbook(_cycle(tmp_path, frames)))
     assert book.sheetnames == [
         "Summary",
+        "KPIs",
+        "Bridge",
+        "Families",
         "Demand",
         "Supply",
         "Capacity",
@@ -98,6 +101,7 @@ def test_workbook_has_its_sheets_units_and_totals(tmp_path: Path, frames) -> Non
         "Inventory",
         "Finance",
         "Scenarios",
+        "Risks",
         "Issues",
         "Decisions",
         "Decided",

@@ -196,13 +196,17 @@ def status(folder: Path, cycle_id: str | None, is_mailed: bool) -> None:
     import pandas as pd
 
     from sop_workbench import last_run
-    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states
+    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states, what_is_outside, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
     states = step_states(chain, pd.Timestamp.now())
     click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}, {cycle_state(states)}")
     for state in states:
         _print_state(state)
+        outside = what_is_outside(chain, chain.find(state.step)) if state.status == "submitted" else []
+        if outside:
+            decides = who_decides(chain, chain.find(state.step), outside) or "the executive step"
+            click.secho(f"{'':<26} outside tolerance in {_counted(len(outside), 'point')}: for {decides} to approve", fg="yellow")
     before = kept_cycles(chain).iloc[:-1]
     for word, remedy in (("skipped", "no plan was made"), ("open", "never locked")):
         names = before.loc[before["state"] == word, "cycle_id"]

@@ -61,6 +61,7 @@ from sop_workbench.views.execution import (
     driver_causes,
     driver_members,
     driver_overview,
+    driver_people,
     error_by_lag,
     family_grid,
     maturity,

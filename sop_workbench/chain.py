@@ -29,7 +29,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, governance, roles, tables
+from sop_workbench import __version__, errors, evidence, follow_up, periods, roles, tables, tolerance
 from sop_workbench import settings as settings_module
 from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, StepFailedError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
@@ -64,24 +64,28 @@ class Step:
     """One step of the chain: its notebook and what it reads beyond the step before it.
 
     `sources` and `scenarios` say that it reads the source files or the scenario files; `records` names
-    the people's records it takes in: a new row there makes the step stale.
+    the people's records it takes in: a new row there makes the step stale. `outside` says what of its result lies outside
+    tolerance; `is_executive`: its approver decides that, and everything beyond the owners of the other steps.
     """
 
     name: str
     sources: bool = False
     scenarios: bool = False
     records: tuple[str, ...] = ()
+    outside: Callable[[Cycle], list[str]] | None = None
+    is_executive: bool = False
 
 
 STEPS = (
     Step("00_data_gathering", sources=True, records=("history_decision",)),
     Step("01_product_review"),
-    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock")),
-    Step("03_supply_review"),
-    Step("04_financial_review"),
+    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock"),
+         outside=tolerance.demand_changes),
+    Step("03_supply_review", outside=tolerance.supply_limits),
+    Step("04_financial_review", outside=tolerance.budget_gaps),
     Step("05_pre_sop", scenarios=True),
-    Step("06_executive_sop", records=("decision", "risk")),
-    Step("07_execution_monitoring"),
+    Step("06_executive_sop", records=("decision", "risk", "outcome"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "outcome"), outside=tolerance.actual_deviations),
 )
 
 
@@ -244,27 +248,91 @@ def submit_step(chain: Chain, name: str, *, by: str, why: str) -> None:
     _append_status(chain.cycle, step, "submitted", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
 
 
-def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
-    """Record that a person stands behind the result of a step.
+def approve_step(chain: Chain, name: str, *, by: str, why: str) -> list[str]:
+    """Record that a person stands behind the result of a step, and what of it lies outside tolerance.
 
-    Where users are configured the step must have been submitted, by somebody else.
+    Tolerances decide who decides: what lies within them is for the step's owner (`steps.<step>.user`, or any approver where none is
+    named), what lies outside for the approver of the executive step. Where users are configured this is held to, and the step must
+    have been submitted by somebody else.
+
+    Returns
+    -------
+    list of str
+        What lay outside tolerance, in sentences; the record keeps it.
 
     Raises
     ------
     RoleError
-        When the person at work is no approver, or submitted the step.
+        When the person at work submitted the step, or the next level up decides; names who and what lies outside.
     SettingsError
         When the step is unknown, not done or not submitted.
     CycleLockedError
         When the cycle is locked.
     """
-    chain.cycle.store.require_role("approver", f"approve a step of cycle {chain.cycle.id}", by)
+    cycle, step = chain.cycle, chain.find(name)
+    outside = what_is_outside(chain, step)
+    is_owner = not outside and not step.is_executive and by.strip() == _user_of(chain, step)
+    cycle.store.require_role("planner" if is_owner else "approver", f"approve a step of cycle {cycle.id}", by)
     step, state = _state_of(chain, name)
     if state.status not in _DONE:
         raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
     if has_roles(chain.workspace.settings):
-        _refuse_own_proposal(chain.cycle, step, state.status, by)
-    _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+        _refuse_own_proposal(cycle, step, state.status, by)
+        _refuse_beyond(chain, step, outside, by)
+    _append_status(cycle, step, "approved", _last_statuses(cycle)[step.name]["fingerprint"], why, by, "; ".join(outside))
+    return outside
+
+
+def what_is_outside(chain: Chain, step: Step) -> list[str]:
+    """What of a step's result lies outside tolerance, in sentences."""
+    return step.outside(chain.cycle) if step.outside is not None else []
+
+
+def who_decides(chain: Chain, step: Step, outside: list[str]) -> str:
+    """Owner of the step, or of the executive step where something lies outside tolerance."""
+    executive = _executive(chain)
+    decides = executive if executive is not None and (outside or step.is_executive) else step
+    return _owner_and_due(chain, decides)[0]
+
+
+def require_executive(chain: Chain, doing: str, by: str) -> None:
+    """Refuse what only the approver of the executive step decides, where the settings name that person (`steps.<step>.user`).
+
+    Raises
+    ------
+    RoleError
+        Naming who decides.
+    """
+    cycle, executive = chain.cycle, _executive(chain)
+    cycle.store.require_role("approver", doing, by)
+    user = _user_of(chain, executive) if executive is not None else None
+    if has_roles(chain.workspace.settings) and user is not None and by.strip() != user:
+        raise RoleError(f"{by} may not {doing}: that is for {user}, {who_decides(chain, cast('Step', executive), [])}, to decide")
+
+
+def _refuse_beyond(chain: Chain, step: Step, outside: list[str], by: str) -> None:
+    """Refuse an approval that is not for this person: within tolerance the owner's, outside the executive step's approver's."""
+    executive = _executive(chain)
+    owner, decider = _user_of(chain, step), _user_of(chain, executive) if executive is not None else None
+    if step.is_executive or outside:
+        is_refused = by.strip() != decider if decider is not None else by.strip() == owner and not step.is_executive
+        words = f"lies outside tolerance, so {who_decides(chain, step, outside)} decides" if outside else "is decided by the executive step"
+        lines = "".join(f"\n  {sentence}" for sentence in outside)
+        remedy = f"{decider} approves it" if decider is not None else "another approver has to"
+    else:
+        is_refused = owner is not None and by.strip() not in (owner, decider)
+        words, lines, remedy = f"is for its owner, {owner}", "", f"{owner}{f' or {decider}' if decider is not None else ''} approves it"
+    if is_refused:
+        raise RoleError(f"{by} may not approve {step.name} of cycle {chain.cycle.id}: it {words}; {remedy}{lines}")
+
+
+def _executive(chain: Chain) -> Step | None:
+    return next((step for step in chain.steps if step.is_executive), None)
+
+
+def _user_of(chain: Chain, step: Step) -> str | None:
+    owned = _owned(chain, step)
+    return None if owned is None else owned.user
 
 
 def cycle_state(states: list[StepState]) -> str:
@@ -278,21 +346,12 @@ def cycle_state(states: list[StepState]) -> str:
 
 def kept_cycles(chain: Chain) -> pd.DataFrame:
     """Every cycle from the first of the store to this one: locked, open or skipped (see :func:`sop_workbench.governance.cadence`)."""
-    store = chain.workspace.store
-    locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
-    return governance.cadence(store.cycles(), locked, chain.cycle.id, chain.cycle.calendar)
+    return follow_up.kept_cycles(chain.cycle)
 
 
 def judge_maturity(chain: Chain, today: pd.Timestamp) -> pd.DataFrame:
     """The `maturity` table of a cycle, from what the store holds on a day (see :func:`sop_workbench.governance.maturity`)."""
-    cycle = chain.cycle
-    result = {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty()
-              for name in ("demand_stream", "budget_gap", "scenario_comparison", "plan_deviation")}
-    said = {name: cycle.store.read_all(name) for name in ("decision", "action")}
-    said = {name: rows[rows["cycle_id"] <= cycle.id] for name, rows in said.items()}
-    scenarios = sorted(set(result["scenario_comparison"]["scenario"]) - {"base"})
-    return governance.maturity(kept_cycles(chain), sorted(set(result["demand_stream"]["stream"])), result["budget_gap"], scenarios,
-                               said["decision"], said["action"], result["plan_deviation"], today)
+    return follow_up.judge_maturity(chain.cycle, today)
 
 
 def _state_of(chain: Chain, name: str) -> tuple[Step, StepState]:
@@ -312,12 +371,13 @@ def _refuse_own_proposal(cycle: Cycle, step: Step, status: str, by: str) -> None
 def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -> None:
     """Approve the whole cycle and close it for good, with the evidence of what it rests on in the binder.
 
-    Where users are configured every step must have been approved, by somebody who did not submit it.
+    Where users are configured every step must have been approved, by somebody who did not submit it; where the settings name the user
+    of the executive step, that person locks.
 
     Raises
     ------
     RoleError
-        When the person at work is no approver.
+        When the person at work is no approver, or another one decides.
     SettingsError
         When a step is not done (or not approved); the message names each.
     CycleLockedError
@@ -326,7 +386,7 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         When the chain is running, or something was written since the steps were judged.
     """
     cycle = chain.cycle
-    cycle.store.require_role("approver", f"lock cycle {cycle.id}", by)
+    require_executive(chain, f"lock cycle {cycle.id}", by)
     if cycle.is_locked:
         raise CycleLockedError(f"cycle {cycle.id} is locked already")
     writes = cycle.writes()
@@ -342,14 +402,20 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         manifest = evidence.read_manifest(folder) | {"evidence": collected}
         evidence.write_manifest(folder, manifest)
         cycle.lock(by=by, why=why, seal=evidence.seal(collected), writes=writes)
-        evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
+        evidence.write_manifest(folder, manifest | {"pins": cycle.pins(), "approval": cycle.file_hashes("approval")})
 
 
 def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]], are_stale: bool = False) -> None:
     """Write files of the binder again and note their hashes in the manifest.
 
     A file of a locked cycle that stands as it was noted is left alone, unless told that it is stale.
+
+    Raises
+    ------
+    RoleError
+        When the person at work may only read.
     """
+    chain.cycle.store.require_role("planner", f"write {', '.join(outputs)} of cycle {chain.cycle.id}")
     folder = Path(chain.cycle.folder)
     with _only_chain(chain):
         manifest = evidence.read_manifest(folder)
@@ -789,28 +855,34 @@ def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
     return {row["step"]: row for row in cycle.records("step_status").to_dict("records")}
 
 
-def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
-    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or roles.current_user(), why=why)
+def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None, outside: str = "") -> None:
+    row = {"step": step.name, "status": status, "fingerprint": fingerprint, "outside_tolerance": outside}
+    cycle.append("step_status", row, by=by or roles.current_user(), why=why)
+
+
+def _owned(chain: Chain, step: Step) -> settings_module.Step | None:
+    """What the settings say of a step: under its name, with or without its number."""
+    declared = chain.workspace.settings.steps
+    return declared.get(step.name) or declared.get(step.name.partition("_")[2])
 
 
 def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
-    declared = chain.workspace.settings.steps
-    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    owned = _owned(chain, step)
     if owned is None:
         return "", ""
     return owned.owner, f"WD{owned.due_working_day} ({_due_day(chain, owned):%Y-%m-%d})"
 
 
 def _due_day(chain: Chain, owned: settings_module.Step) -> pd.Timestamp:
-    return governance.due_day(chain.cycle.calendar.first_day(chain.cycle.period), owned.due_working_day)
+    first_day = chain.cycle.calendar.first_day(chain.cycle.period)
+    return periods.due_day(first_day, owned.due_working_day, chain.cycle.settings.working_days.holidays)
 
 
 def _late(chain: Chain, step: Step, status: str, today: pd.Timestamp | None) -> int:
-    declared = chain.workspace.settings.steps
-    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    owned = _owned(chain, step)
     if owned is None or today is None or status in (*_DONE, "locked"):
         return 0
-    return governance.working_days_late(_due_day(chain, owned), today)
+    return periods.working_days_late(_due_day(chain, owned), today, chain.cycle.settings.working_days.holidays)
 
 
 # ------------------------------------------------------------------ the manifest

@@ -51,6 +51,18 @@ _CHIP_COLOURS = {
     "worse": "#b3261e",
     "same": "#666c73",
     "late": "#b3261e",
+    "missed": "#b3261e",
+    "held": "#1b7f4b",
+    "unjudged": "#666c73",
+    "not scored": "#666c73",
+    "open": "#3a6ea5",
+    "done": "#1b7f4b",
+    "closed": "#1b7f4b",
+    "no action": "#9a5b00",
+    "cancelled": "#666c73",
+    "reached": "#1b7f4b",
+    "not yet": "#9a5b00",
+    "met, but not those before": "#3a6ea5",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
 
@@ -1410,6 +1422,22 @@ def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+_KEPT = {"locked in time": BLUE, "locked": BLUE, "under way": GREY, "late": AMBER, "never locked": ORANGE, "skipped": "#b3261e"}
+
+
+@_drawn
+def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One mark a cycle in its order, coloured by how it was kept and worded below."""
+    shown = view.assign(kept=view["state"].where(~view["state"].str.startswith("late"), "late"))
+    shown["words"] = shown["state"].str.replace(r"^late by (\d+) working days?$", r"\1 WD late", regex=True)
+    x = alt.X("cycle_id:O", sort=list(shown["cycle_id"]), axis=alt.Axis(title=None, labelAngle=0, orient="top"))
+    base = alt.Chart(shown).encode(x=x)
+    marks = base.mark_square(size=500, opacity=1).encode(
+        color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
+    words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
+    return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
 
 
 @_drawn

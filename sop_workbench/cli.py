@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sop_workbench import __version__
-from sop_workbench.errors import ChainRunningError, CycleLockedError, SettingsError, SopError, exit_code
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sop_workbench import tables
     from sop_workbench.chain import Chain, StepState
     from sop_workbench.settings import Settings
-    from sop_workbench.store import Cycle
 
 ROOT = Path(__file__).parents[1]
 _DIFFERENCES_SHOWN = 50
@@ -132,6 +131,8 @@ def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None,
             raise
         click.echo(f"nothing to run: {fault}")
         return
+    except RoleError:  # which leaves no trace of a run, so there is none to tell of
+        raise
     except Exception:
         if is_scheduled:
             _mail_failure(folder)
@@ -361,12 +362,20 @@ def reject_corrections(**given: Any) -> None:
 @_by
 @_why
 def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) -> None:
-    """Record that the owner of STEP stands behind its result; the step must be done."""
-    from sop_workbench.chain import approve_step, as_last_run
+    """Record that who decides stands behind the result of STEP; it must be done.
+
+    Within tolerance its owner decides, outside the approver of the executive step.
+    """
+    from sop_workbench.chain import approve_step, as_last_run, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
-    approve_step(chain, step, by=by, why=why)
+    outside = approve_step(chain, step, by=by, why=why)
     click.echo(f"{chain.find(step).name} of cycle {chain.cycle.id} approved by {by}")
+    if outside:
+        decides = who_decides(chain, chain.find(step), outside) or "the executive step"
+        click.secho(f"outside tolerance, for {decides} to decide:", fg="yellow")
+    for sentence in outside:
+        click.echo(f"  {sentence}")
 
 
 @main.command()
@@ -523,6 +532,49 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
         click.echo(f"  and {len(found) - rows:,} smaller ones (--rows, --csv)")
 
 
+def _scoped(command: Callable) -> Callable:
+    """Options that say what a record speaks of."""
+    for option in (
+        click.option("--item", "item_id", default="", help="Item it speaks of."),
+        click.option("--family", default="", help="Family it speaks of."),
+        click.option("--market", "market_id", default="", help="Market it speaks of."),
+        click.option("--region", default="", help="Region it speaks of."),
+        click.option("--from", "from_period", type=click.DateTime(["%Y-%m-%d"]), help="First period it speaks of."),
+        click.option("--to", "to_period", type=click.DateTime(["%Y-%m-%d"]), help="Last period it speaks of."),
+    ):
+        command = option(command)
+    return command
+
+
+def _stated(scope: dict[str, Any]) -> dict[str, Any]:
+    """What was given of a scope; a measure without periods cannot be scored by actuals."""
+    if scope["measure"] is not None and None in (scope["from_period"], scope["to_period"]):
+        raise SettingsError(f"--measure {scope['measure']} needs --from and --to: actuals score it when the last period is over")
+    return {name: value for name, value in scope.items() if value is not None}
+
+
+@main.command()
+@click.argument("assumption")
+@_in_workspace
+@_of_cycle
+@click.option("--low", "low_value", type=float, help="It holds from here on.")
+@click.option("--high", "high_value", type=float, help="It holds up to here.")
+@click.option("--measure", type=click.Choice(["demand", "revenue", "price", "unit cost", "production"]),
+              help="What low and high are of: actuals score it then.")
+@click.option("--owner", help="Who watches it; who records it when left out.")
+@_scoped
+@_by
+@_why
+def assume(assumption: str, folder: Path, cycle_id: str | None, owner: str | None, by: str, why: str, **scope: Any) -> None:
+    """Record that the plan takes ASSUMPTION for granted; adjustments name it by its number.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
+    cycle = _chain(folder, cycle_id).cycle
+    stored = cycle.append("assumption", {"assumption": assumption, "owner": owner or by, **_stated(scope)}, by=by, why=why)
+    click.echo(f"assumption of cycle {cycle.id} recorded by {by}: {assumption} ({stored['record_id'].iloc[0]})")
+
+
 @main.command()
 @click.argument("number", type=int, required=False)
 @_in_workspace
@@ -531,31 +583,42 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
 @click.option("--choice", required=True, help="What was chosen.")
 @click.option("--options", "considered", default="", help="Options considered; those of the open decision when left out.")
 @click.option("--expected", type=float, help="Money expected from it.")
+@click.option("--measure", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
+@click.option("--baseline", "baseline_amt", type=float, help="Money that would come without it; the plan before when left out.")
+@_scoped
 @_by
 @_why
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
-           expected: float | None, by: str, why: str) -> None:
-    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
-    cycle = _chain(folder, cycle_id).cycle
+           expected: float | None, by: str, why: str, **scope: Any) -> None:
+    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
+    chain = _chain(folder, cycle_id)
+    cycle = chain.cycle
     if (number is None) == (question is None):
         raise SettingsError("give the number of an open decision, or --question")
-    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected}
+    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected, **_stated(scope)}
     if number is not None:
-        record |= _open_decision(cycle, number, considered, by)
+        record |= _open_decision(chain, number, considered, by)
     cycle.append("decision", record, by=by, why=why)
     click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
 
 
-def _open_decision(cycle: Cycle, number: int, considered: str, by: str) -> dict[str, str]:
+def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[str, str]:
     """Question and options of an open decision; refused where who decides is beyond the person at work."""
-    from sop_workbench.governance import takes_approver
+    from sop_workbench.chain import require_executive
+    from sop_workbench.governance import takes_approver, takes_executive
 
+    cycle = chain.cycle
     rows = cycle.read("open_decision")
     if number not in set(rows["sequence"]):
         raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
     row = rows.set_index("sequence").loc[number]
     if takes_approver(row["level"]):
         cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
+    if takes_executive(row["level"]):
+        require_executive(chain, f"decide what is for {row['level']} in cycle {cycle.id}", by)
     return {"question": row["question"], "options": considered or row["options"]}
 
 
@@ -566,12 +629,14 @@ def _open_decision(cycle: Cycle, number: int, considered: str, by: str) -> dict[
 @click.option("--owner", required=True, help="Who does it.")
 @click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
 @click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
+@click.option("--decision", "decision_id", default="", help="record_id of the decision it carries out (sop records decision).")
 @_by
 @_why
-def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, by: str, why: str) -> None:
+def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, decision_id: str, by: str, why: str) -> None:
     """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
     cycle = _chain(folder, cycle_id).cycle
-    cycle.append("action", {"title": title, "owner": owner, "due_date": due, "status": status}, by=by, why=why)
+    said = {"title": title, "owner": owner, "due_date": due, "status": status, "decision_id": decision_id}
+    cycle.append("action", said, by=by, why=why)
     click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
 
 
@@ -598,7 +663,7 @@ def maturity(folder: Path, cycle_id: str | None) -> None:
 @_of_cycle
 def records(kind: str, folder: Path, cycle_id: str | None) -> None:
     """Show what people recorded up to the cycle, with who, when, why and what came of it."""
-    from sop_workbench.outcome import records_with_outcome
+    from sop_workbench.follow_up import records_with_outcome
 
     cycle = _chain(folder, cycle_id).cycle
     rows = records_with_outcome(cycle, kind)
@@ -633,11 +698,12 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     """Open JupyterLab on the workspace, with `what_if.ipynb` in it (OPTIONS go to JupyterLab, after --)."""
     import shutil
 
+    from sop_workbench.roles import may
     from sop_workbench.settings import load_settings
 
-    load_settings(folder)
+    settings = load_settings(folder)
     what_if = folder / "what_if.ipynb"
-    if not what_if.exists():
+    if not what_if.exists() and may("planner", settings.users, settings.groups):
         shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
 

@@ -6,7 +6,8 @@ traffic light, formula and reason beside it; `DEFINITIONS` holds the one wording
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -457,7 +458,7 @@ def process_measures(
     """How the process itself runs: steps on time, decisions closed, overrides that somebody owns; measures for `kpi_table`.
 
     A step is on time when it was done first by its due day; one that is due and not done is late, one not due yet does not count. A
-    decision is closed when every action that names it in its title is done or cancelled; one without actions is open.
+    decision is closed when every action that carries it out is done or cancelled; one without actions is open.
 
     Parameters
     ----------
@@ -473,15 +474,27 @@ def process_measures(
     done = step_status[step_status["status"] == "done"].groupby("step")["at"].min().reindex(due.index)
     is_due = (due < pd.Timestamp(as_of).normalize()) | done.notna()
     on_time = (done.dt.normalize() <= due)[is_due]
-    newest = action.sort_values("at").drop_duplicates("title", keep="last")
-    states = [newest.loc[[question in title for title in newest["title"]], "status"] for question in decision["question"]]
-    is_closed = [len(state) > 0 and state.isin(["done", "cancelled"]).all() for state in states]
+    closed = [is_closed(actions_of(row, action)) for row in decision.to_dict("records")]
     owned = demand_adjustment[["by", "why"]].fillna("").apply(lambda text: text.str.strip() != "").all(axis=1)
     rows = [("steps_on_time", share(on_time), f"{len(on_time)} steps due"),
-            ("decisions_closed", share(is_closed), f"{len(is_closed)} decisions"),
+            ("decisions_closed", share(closed), f"{len(closed)} decisions"),
             ("owned_overrides", share(owned), f"{len(owned)} overrides")]
     frame = pd.DataFrame(rows, columns=["kpi", "value", "note"])
     return frame.assign(level="total", member="all", period=period)
+
+
+def actions_of(decision: Mapping[str, Any], action: pd.DataFrame) -> pd.DataFrame:
+    """The actions that carry a decision out, each as it stands now: those that state its number, or name its question in their title."""
+    newest = action.sort_values("at").drop_duplicates("title", keep="last")
+    stated = newest["decision_id"] if "decision_id" in newest else pd.Series("", index=newest.index)
+    is_mine = [number == decision.get("record_id") or (not number and decision["question"] in title)
+               for number, title in zip(stated, newest["title"], strict=True)]
+    return newest[np.array(is_mine, dtype=bool)]
+
+
+def is_closed(action: pd.DataFrame) -> bool:
+    """Tell whether all actions of a decision are done or cancelled; a decision without actions is not closed."""
+    return len(action) > 0 and bool(action["status"].isin(["done", "cancelled"]).all())
 
 
 def _judged(row: dict, settings: Settings) -> dict:

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from sop_workbench import __version__
-from sop_workbench.errors import ChainRunningError, CycleLockedError, exit_code
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, exit_code
 from sop_workbench.settings import SETTINGS_FILE
 
 LAST_RUN = "last_run.json"
@@ -89,12 +89,15 @@ class Record:
 
 @contextmanager
 def recorded(folder: Path, cycle: str = "") -> Iterator[Record]:
-    """Record a run, however it ends; a run that had nothing to do (cycle locked or being run already) leaves the file alone."""
+    """Record a run, however it ends; a run that had nothing to do (cycle locked or being run already) leaves the file alone.
+
+    So does one by a person who may only read: it writes nothing at all.
+    """
     record = Record(folder, cycle)
     is_workspace = (Path(folder) / SETTINGS_FILE).is_file()
     try:
         yield record
-    except (CycleLockedError, ChainRunningError):
+    except (CycleLockedError, ChainRunningError, RoleError):
         record.leave()
         raise
     except BaseException as fault:

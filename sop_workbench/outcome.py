@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from sop_workbench import tables
 from sop_workbench.errors import DataError
+from sop_workbench.scoring import verdict
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -41,28 +39,3 @@ def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why:
             return scored
     remedy = f"give the record_id of an assumption or decision of cycle {cycle.id} or before (sop records lists them)"
     raise DataError(tables.issue_frame([tables.finding("unknown_record", "blocks", "outcome", "", 1, record_id, remedy)]))
-
-
-def verdict(kind: str, record: pd.Series, actual: float) -> str:
-    """Whether an assumption or a decision held.
-
-    Examples
-    --------
-    >>> verdict("assumption", pd.Series({"low_value": 90.0, "high_value": np.nan}), 95.0)
-    'held'
-    >>> verdict("decision", pd.Series({"expected_effect_amt": 1e6}), 4e5)
-    'missed'
-    """
-    low, high = (record["low_value"], record["high_value"]) if kind == "assumption" else (record["expected_effect_amt"], np.nan)
-    if pd.isna(low) and pd.isna(high):
-        return "unjudged"
-    is_held = (pd.isna(low) or actual >= low) and (pd.isna(high) or actual <= high)
-    return "held" if is_held else "missed"
-
-
-def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
-    """Assumptions or decisions of all cycles up to this one, each with its newest outcome (empty where none is known yet)."""
-    rows, scored = cycle.store.read_all(kind), cycle.store.read_all("outcome")
-    newest = scored[scored["cycle_id"] <= cycle.id].sort_values("at").drop_duplicates("of_record_id", keep="last")
-    newest = newest[["of_record_id", "actual_value", "verdict"]].rename(columns={"of_record_id": "record_id"})
-    return rows[rows["cycle_id"] <= cycle.id].merge(newest, on="record_id", how="left", validate="one_to_one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from babel import Locale, UnknownLocaleError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sop_workbench.errors import SettingsError
-from sop_workbench.periods import Bucket, Calendar
+from sop_workbench.periods import Bucket, Calendar, days_off
 from sop_workbench.roles import Role
 
 SETTINGS_FILE = "sop.yaml"
@@ -53,10 +54,41 @@ class Sources(Section):
 
 
 class Step(Section):
-    """Who owns a step of the cycle and by which working day it is due."""
+    """Who owns a step of the cycle and by which working day it is due.
+
+    `user` is the owner's user name: the one who approves what lies within tolerance; of the executive step the one who decides
+    everything beyond. Where none is named any approver may.
+    """
 
     owner: str
     due_working_day: int = Field(ge=1, le=23)
+    user: str | None = None
+
+
+class WorkingDays(Section):
+    """Days on which nobody works, beside Saturday and Sunday: steps are due and late by the working days that remain.
+
+    `holidays`: a country (`DE`), a part of one (`DE-BY`), a date, or a list of those.
+    """
+
+    holidays: tuple[date | str, ...] = ()
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _as_list(cls, given: object) -> object:
+        listed = given if isinstance(given, (list, tuple)) else (given,)
+        if any(isinstance(one, bool) for one in listed):
+            raise ValueError("YAML reads NO as no; write the country in quotes: 'NO'")
+        return listed
+
+    @field_validator("holidays")
+    @classmethod
+    def _known(cls, given: tuple[date | str, ...]) -> tuple[date | str, ...]:
+        try:
+            days_off(given, range(2026, 2027))
+        except SettingsError as fault:
+            raise ValueError(str(fault)) from None
+        return given
 
 
 class Tolerances(Section):
@@ -199,6 +231,7 @@ class Settings(Section):
 
     An exchange rate (reporting currency for one unit of the other) is a number, or a table of first days and the rate from then on:
     `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name.
+    `calendar: {holidays: DE}` says which days are no working days (see `WorkingDays`).
     `locale` says how numbers and months are written (`de`: 1.234,5 and Okt. 26); `brand_colour` is the company's colour on every page.
     """
 
@@ -207,6 +240,7 @@ class Settings(Section):
     exchange_rates: dict[str, float | dict[str, float]] = {}
     bucket: Bucket = "month"
     calendar_shift_days: int = Field(default=0, ge=-15, le=15)
+    working_days: WorkingDays = Field(default=WorkingDays(), alias="calendar")
     horizon: int = Field(default=18, ge=1, le=104)
     frozen_buckets: int = Field(default=1, ge=0)
     newest_cycle: str | None = None

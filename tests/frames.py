@@ -691,6 +691,7 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         for n, (driver, cause, member, money) in enumerate(found, start=1)
     ]
     return {
+        **_records(),
         "driver_tree": _rows("driver_tree", grown),
         "item_class": _rows("item_class", classes),
         "excess_stock": _rows("excess_stock", excess),
@@ -705,6 +706,37 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
         "family_grid": grid,
         "alert": _rows("alert", alerts),
         "risk": _rows("risk", risks),
+    }
+
+
+def _records() -> dict[str, pd.DataFrame]:
+    """What was assumed, decided and promised, as the follow-up hands it over."""
+    said = {"by": "M. Frey", "why": "agreed in the meeting", "cycle_id": "2026-08", "at": pd.Timestamp("2026-08-20")}
+    assumption = _rows("assumption", [
+        {**said, "record_id": "a1", "assumption": "Steel at most 900", "owner": "purchasing", "low_value": np.nan, "high_value": 900.0},
+        {**said, "record_id": "a2", "assumption": "No strike", "owner": None, "low_value": np.nan, "high_value": np.nan}])
+    decision = _rows("decision", [
+        {**said, "record_id": "d1", "question": "Ease line 1?", "options": "overtime; nothing", "choice": "overtime",
+         "expected_effect_amt": 400_000.0},
+        {**said, "record_id": "d2", "question": "Sell off?", "options": "yes; no", "choice": "yes", "expected_effect_amt": np.nan}])
+    action = _rows("action", [
+        {**said, "record_id": "p1", "title": "Ask for a quote", "owner": "purchasing", "due_date": pd.Timestamp("2026-09-18"),
+         "status": "open", "decision_id": "d1"},
+        {**said, "record_id": "p2", "title": "Set the price", "owner": "sales", "due_date": pd.Timestamp("2026-09-01"), "status": "done"}])
+    months = pd.period_range("2026-06", "2026-10", freq="M").astype(str)
+    kept = pd.DataFrame({"cycle_id": months, "state": ["locked", "skipped", "locked", "open", "open"],
+                         "locked_at": pd.to_datetime(["2026-06-20", None, "2026-08-31", None, None]),
+                         "due_date": pd.date_range("2026-06-24", periods=5, freq="30D"), "late_days": [0.0, np.nan, 5.0, np.nan, np.nan]})
+    stages = ("React", "Anticipate", "Integrate", "Collaborate", "Orchestrate")
+    judged = [{"stage": stage, "sequence": n, "is_answered": n != 2, "is_reached": n < 2, "evidence": "as the store has it",
+               "next_step": "keep the cadence" if n == 2 else ""} for n, stage in enumerate(stages, start=1)]
+    return {
+        "assumption": assumption.assign(cycle_id="2026-08", actual_value=[950.0, np.nan], verdict=["missed", None]),
+        "decision": decision.assign(cycle_id="2026-08", actual_value=[300_000.0, np.nan], verdict=["missed", None],
+                                    state=["1 of 1 open", "closed"]),
+        "action": action.assign(cycle_id="2026-08", late_days=[9.0, 0.0]),
+        "cadence": kept,
+        "maturity": _rows("maturity", judged),
     }
 
 

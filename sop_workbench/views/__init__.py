@@ -54,17 +54,21 @@ from sop_workbench.views.demand import (
 )
 from sop_workbench.views.execution import (
     ACTUAL,
+    action_list,
     alerts,
+    assumption_list,
+    cadence,
     driver_causes,
     driver_members,
     driver_overview,
     error_by_lag,
     family_grid,
+    maturity,
     plan_vs_actual,
     root_causes,
     waterfall,
 )
-from sop_workbench.views.executive import decision_line, decisions, family_numbers, family_outlook
+from sop_workbench.views.executive import decision_followup, decision_line, decisions, family_numbers, family_outlook
 from sop_workbench.views.finance import (
     bridge,
     budget_bridge,

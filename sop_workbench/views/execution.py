@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, quotient
+from sop_workbench.views.frames import as_view, needs, quotient, with_columns
 from sop_workbench.views.words import MONEY, NO_FAMILY, heading, percent, period_labels, plural, short, signed
 
 ACTUAL = "actual"
@@ -205,3 +205,87 @@ def alerts(alert: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, resour
         plural(len(alert), "alert"),
         empty="Nothing stands outside tolerance.",
     )
+
+
+def assumption_list(assumption: pd.DataFrame) -> pd.DataFrame:
+    """What the plans take for granted, with the range stated, what came, and whether it held; what failed comes first.
+
+    Parameters
+    ----------
+    assumption : DataFrame
+        As `follow_up` hands it over: records with `actual_value` and `verdict`.
+    """
+    needs(assumption, "assumption")
+    assumption = with_columns(assumption, "cycle_id", "actual_value", "verdict")
+    verdicts = assumption["verdict"].fillna("open")
+    rank = verdicts.map({"missed": 0, "open": 1, "unjudged": 2, "held": 3})
+    rows = assumption.assign(verdict=verdicts, rank=rank, owner=assumption["owner"].fillna(assumption["by"]))
+    rows = rows.sort_values(["rank", "at", "record_id"], ascending=[True, False, True])
+    rows = rows.rename(columns={"cycle_id": "cycle", "low_value": "low", "high_value": "high", "actual_value": "actual"})
+    failed = int((verdicts == "missed").sum())
+    title = f"{plural(len(rows), 'assumption')}, {failed} did not hold" if failed else plural(len(rows), "assumption")
+    return as_view(rows[["cycle", "assumption", "owner", "low", "high", "actual", "verdict"]], title,
+                   "Held: low ≤ actual ≤ high. Open: nothing is known yet. Unjudged: no range was stated.",
+                   "No assumption is recorded.")
+
+
+def action_list(action: pd.DataFrame) -> pd.DataFrame:
+    """What somebody promised, by whom and by when; what is overdue comes first, what is done last.
+
+    Parameters
+    ----------
+    action : DataFrame
+        As `follow_up` hands it over: each action as it stands, with `late_days`.
+    """
+    needs(action, "action")
+    action = with_columns(action, "cycle_id", "late_days")
+    is_open = action["status"] == "open"
+    late = [f"late by {plural(int(days), 'working day')}" for days in action["late_days"]]
+    rows = action.assign(state=action["status"].where(action["late_days"] == 0, pd.Series(late, index=action.index, dtype=object)))
+    rows = rows.assign(is_over=~is_open).sort_values(["is_over", "late_days", "due_date", "title"], ascending=[True, False, True, True])
+    rows = rows.rename(columns={"title": "what_is_to_be_done", "cycle_id": "cycle"})
+    overdue = int((action["late_days"] > 0).sum())
+    title = f"{plural(int(is_open.sum()), 'action')} open, {overdue} overdue"
+    return as_view(rows[["what_is_to_be_done", "owner", "due_date", "state", "cycle", "why"]], title,
+                   empty="No action is promised (sop action).")
+
+
+def cadence(cadence: pd.DataFrame, cycles: int = 24) -> pd.DataFrame:
+    """Every cycle of the past and whether it was kept: locked in time, locked late, never locked, or skipped.
+
+    Parameters
+    ----------
+    cadence : DataFrame
+        As `follow_up` hands it over; the last row is the cycle looked at.
+    cycles : int
+        Newest cycles shown.
+    """
+    needs(cadence, "cadence")
+    rows = cadence.tail(cycles).reset_index(drop=True)
+    now = rows.index == len(rows) - 1
+    late = [f"late by {plural(int(days), 'working day')}" if days > 0 else "locked in time" if days == 0 else "locked"
+            for days in rows["late_days"]]
+    is_running = (rows["state"] == "open") & now
+    state = pd.Series(late, index=rows.index, dtype=object).where(rows["state"] == "locked", rows["state"].replace("open", "never locked"))
+    rows = rows.assign(state=state.where(~is_running, "under way"), position=range(len(rows)))
+    before = cadence.iloc[:-1]
+    counts = {"skipped": int((before["state"] == "skipped").sum()), "never locked": int((before["state"] == "open").sum()),
+              "late": int((before["late_days"] > 0).sum())}
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    title = f"{plural(len(before), 'cycle')} before this one: {told or 'all kept'}" if len(before) else "This is the first cycle"
+    return as_view(rows[["position", "cycle_id", "state", "due_date", "locked_at", "late_days"]], title,
+                   "A cycle is kept when its plan is locked by the working day of the executive review.", "No cycle was planned yet.")
+
+
+def maturity(maturity: pd.DataFrame) -> pd.DataFrame:
+    """The five stages of the process, whether each is reached, what that rests on and the next step to take."""
+    needs(maturity, "maturity")
+    rows = maturity.sort_values("sequence", ignore_index=True)
+    reached = rows.loc[rows["is_reached"], "stage"]
+    step = rows.loc[~rows["is_answered"], "next_step"]
+    title = f"Stage reached: {reached.iloc[-1]}" if len(reached) else "No stage is reached yet"
+    title += f"; next: {step.iloc[0]}" if len(step) else "; nothing is missing"
+    state = np.select([rows["is_reached"], rows["is_answered"]], ["reached", "met, but not those before"], "not yet")
+    return as_view(rows.assign(state=state)[["stage", "state", "evidence", "next_step"]], title,
+                   "A stage counts when its own question and those of all stages before it are answered with yes.",
+                   "Nothing is known of the process.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, quotient
+from sop_workbench.views.frames import as_view, needs, quotient, with_columns
 from sop_workbench.views.words import MONEY, percent, period_labels, plural, short
 
 
@@ -30,6 +30,33 @@ def decisions(open_decision: pd.DataFrame) -> pd.DataFrame:
         f"{plural(len(rows), 'decision')} to take",
         empty="No decision is open: the plan stands inside every tolerance.",
     )
+
+
+def decision_followup(decision: pd.DataFrame, is_settled: bool | None = None) -> pd.DataFrame:
+    """The decisions taken so far: what each was to bring, what it brought, and whether its actions are done.
+
+    Parameters
+    ----------
+    decision : DataFrame
+        As `follow_up` hands it over: records with `actual_value`, `verdict` and `state`.
+    is_settled : bool, optional
+        Only decisions that are closed and scored (True), or only the others (False).
+    """
+    needs(decision, "decision")
+    rows = with_columns(decision, "cycle_id", "actual_value", "verdict", "state").sort_values(["at", "record_id"], ascending=[False, True])
+    settled = (rows["state"] == "closed") & rows["verdict"].notna()
+    rows = rows if is_settled is None else rows[settled == is_settled]
+    shown = rows.assign(difference_amt=rows["actual_value"] - rows["expected_effect_amt"], verdict=rows["verdict"].fillna("not scored"))
+    shown = shown.rename(columns={"cycle_id": "cycle", "by": "decided_by", "actual_value": "actual_effect_amt", "state": "actions"})
+    scored = rows.dropna(subset=["actual_value", "expected_effect_amt"])
+    title = plural(len(rows), "decision") + f", {(rows['state'] == 'closed').sum()} closed, {rows['verdict'].notna().sum()} scored"
+    if len(scored):
+        brought, expected = (short(scored[column].sum(), MONEY) for column in ("actual_value", "expected_effect_amt"))
+        title += f"; those scored brought {brought} of {expected} expected"
+    money = ["expected_effect_amt", "actual_effect_amt", "difference_amt"]
+    return as_view(shown[["cycle", "question", "choice", "decided_by", *money, "verdict", "actions"]], title,
+                   "Difference = actual − expected effect; held: at least what was expected. Closed: all actions it takes are done.",
+                   "No decision was recorded yet (sop decide).")
 
 
 def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame) -> pd.DataFrame:

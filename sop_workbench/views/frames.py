@@ -31,6 +31,11 @@ def needs(frame: pd.DataFrame, name: str) -> None:
         raise DataError(tables.issue_frame([tables.finding("missing_column", "blocks", name, "", len(frame), ", ".join(missing), remedy)]))
 
 
+def with_columns(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The frame with columns that nobody filled yet, empty, beside its own."""
+    return frame.reindex(columns=[*frame.columns, *(column for column in columns if column not in frame.columns)])
+
+
 def quotient(part: float, whole: float) -> float:
     """Part over whole; nothing where there is no whole."""
     return float(part) / float(whole) if whole else float("nan")

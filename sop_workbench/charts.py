@@ -13,7 +13,8 @@ import colorsys
 import html
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -31,6 +32,7 @@ from sop_workbench.settings import Settings  # noqa: E402
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
+_AXIS_ROOM = 88  # what axis labels, their title and padding take beside the bars
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 VEGA_LITE_VERSION = "6.4"
@@ -64,7 +66,7 @@ _CHIP_COLOURS = {
     "not yet": "#9a5b00",
     "met, but not those before": "#3a6ea5",
 }
-_ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
+_ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "=", "held": "✓", "missed": "✗", "not scored": "–"}
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,28 @@ def use(settings: Settings) -> None:
 def currency() -> str:
     """The company's currency, as `use` set it."""
     return _style.currency
+
+
+def in_currency(text: str) -> str:
+    """A text of a view with the company's currency in the place of its sign."""
+    return _in_currency(text)
+
+
+def chip(words: str) -> Html:
+    """A status or verdict as icon and word on its colour."""
+    return Html(_chip(words))
+
+
+@contextmanager
+def at_width(width: int) -> Iterator[None]:
+    """Draw for a place of this many pixels instead of a cell of JupyterLab."""
+    global WIDTH
+    before = WIDTH
+    WIDTH = max(width - _AXIS_ROOM, 200)
+    try:
+        yield
+    finally:
+        WIDTH = before
 
 
 def readable(colour: str) -> str:
@@ -1256,6 +1280,24 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Plan less budget, family by period: the number in money, the colour by share."""
     shown = view.assign(gap_text=[views.signed(views.short(g)) for g in view["gap_amt"]])
     return _heat_map(shown, "family", "period_label", _period_order(view), _diverging("gap_ratio", -0.25, 0.0, 0.25, False), "gap_text")
+
+
+@_drawn
+def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Small multiples on one scale: demand as an area, the plan as a line, the budget dashed."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(6)))
+    lines = {"demand_amt": "#e69f00", "revenue_amt": _style.brand_colour, "budget_amt": GREY}
+    words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
+    colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),
+                       legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
+    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour)
+    area = named.transform_filter("datum.line == 'demand_amt'").mark_area(opacity=0.3)
+    plan = named.transform_filter("datum.line == 'revenue_amt'").mark_line(strokeWidth=2.4)
+    budget = named.transform_filter("datum.line == 'budget_amt' && datum.value != null").mark_line(strokeWidth=1.8, strokeDash=[5, 3])
+    members = view["member"].drop_duplicates().tolist()
+    columns = 3 if WIDTH > 620 else 2 if WIDTH > 380 else 1
+    sized = alt.layer(area, budget, plan).properties(width=max(110, (WIDTH - 26 * (columns - 1)) // columns), height=104)
+    return sized.facet(facet=alt.Facet("member:N", title=None, sort=members), columns=columns).properties(spacing={"row": 16, "column": 26})
 
 
 # ------------------------------------------------------------------ 5 pre-S&OP

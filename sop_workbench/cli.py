@@ -594,32 +594,12 @@ def decide(number: int | None, folder: Path, cycle_id: str | None, question: str
 
     With --measure, --from and --to it is scored by actuals when the last period is over.
     """
+    from sop_workbench.outcome import record_decision
+
     chain = _chain(folder, cycle_id)
-    cycle = chain.cycle
-    if (number is None) == (question is None):
-        raise SettingsError("give the number of an open decision, or --question")
-    record = {"question": question, "options": considered, "choice": choice, "expected_effect_amt": expected, **_stated(scope)}
-    if number is not None:
-        record |= _open_decision(chain, number, considered, by)
-    cycle.append("decision", record, by=by, why=why)
-    click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
-
-
-def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[str, str]:
-    """Question and options of an open decision; refused where who decides is beyond the person at work."""
-    from sop_workbench.chain import require_executive
-    from sop_workbench.governance import takes_approver, takes_executive
-
-    cycle = chain.cycle
-    rows = cycle.read("open_decision")
-    if number not in set(rows["sequence"]):
-        raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
-    row = rows.set_index("sequence").loc[number]
-    if takes_approver(row["level"]):
-        cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
-    if takes_executive(row["level"]):
-        require_executive(chain, f"decide what is for {row['level']} in cycle {cycle.id}", by)
-    return {"question": row["question"], "options": considered or row["options"]}
+    record = record_decision(chain, number, choice, by=by, why=why, question=question or "", considered=considered, expected=expected,
+                             **_stated(scope))
+    click.echo(f"decision of cycle {chain.cycle.id} recorded by {by}: {record['question']} → {choice}")
 
 
 @main.command()

@@ -105,7 +105,7 @@ class LiveChart(anywidget.AnyWidget):
     picked = traitlets.Dict().tag(sync=True)
 
     def __init__(self, chart: alt.TopLevelMixin, label: str = "", signals: tuple[str, ...] = (), **options: Any) -> None:
-        _drawing_library()
+        drawing_library()
         spec = chart.to_dict()
         super().__init__(spec=spec, label=label or charts.title_text(spec), signals=list(signals), **options)
 
@@ -138,7 +138,8 @@ export default { initialize() { shared.provide(vegaEmbed); } };
 
 
 @functools.cache
-def _drawing_library() -> _DrawingLibrary:
+def drawing_library() -> _DrawingLibrary:
+    """The Vega library, sent to the page once per kernel."""
     return _DrawingLibrary()
 
 

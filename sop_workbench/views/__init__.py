@@ -68,7 +68,19 @@ from sop_workbench.views.execution import (
     root_causes,
     waterfall,
 )
-from sop_workbench.views.executive import decision_followup, decision_line, decisions, family_numbers, family_outlook
+from sop_workbench.views.executive import (
+    cash_facts,
+    decision_followup,
+    decision_line,
+    decisions,
+    demand_plan_budget,
+    family_numbers,
+    family_outlook,
+    kpi_trends,
+    one_set_of_numbers,
+    scenario_measures,
+    what_if_words,
+)
 from sop_workbench.views.finance import (
     bridge,
     budget_bridge,
@@ -152,6 +164,7 @@ from sop_workbench.views.words import (
     number,
     percent,
     period_labels,
+    plural,
     short,
     signed,
     use_locale,

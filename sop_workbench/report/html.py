@@ -89,9 +89,9 @@ def page_of(notebooks: Sequence[Path], title: str, facts: str, settings: Setting
 
 def _sheet_edges(title: str, facts: str, printed: str) -> str:
     """What stands at the edges of every printed sheet: title, facts, print, page number."""
-    boxes = {"top-left": _css_text(title), "bottom-left": _css_text(facts), "bottom-center": _css_text(printed),
+    boxes = {"top-left": _css_text(title), "top-right": _css_text(printed), "bottom-left": _css_text(facts),
              "bottom-right": '"Page " counter(page) " of " counter(pages)'}
-    return "@page{" + "".join(f"@{place}{{content:{content}}}" for place, content in boxes.items()) + "}"
+    return "@page{" + "".join(f"@{place}{{content:{content};white-space:nowrap}}" for place, content in boxes.items()) + "}"
 
 
 def _css_text(text: str) -> str:

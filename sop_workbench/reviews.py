@@ -222,18 +222,18 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "inventory_tradeoff", "financial_projection",
-                         "cash_projection", "budget_gap", "excess_stock", "item_class"])
+                         "cash_projection", "budget_gap", "excess_stock", "item_class", "driver_effect"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
-        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar)}
+        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar, read["driver_effect"])}
     for scenario_id, result in results.items():
         if scenario_id != "base":
             cycle.write_all(result, scenario=scenario_id, note=f"scenario {scenario_id}")
     archive = past_plans(cycle, inputs["plan_archive"])
     deviation = execution.plan_deviation(archive, inputs, cycle.as_of, calendar)
     written = {
-        "scenario_comparison": scenario.compare(results, scenarios, calendar),
+        "scenario_comparison": scenario.compare(results, scenarios, calendar, read["driver_effect"]),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),

@@ -173,26 +173,6 @@ class HeaderIdentity(ViewerIdentity):
         return not self.token or hmac.compare_digest(handler.request.headers.get("X-Proxy-Token", "").encode(), self.token.encode())
 
 
-class HubIdentity(ViewerIdentity):
-    """The user who has signed in at JupyterHub, whether the server is a service of the hub or somebody's own server.
-
-    `auth` is JupyterHub's own client (`jupyterhub.services.auth.HubOAuth`), configured by the environment the hub sets.
-    """
-
-    auth = AnyTrait()
-
-    async def get_user(self, handler: web.RequestHandler) -> Viewer | None:
-        """Asks the hub (which answers from a short cache) and checks the scopes that it granted."""
-        known = getattr(handler, "_jupyter_current_user", None)
-        if known:
-            return known
-        model = self.auth.get_user(handler, sync=False)
-        model = await model if hasattr(model, "__await__") else model
-        if not model or not self.auth.check_scopes(self.auth.access_scopes, model):
-            return None
-        return Viewer(model["name"], groups=tuple(model.get("groups") or ()))
-
-
 class Throttle:
     """Counts wrong passwords by name and by address, and makes who guesses wait.
 

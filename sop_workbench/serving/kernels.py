@@ -32,7 +32,8 @@ from tornado import web
 
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
-KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=40")
+KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=40",
+                  "--InteractiveShellApp.ignore_cwd=True")
 # What the server knows and a page must not: a kernel runs a planner's notebooks, but prints what it is told to print.
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
@@ -51,7 +52,7 @@ class ForkServer:
         """Start the process and wait until it has imported; returns what it could not import and its number of threads."""
         theirs, self._control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[::-1]
         reading, self._lifeline = os.pipe()
-        command = [sys.executable, "-m", "sop_workbench.serving.zygote", str(theirs.fileno()), str(reading), *self.modules]
+        command = [sys.executable, "-P", "-m", "sop_workbench.serving.zygote", str(theirs.fileno()), str(reading), *self.modules]
         with self.log.open("a") as log, theirs:
             self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), reading), stdin=subprocess.DEVNULL, stdout=log,
                                              stderr=log, env={**os.environ, **_ONE_THREAD}, start_new_session=True)

@@ -7,6 +7,7 @@ while, when its viewer has been idle for long, and in any case with the server.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import signal
@@ -16,7 +17,6 @@ import sys
 import tempfile
 import threading
 import time
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,14 +29,19 @@ from jupyter_core.utils import ensure_async
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado import web
+from tornado.ioloop import IOLoop
+from traitlets import Float, Integer
 
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
-KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=40",
+KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=50",
                   "--InteractiveShellApp.ignore_cwd=True")
 # What the server knows and a page must not: a kernel runs a planner's notebooks, but prints what it is told to print.
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
+# The allocators that Arrow and Delta Lake bring would each start a thread; a process that forks must have none but its own.
+_NO_THREADS = {"ARROW_DEFAULT_MEMORY_POOL": "system", "_RJEM_MALLOC_CONF": "background_thread:false",
+               "JE_ARROW_MALLOC_CONF": "background_thread:false", "MALLOC_CONF": "background_thread:false"}
 _START_SECONDS = 120.0
 
 
@@ -55,7 +60,7 @@ class ForkServer:
         command = [sys.executable, "-P", "-m", "sop_workbench.serving.zygote", str(theirs.fileno()), str(reading), *self.modules]
         with self.log.open("a") as log, theirs:
             self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), reading), stdin=subprocess.DEVNULL, stdout=log,
-                                             stderr=log, env={**os.environ, **_ONE_THREAD}, start_new_session=True)
+                                             stderr=log, env={**os.environ, **_ONE_THREAD, **_NO_THREADS}, start_new_session=True)
         os.close(reading)
         self._control.settimeout(_START_SECONDS)
         return json.loads(self._control.recv(1 << 20) or b"{}")
@@ -147,9 +152,9 @@ class ForkProvisioner(LocalProvisioner):
 class PageKernels(AsyncMappingKernelManager):
     """The kernels of all open pages and whose they are."""
 
-    spare_pages = 2
-    grace_seconds = 20.0
-    idle_seconds = 2 * 3600.0
+    spare_pages = Integer(2, config=True, help="Kernels kept ready where kernels cannot be forked.")
+    grace_seconds = Float(20.0, config=True, help="How long a page's kernel waits for its browser to come back.")
+    idle_seconds = Float(7200.0, config=True, help="How long an open page may be left alone.")
 
     def __init__(self, *, modules: Sequence[str], log_file: Path, fork: bool = CAN_FORK, **traits: Any) -> None:
         super().__init__(**traits)
@@ -175,7 +180,7 @@ class PageKernels(AsyncMappingKernelManager):
             if ready.get("threads") != 1:
                 self.log.warning("the forking process has %s threads; forked kernels may hang", ready.get("threads"))
         else:
-            self._fill_pool()
+            IOLoop.current().add_callback(self._fill_pool)
 
     async def start_page(self, owner: str, environment: Mapping[str, str], folder: Path) -> tuple[str, bool]:
         """A kernel for a page of this viewer; tells also whether the environment still has to be set in it."""

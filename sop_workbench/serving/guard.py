@@ -78,9 +78,10 @@ def admitted(channel: str | None, message: Mapping[str, Any]) -> dict[str, Any]:
         raise RefusedMessageError(f"a comm to {str(content.get('target_name'))[:40]} is opened by the page, not by a browser")
     kept = {name: content[name] for name in _FIELDS[kind] if name in content}
     said = {name: header[name] for name in ("msg_id", "session", "date", "version") if isinstance(header.get(name), str)}
-    parent = message.get("parent_header")
+    parent, described = message.get("parent_header"), message.get("metadata")
+    version = described.get("version") if isinstance(described, Mapping) else None  # of the widgets' protocol, asked for at comm_open
     return {"header": {**said, "msg_type": kind, "username": "viewer"}, "parent_header": parent if isinstance(parent, Mapping) else {},
-            "metadata": {}, "content": kept}
+            "metadata": {"version": version} if isinstance(version, str) else {}, "content": kept}
 
 
 def disclosed(kind: str, content: Mapping[str, Any]) -> dict[str, Any] | None:

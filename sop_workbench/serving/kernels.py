@@ -182,6 +182,10 @@ class PageKernels(AsyncMappingKernelManager):
         else:
             IOLoop.current().add_callback(self._fill_pool)
 
+    def be_patient(self, seconds: float) -> None:
+        """Wait this long for a browser that went away."""
+        self.grace_seconds, self.cull_interval = seconds, max(1, min(5, round(seconds)))
+
     async def start_page(self, owner: str, environment: Mapping[str, str], folder: Path) -> tuple[str, bool]:
         """A kernel for a page of this viewer; tells also whether the environment still has to be set in it."""
         if self.fork_server is None and self._spare:

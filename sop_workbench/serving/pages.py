@@ -102,7 +102,7 @@ class SitePage(JupyterHandler):
         if status_code >= 500 and status_code != 503:
             reference = new_reference()
             LOG.error("reference %s: %s %s", reference, self.request.method, self.request.path, exc_info=kwargs.get("exc_info"))
-        told = str(cause.log_message) if isinstance(cause, ToldError) else _MESSAGES.get(status_code, "")
+        told = cause.words if isinstance(cause, ToldError) else _MESSAGES.get(status_code, "")
         if self.request.path.startswith(f"{self.base_url}api/"):
             self.set_header("Content-Type", "application/json")
             self.finish(json.dumps({"message": told or _WORDS.get(status_code, "refused"), "reference": reference}))
@@ -118,8 +118,8 @@ class ToldError(HTTPError):
     """A refusal whose words are for the viewer."""
 
     def __init__(self, status: int, words: str) -> None:
-        super().__init__(status, words.replace("%", "%%"))
-        self.log_message = words
+        super().__init__(status)
+        self.words = words
 
 
 class LandingPage(SitePage):
@@ -161,7 +161,9 @@ class DashboardPage(SitePage):
     async def _send(self, dashboard: Dashboard) -> None:
         """The page in pieces: its head at once, so that the browser loads its scripts while the kernel computes."""
         template = self.settings["page_template"]
-        values = {**self.common(), "dashboard": dashboard, "page": self.page_config(), "scripts": self.settings["early_scripts"],
+        cycle = self.get_query_argument("cycle", "")
+        values = {**self.common(), "links": self.site.dashboards().values(), "query": f"?cycle={cycle}" if cycle else "",
+                  "dashboard": dashboard, "page": self.page_config(), "scripts": self.settings["early_scripts"],
                   "start": self._start, "cells": self._cells, "notebook": self.site.notebook(dashboard)}
         async for piece in template.generate_async(**values):
             self.write(piece)
@@ -333,10 +335,11 @@ class SignOutPage(SitePage):
 
     @web.authenticated
     async def post(self) -> None:
-        """Sign out; the viewer's open pages end."""
+        """Sign out; the open pages of a viewer with a name of his own end."""
         viewer: Viewer = self.current_user
-        for kernel_id in [one for one, owner in self.kernels.owners.items() if owner == viewer.username]:
-            await self.kernels.end_page(kernel_id)
+        if "name" in self.identity_provider.form_fields:  # who shares a token shares a name, and does not close others' pages
+            for kernel_id in [one for one, owner in self.kernels.owners.items() if owner == viewer.username]:
+                await self.kernels.end_page(kernel_id)
         self.identity_provider.clear_login_cookie(self)
         self.redirect(self.base_url)
 

@@ -55,7 +55,8 @@ class Serving:
     """How the server is reached and how viewers sign in.
 
     Exactly one way to sign in: `users` (a file of passwords), `trust_header` (a proxy names the user), the environment of
-    JupyterHub, else a token (`token`, or one that is made).
+    JupyterHub, else a token (`token`, or one that is made). `patience` is how many seconds a page's kernel waits for its browser
+    to come back (`grace_seconds` of `voila.json` when left out).
     """
 
     workspace: Path
@@ -70,6 +71,7 @@ class Serving:
     log_file: Path | None = None
     folders: tuple[Path, ...] = ()
     fork: bool = CAN_FORK
+    patience: float | None = None
 
     @property
     def is_local(self) -> bool:
@@ -154,6 +156,8 @@ class DashboardServer(Voila):
         self.kernel_manager = PageKernels(parent=self, connection_dir=self.connection_dir, kernel_spec_manager=self.kernel_spec_manager,
                                           root_dir=self.root_dir, modules=self.site.modules(), log_file=self.site.log_file,
                                           fork=self.serving.fork)
+        if self.serving.patience is not None:
+            self.kernel_manager.be_patient(self.serving.patience)
         self.kernel_manager.warm_up()
         self.identity_provider = self.make_identity(parent=self, log=self.log)
         self.authorizer = AllowAllAuthorizer(parent=self, log=self.log, identity_provider=self.identity_provider)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from serving import PASSWORD, PEOPLE, Served, dashboards, running, small_workspace
 from tornado.httpclient import HTTPClientError
-from web_viewer import WebPage, WebViewer
+from web_viewer import WebPage, WebViewer, run
 
 from sop_workbench.serving.identity import add_user
 from sop_workbench.store import open_workspace
@@ -70,6 +70,13 @@ async def until(holds: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> 
     return False
 
 
+def all_ended(pids: set[int], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while running(pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not running(pids)
+
+
 async def open_pages(viewer: WebViewer) -> int:
     return json.loads((await viewer.ask("health")).body)["kernels"]
 
@@ -94,7 +101,7 @@ def test_without_sign_in_there_is_a_form_and_the_health_address(served: Served) 
         assert str(served.workspace) not in health.body.decode()
         assert "Small" not in health.body.decode()
 
-    asyncio.run(look())
+    run(look())
 
 
 def test_a_password_lets_in_and_a_wrong_one_does_not_say_what_is_wrong(served: Served) -> None:
@@ -110,7 +117,7 @@ def test_a_password_lets_in_and_a_wrong_one_does_not_say_what_is_wrong(served: S
         viewer.cookies["username-127-0-0-1"] = "forged"
         assert (await viewer.ask("probe")).code == 302
 
-    asyncio.run(try_all())
+    run(try_all())
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/plan/", "/other/", "/plan\\..\\x", "javascript:alert(1)"])
@@ -121,14 +128,14 @@ def test_signing_in_never_leads_to_another_site(served: Served, elsewhere: str) 
 
         return (await viewer.ask(f"login?next={quote(elsewhere)}")).headers["Location"]
 
-    assert asyncio.run(follow()) == "/plan/"
+    assert run(follow()) == "/plan/"
 
 
 def test_the_landing_page_lists_dashboards_with_cycles_and_role(served: Served) -> None:
     async def look() -> str:
         return (await (await signed_in(served, "vic")).ask("")).body.decode()
 
-    page = asyncio.run(look())
+    page = run(look())
     assert 'href="/plan/probe?cycle=2027-01"' in page
     assert "vic (viewer)" in page
     assert "A page for tests of serving" in page
@@ -140,7 +147,7 @@ def test_headers_close_the_page_to_other_sites(served: Served) -> None:
         first, second = await viewer.ask(""), await viewer.ask("")
         return first.headers, second.headers, await viewer.sign_in(name="vic", password=PASSWORD)
 
-    first, second, login = asyncio.run(look())
+    first, second, login = run(look())
     policy = first["Content-Security-Policy"]
     for rule in ("default-src 'none'", "connect-src 'self'", "frame-ancestors 'self'", "form-action 'self'", "base-uri 'none'"):
         assert rule in policy
@@ -172,7 +179,7 @@ def test_a_page_is_told_who_looks_at_what_and_answers_its_slider(served: Served)
         assert "observe" not in page.html, "sources stay on the server"
         assert (await page.close()).code == 204
 
-    asyncio.run(use())
+    run(use())
 
 
 def test_two_pages_share_nothing(served: Served) -> None:
@@ -188,7 +195,7 @@ def test_two_pages_share_nothing(served: Served) -> None:
         for page in pages:
             await page.close()
 
-    asyncio.run(use())
+    run(use())
 
 
 def test_a_closed_tab_leaves_no_kernel_even_when_it_could_not_say_goodbye(served: Served) -> None:
@@ -213,7 +220,7 @@ def test_a_closed_tab_leaves_no_kernel_even_when_it_could_not_say_goodbye(served
 
         assert await until(is_alone)
 
-    asyncio.run(use())
+    run(use())
 
 
 def test_a_reader_who_leaves_while_the_page_is_made_leaves_no_kernel(served: Served) -> None:
@@ -231,7 +238,7 @@ def test_a_reader_who_leaves_while_the_page_is_made_leaves_no_kernel(served: Ser
 
         assert await until(is_empty)
 
-    asyncio.run(use())
+    run(use())
 
 
 def test_a_fault_is_told_in_words_and_logged_with_its_reference(served: Served) -> None:
@@ -250,7 +257,7 @@ def test_a_fault_is_told_in_words_and_logged_with_its_reference(served: Served) 
         assert "supply_plan" in explained
         assert str(served.workspace) not in explained
 
-    asyncio.run(use())
+    run(use())
 
 
 def test_a_fault_in_a_button_shows_no_traceback(served: Served) -> None:
@@ -264,7 +271,7 @@ def test_a_fault_in_a_button_shows_no_traceback(served: Served) -> None:
         assert page.model("LabelModel", value="doubled 6")
         await page.close()
 
-    asyncio.run(use())
+    run(use())
 
 
 # ------------------------------------------------------------------ what is closed
@@ -276,7 +283,7 @@ def test_nothing_but_the_dashboards_is_served(served: Served, who: str) -> None:
         viewer = await signed_in(served, who)
         return {path: (await viewer.ask(path)).code for path in CLOSED}
 
-    answers = asyncio.run(knock())
+    answers = run(knock())
     assert {path: code for path, code in answers.items() if code != 404} == {}
 
 
@@ -290,7 +297,7 @@ def test_no_kernel_session_terminal_or_file_can_be_made(served: Served) -> None:
         assert await open_pages(viewer) == 0
         return answers
 
-    assert set(asyncio.run(knock())) <= {404, 405}
+    assert set(run(knock())) <= {404, 405}
 
 
 @pytest.mark.parametrize("query", TRICKS)
@@ -301,7 +308,7 @@ def test_path_tricks_in_the_query_are_refused_before_a_kernel_starts(served: Ser
         answer = await viewer.ask(f"probe?{query}")
         return answer.code, answer.body.decode(), await open_pages(viewer) - before
 
-    code, body, started = asyncio.run(ask())
+    code, body, started = run(ask())
     assert (code, started) == (400, 0)
     assert "cannot be opened" in body
     assert str(served.workspace) not in body
@@ -330,7 +337,7 @@ def test_code_does_not_run_whatever_the_browser_sends(served: Served, tmp_path: 
                 await page.send(kind, content, channel)
             twice = json.dumps({"header": {"msg_type": "comm_msg", "msg_id": "1"}, "content": execute, "channel": "shell"})
             await page.line.write_message(twice.replace('"msg_type": "comm_msg"', '"msg_type": "comm_msg", "msg_type": "execute_request"'))
-            for broken in ("", "[]", "{}", '{"header": 1}', b"\x00", b"\xff" * 64):
+            for broken in ("", "[]", "{}", '{"header": 1}', b"\x00", b"\xff" * 64, b"\x7f\xff\xff\xff"):
                 await page.line.write_message(broken, binary=isinstance(broken, bytes))
             await page.set(page.model("IntSliderModel"), value=5)
             answers = {message["header"]["msg_type"] for message in page.heard}
@@ -338,33 +345,32 @@ def test_code_does_not_run_whatever_the_browser_sends(served: Served, tmp_path: 
             assert page.model("LabelModel", value="doubled 10"), "the page is still alive"
             await page.close()
 
-    asyncio.run(try_all())
+    run(try_all())
     assert not victim.exists()
     assert "execute_request is closed to browsers" in served.log
 
 
 def test_the_newer_wire_format_is_guarded_alike(served: Served, tmp_path: Path) -> None:
     from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
-    from tornado.httpclient import HTTPRequest
-    from tornado.websocket import websocket_connect
 
     victim = tmp_path / "ran"
 
     async def try_it() -> None:
         viewer = await signed_in(served, "helga")
         page = await viewer.open("probe")
-        address = served.base.replace("http", "ws", 1) + f"api/kernels/{page.kernel_id}/channels?session_id=v1"
-        cookies = "; ".join(f"{name}={value}" for name, value in viewer.cookies.items())
-        line = await websocket_connect(HTTPRequest(address, headers={"Cookie": cookies}), subprotocols=["v1.kernel.websocket.jupyter.org"])
+        page.session = "v1"
+        line = await page.dial(subprotocols=["v1.kernel.websocket.jupyter.org"])
         assert line.selected_subprotocol == "v1.kernel.websocket.jupyter.org"
 
         def packed(kind: str, content: dict, channel: str) -> bytes:
             header = {"msg_type": kind, "msg_id": kind, "session": "v1", "username": "", "version": "5.3"}
             parts = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
-            return b"".join(serialize_msg_to_ws_v1(parts, channel, lambda part: json.dumps(part).encode()))
+            return serialize_msg_to_ws_v1(parts, channel, lambda part: json.dumps(part).encode())
 
         for channel in ("shell", "control"):
             await line.write_message(packed("execute_request", {"code": f"open({str(victim)!r}, 'w')", "silent": True}, channel), binary=True)
+        for bomb in (b"\xff" * 8, (2**40).to_bytes(8, "little") + b"x", b"\x00" * 8):
+            await line.write_message(bomb, binary=True)
         slider = page.model("IntSliderModel")
         moved = {"comm_id": slider, "data": {"method": "update", "state": {"value": 4}, "buffer_paths": []}}
         await line.write_message(packed("comm_msg", moved, "shell"), binary=True)
@@ -373,7 +379,7 @@ def test_the_newer_wire_format_is_guarded_alike(served: Served, tmp_path: Path) 
         line.close()
         await page.close()
 
-    asyncio.run(try_it())
+    run(try_it())
     assert not victim.exists()
 
 
@@ -394,12 +400,12 @@ def test_another_viewers_kernel_is_not_there(served: Served) -> None:
         with pytest.raises(HTTPClientError, match="403"):
             await WebPage(stolen, page.html, 0.0).dial()
         with pytest.raises(HTTPClientError, match="403"):
-            await page.dial(Origin="https://evil.example")
+            await page.dial(headers={"Origin": "https://evil.example"})
         await page.set(page.model("IntSliderModel"), value=1)
         await own.close()
         await page.close()
 
-    asyncio.run(try_it())
+    run(try_it())
 
 
 def test_a_forged_approval_is_refused_and_an_approvers_is_written_in_his_name(served: Served) -> None:
@@ -426,7 +432,7 @@ def test_a_forged_approval_is_refused_and_an_approvers_is_written_in_his_name(se
         assert await press("helga", "helga") == "recorded by helga"
 
     cycle = open_workspace(served.workspace).cycle("2027-01")
-    asyncio.run(try_all())
+    run(try_all())
     decisions = cycle.records("decision")
     assert (list(decisions["by"]), list(decisions["choice"])) == (["helga"], ["yes"])
     assert set(cycle.store.history("decision")["user"]) == {"helga"}
@@ -440,7 +446,7 @@ def test_a_changed_password_ends_the_sessions_that_rest_on_it(served: Served) ->
         assert (await viewer.ask("")).code == 302
         add_user(served.workspace, "stranger", PASSWORD)
 
-    asyncio.run(try_it())
+    run(try_it())
 
 
 def test_signing_out_ends_ones_pages(served: Served) -> None:
@@ -453,7 +459,7 @@ def test_signing_out_ends_ones_pages(served: Served) -> None:
         assert (await viewer.ask("probe")).code == 302
         await kept.close()
 
-    asyncio.run(try_it())
+    run(try_it())
 
 
 def test_the_log_is_private_and_names_no_secret(served: Served) -> None:
@@ -469,7 +475,7 @@ def test_who_guesses_passwords_has_to_wait(served: Served) -> None:
         answers = [(await viewer.sign_in(name="vic", password=f"guess {number}")).code for number in range(6)]
         return [*answers, (await viewer.sign_in(name="vic", password=PASSWORD)).code]
 
-    answers = asyncio.run(guess())
+    answers = run(guess())
     assert set(answers[:-2]) <= {401, 429}
     assert answers[-2:] == [429, 429], "not even with the right one"
 
@@ -493,9 +499,9 @@ def test_the_header_of_a_trusted_proxy_names_the_viewer_and_the_groups(tmp_path:
         assert (await WebViewer(served.base).ask("login")).code == 403
 
     with dashboards(workspace, trust_header="X-Forwarded-User", groups_header="X-Forwarded-Groups") as served:
-        asyncio.run(try_it(served))
+        run(try_it(served))
         family = served.family()
-    assert not running(family), "a stopped server leaves no process"
+    assert all_ended(family), "a stopped server leaves no process"
 
 
 def test_a_killed_server_takes_its_kernels_along(tmp_path: Path) -> None:
@@ -510,14 +516,11 @@ def test_a_killed_server_takes_its_kernels_along(tmp_path: Path) -> None:
             page = await viewer.open("probe")
             assert told(page, "user") == os.environ.get("USER", told(page, "user"))
 
-        asyncio.run(open_one())
+        run(open_one())
         family = served.family()
         assert len(family) == 3
         os.kill(served.process.pid, signal.SIGKILL)
-        end = time.monotonic() + 10
-        while running(family - {served.process.pid}) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not running(family - {served.process.pid})
+        assert all_ended(family - {served.process.pid})
 
 
 @pytest.mark.slow
@@ -535,6 +538,6 @@ def test_where_nothing_forks_kernels_come_preheated(tmp_path: Path) -> None:
         await page.close()
 
     with dashboards(workspace, trust_header="X-Forwarded-User", fork="no") as served:
-        asyncio.run(try_it(served))
+        run(try_it(served))
         family = served.family()
-    assert not running(family)
+    assert all_ended(family)

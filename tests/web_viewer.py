@@ -7,6 +7,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Coroutine
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode
@@ -18,12 +19,38 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 _CONFIG = re.compile(r'<script id="jupyter-config-data" type="application/json">(.*?)</script>', re.S)
 
 
+_LINES: list[WebSocketClientConnection] = []
+_CLIENTS: list[AsyncHTTPClient] = []
+
+
+def run(doing: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end and hang up on everything that is still open."""
+
+    async def cleanly() -> Any:
+        try:
+            return await doing
+        finally:
+            for line in _LINES:
+                line.close()
+            for _ in range(50):
+                if all(line.protocol is None or line.protocol.client_terminated for line in _LINES):
+                    break
+                await asyncio.sleep(0.02)
+            for client in _CLIENTS:
+                client.close()
+            _LINES.clear()
+            _CLIENTS.clear()
+
+    return asyncio.run(cleanly())
+
+
 class WebViewer:
     """One person's session with a server at `base` (ends with a slash)."""
 
     def __init__(self, base: str, headers: dict[str, str] | None = None) -> None:
         self.base, self.headers, self.cookies = base, headers or {}, {}
-        self.client = AsyncHTTPClient(force_instance=True, max_body_size=50_000_000)
+        self.client = AsyncHTTPClient(force_instance=True, max_body_size=50_000_000, max_clients=100)
+        _CLIENTS.append(self.client)
 
     async def ask(self, path: str, method: str = "GET", body: Any = None, headers: dict[str, str] | None = None) -> HTTPResponse:
         """A request with the session's cookies; redirects are not followed, faults not raised."""
@@ -80,12 +107,14 @@ class WebPage:
                 self.states = {model: one["state"] for model, one in data["states"].items()}
         self.ready_seconds = time.monotonic() - self.begun
 
-    async def dial(self, kernel_id: str = "", **headers: str) -> WebSocketClientConnection:
+    async def dial(self, kernel_id: str = "", headers: dict[str, str] | None = None, **options: Any) -> WebSocketClientConnection:
         """A websocket to a kernel (one's own when not named)."""
         address = self.viewer.base.replace("http", "ws", 1) + f"api/kernels/{kernel_id or self.kernel_id}/channels?session_id={self.session}"
         cookies = "; ".join(f"{name}={value}" for name, value in self.viewer.cookies.items())
-        sent = {**self.viewer.headers, "Cookie": cookies, **headers}
-        return await websocket_connect(HTTPRequest(address, headers=sent, request_timeout=60), max_message_size=100_000_000)
+        sent = {**self.viewer.headers, "Cookie": cookies, **(headers or {})}
+        line = await websocket_connect(HTTPRequest(address, headers=sent, request_timeout=60), max_message_size=100_000_000, **options)
+        _LINES.append(line)
+        return line
 
     async def send(self, kind: str, content: dict[str, Any], channel: str | None = "shell", **parts: Any) -> str:
         """Send a message and return its id."""

@@ -20,6 +20,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from sop_workbench.errors import SopError
 
 LOG = logging.getLogger("sop.dashboards")
+_MOST_PARTS = 64
 _HEADER, _PARENT, _METADATA, _CONTENT = range(4)
 # The widgets' manager asks for the state of all widgets over this one; a comm of kind jupyter.widget would make new widgets in
 # the kernel, of any registered class and with any values, which only the page's own code may do.
@@ -114,6 +115,13 @@ def new_reference() -> str:
     return secrets.token_hex(4)
 
 
+def _require_few_parts(raw: bytes, *, is_v1: bool) -> None:
+    """The number of parts comes first and is believed by the parsers: a large one would take all memory."""
+    count = int.from_bytes(raw[:8], "little") if is_v1 else int.from_bytes(raw[:4], "big", signed=True)
+    if not 1 <= count <= _MOST_PARTS:
+        raise RefusedMessageError(f"a message of {count} parts")
+
+
 class GuardedConnection(ZMQChannelsWebsocketConnection):
     """The line between a browser and a kernel, with both directions filtered."""
 
@@ -127,13 +135,15 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         except RefusedMessageError as refusal:
             self.log.warning("refused %s: %s", getattr(self.websocket_handler.current_user, "username", "?"), refusal)
             return
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeDecodeError) as fault:
+        except Exception as fault:  # whatever a stranger's bytes do to the parsers of three libraries, the server goes on
             self.log.warning("refused a message that cannot be read (%s)", type(fault).__name__)
             return
         stream = self.channels["shell" if channel is None else channel]
         self.session.send(stream, passed, buffers=buffers)
 
     def _read(self, raw: Any) -> tuple[str | None, dict[str, Any], list[bytes]]:
+        if isinstance(raw, bytes):
+            _require_few_parts(raw, is_v1=self.subprotocol == "v1.kernel.websocket.jupyter.org")
         if self.subprotocol == "v1.kernel.websocket.jupyter.org":
             channel, parts = deserialize_msg_from_ws_v1(raw)
             names = ("header", "parent_header", "metadata", "content")

@@ -260,7 +260,7 @@ class PageKernels(AsyncMappingKernelManager):
     async def close(self) -> None:
         """End everything."""
         for spare in self._spare:
-            spare.cancel()
+            spare.cancel()  # one cut off in its start ends by itself: plain kernels watch for the end of their parent
         await asyncio.gather(*self._spare, return_exceptions=True)
         await ensure_async(self.shutdown_all(now=True))
         if self.fork_server is not None:

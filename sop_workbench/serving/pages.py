@@ -276,7 +276,9 @@ class PageSocket(VoilaKernelWebsocketHandler):
     """The line between a page and its kernel; see :mod:`sop_workbench.serving.guard`."""
 
     async def pre_get(self) -> None:
-        """Only for the viewer whose page it is."""
+        """Only for the viewer whose page it is, and from a page of this site; asked here, before an older line is given up for it."""
+        if not self.check_origin():
+            raise HTTPError(403)
         self.kernel_manager.require_owner(self.kernel_id, self.current_user.username)
         await super().pre_get()
 

@@ -72,14 +72,24 @@ def _become_kernel(request: dict[str, Any], lifeline: int) -> None:
     _reseed()
     status = 1
     try:
-        from ipykernel.kernelapp import IPKernelApp
-
-        IPKernelApp.launch_instance(argv=request["argv"])
+        _run_kernel(request["argv"])
         status = 0
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else 1
     finally:
         os._exit(status)  # never back into the loop of the parent
+
+
+def _run_kernel(arguments: list[str]) -> None:
+    from ipykernel.kernelapp import IPKernelApp
+
+    kernel = IPKernelApp.instance()
+    kernel.initialize(arguments)
+    # Importing ipywidgets registers its comms with the kernel that is there; when it was imported there was none.
+    import ipywidgets
+
+    ipywidgets.register_comm_target()
+    kernel.start()
 
 
 def _end_with_server(lifeline: int) -> None:

@@ -383,6 +383,7 @@ def test_the_newer_wire_format_is_guarded_alike(served: Served, tmp_path: Path) 
     assert not victim.exists()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # tornado's client forgets the socket of a refused handshake
 def test_another_viewers_kernel_is_not_there(served: Served) -> None:
     async def try_it() -> None:
         owner, other = await signed_in(served, "helga"), await signed_in(served, "vic")

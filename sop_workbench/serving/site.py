@@ -18,6 +18,7 @@ from sop_workbench.store import open_workspace
 
 DASHBOARDS = Path(__file__).parents[2] / "dashboards"
 _NAME = re.compile(r"[\w-]{1,80}")
+_OWN_VALUE = re.compile(r"\w[\w .+&-]{0,79}")
 _QUERY_LIMIT, _VALUE_LIMIT = 2000, 200
 _OWN_ARGUMENTS = ("cycle", "scenario")
 
@@ -127,7 +128,7 @@ def checked_query(query: str, cycles: list[str]) -> None:
         is_strict = name in _OWN_ARGUMENTS
         if not _NAME.fullmatch(name) or len(value) > _VALUE_LIMIT or not value.isprintable() or re.search(r"\.\.|\\|%2e|%2f", value, re.I):
             raise RefusedQueryError(f"{name[:40]!a} cannot be {value[:60]!a}" if not is_strict else f"{name} cannot be {value[:60]!r}")
-        if is_strict and value and not _NAME.fullmatch(value):
+        if is_strict and value and not _OWN_VALUE.fullmatch(value):
             raise RefusedQueryError(f"{name} cannot be {value[:60]!r}")
     given = [name for name, _ in pairs]
     if double := [name for name in _OWN_ARGUMENTS if given.count(name) > 1]:

@@ -246,11 +246,11 @@ def test_a_fault_is_told_in_words_and_logged_with_its_reference(served: Served) 
         viewer = await signed_in(served, "vic")
         page = (await viewer.ask("broken")).body.decode()
         assert "before" in page
-        assert "after" not in page.split("</head>")[1].split("sop-ended")[0]
+        assert "after" not in page.split("</head>")[1].split("site-ended")[0]
         assert "could not be finished" in page
         for leak in ("Traceback", "ValueError", "secret folder", "site-packages", "a warning with a path", str(served.workspace)):
             assert leak not in page, leak
-        reference = page.split('sop-reference">')[1].split("<")[0]
+        reference = page.split('site-reference">')[1].split("<")[0]
         assert f"reference {reference}" in served.log
         assert "the secret folder is" in served.log
         explained = (await viewer.ask("explained")).body.decode()

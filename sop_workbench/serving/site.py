@@ -6,6 +6,7 @@ import ast
 import copy
 import re
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -155,8 +156,13 @@ def imported(source: str) -> set[str]:
         if isinstance(line, ast.Import):
             names |= {alias.name for alias in line.names}
         elif isinstance(line, ast.ImportFrom) and line.module:
-            names |= {line.module} | ({f"{line.module}.{alias.name}" for alias in line.names} if line.module == "sop_workbench" else set())
+            names |= {line.module, *(f"{line.module}.{alias.name}" for alias in line.names if _is_module(f"{line.module}.{alias.name}"))}
     return names
+
+
+def _is_module(name: str) -> bool:
+    """Whether a name imported from one of the workbench's packages is a module of it."""
+    return name.startswith("sop_workbench.") and find_spec(name) is not None
 
 
 def _described(path: Path) -> Dashboard:

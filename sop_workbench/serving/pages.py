@@ -161,9 +161,7 @@ class DashboardPage(SitePage):
     async def _send(self, dashboard: Dashboard) -> None:
         """The page in pieces: its head at once, so that the browser loads its scripts while the kernel computes."""
         template = self.settings["page_template"]
-        cycle = self.get_query_argument("cycle", "")
-        values = {**self.common(), "links": self.site.dashboards().values(), "query": f"?cycle={cycle}" if cycle else "",
-                  "dashboard": dashboard, "page": self.page_config(), "scripts": self.settings["early_scripts"],
+        values = {**self.common(), "dashboard": dashboard, "page": self.page_config(), "scripts": self.settings["early_scripts"],
                   "start": self._start, "cells": self._cells, "notebook": self.site.notebook(dashboard)}
         async for piece in template.generate_async(**values):
             self.write(piece)

@@ -162,7 +162,12 @@ def imported(source: str) -> set[str]:
 
 def _is_module(name: str) -> bool:
     """Whether a name imported from one of the workbench's packages is a module of it."""
-    return name.startswith("sop_workbench.") and find_spec(name) is not None
+    if not name.startswith("sop_workbench."):
+        return False
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # a name of a module that is no package
+        return False
 
 
 def _described(path: Path) -> Dashboard:

@@ -23,6 +23,7 @@ from typing import Any
 KERNEL_MODULES = (
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.comm", "IPython.core.interactiveshell", "IPython.core.completer", "comm",
     "ipywidgets", "anywidget", "matplotlib_inline.backend_inline", "zmq.eventloop.zmqstream", "tornado.platform.asyncio",
+    "pyarrow.dataset", "pyarrow.parquet", "pyarrow.pandas_compat", "deltalake.fs",  # Delta Lake imports them at the first read
 )
 _MESSAGE_BYTES = 1 << 20
 
@@ -30,6 +31,7 @@ _MESSAGE_BYTES = 1 << 20
 def serve(control: socket.socket, lifeline: int, modules: list[str]) -> None:
     """Import, say so, and answer every request for a kernel with a process, until the server hangs up."""
     faults = _import(modules)
+    _warm()
     gc.collect()
     gc.freeze()  # the collector would else write to every page and so end the sharing
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: the server watches its kernels itself
@@ -54,6 +56,21 @@ def _import(modules: list[str]) -> list[str]:
         except ImportError as fault:
             faults.append(f"{name}: {fault}")
     return faults
+
+
+def _warm() -> None:
+    """Do once what every page would do first: read the declaration of all tables, check a table, describe a chart."""
+    import altair
+    import pandas as pd
+
+    from sop_workbench import tables
+
+    for name in tables.all_tables():
+        tables.table(name).empty()
+    tables.validate("price", tables.table("price").empty())
+    rows = pd.DataFrame({"name": ["a"], "value": [1.0]})
+    marks = altair.Chart(rows).mark_bar().encode(x="name:N", y="value:Q", tooltip=["name"])
+    altair.layer(marks, marks.mark_text().encode(text="value:Q")).to_dict()
 
 
 def _become_kernel(request: dict[str, Any], lifeline: int) -> None:

@@ -542,3 +542,18 @@ def test_where_nothing_forks_kernels_come_preheated(tmp_path: Path) -> None:
         run(try_it(served))
         family = served.family()
     assert all_ended(family)
+
+
+def test_a_dead_forking_process_is_started_again(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w")
+
+    async def open_probe(served: Served) -> str:
+        page = await WebViewer(served.base, {"X-Forwarded-User": "vic"}).open("probe")
+        await page.close()
+        return told(page, "user")
+
+    with dashboards(workspace, trust_header="X-Forwarded-User") as served:
+        (forking,) = served.family() - {served.process.pid}
+        assert run(open_probe(served)) == "vic"
+        os.kill(forking, signal.SIGKILL)
+        assert run(open_probe(served)) == "vic"

@@ -32,6 +32,8 @@ from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets import Float, Integer
 
+from sop_workbench.errors import SopError
+
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
 KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=50",
@@ -64,7 +66,10 @@ class ForkServer:
                                              stderr=log, env={**os.environ, **_ONE_THREAD, **_NO_THREADS}, start_new_session=True)
         os.close(reading)
         self._control.settimeout(_START_SECONDS)
-        return json.loads(self._control.recv(1 << 20) or b"{}")
+        ready = self._control.recv(1 << 20)
+        if not ready:
+            raise SopError(f"the process that kernels are forked from ended while it started; its reason is in {self.log}")
+        return json.loads(ready)
 
     @property
     def pid(self) -> int | None:
@@ -74,11 +79,16 @@ class ForkServer:
     def fork(self, request: Mapping[str, Any]) -> ForkedProcess:
         """One more kernel process."""
         with self._lock:
-            if self._process is None or self._process.poll() is not None:
+            try:
+                return self._ask(request)
+            except (OSError, ValueError):  # it died: killed for its memory, say
                 self.stop()
                 self.start()
-            self._control.sendall(json.dumps(request).encode())
-            answer, descriptors, *_ = socket.recv_fds(self._control, 64, 1)
+                return self._ask(request)
+
+    def _ask(self, request: Mapping[str, Any]) -> ForkedProcess:
+        self._control.sendall(json.dumps(request).encode())
+        answer, descriptors, *_ = socket.recv_fds(self._control, 64, 1)
         return ForkedProcess(int(answer), descriptors[0])
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -174,7 +175,15 @@ class DashboardPage(SitePage):
         return self.settings["page_config"]
 
     async def _start(self) -> str:
-        """Start the page's kernel."""
+        """Start the page's kernel; its number, nothing when it does not start."""
+        try:
+            return await self._start_kernel()
+        except Exception:  # the head of the page is out already: the rest has to say it
+            self._release()
+            self._not_started = traceback.format_exc()
+            return ""
+
+    async def _start_kernel(self) -> str:
         viewer, site = self.current_user, self.site
         told = {"SOP_VIEWER": viewer.username, "SOP_VIEWER_GROUPS": ",".join(viewer.groups), "SOP_WORKSPACE": str(site.workspace),
                 "SOP_BASE_URL": self.base_url, "QUERY_STRING": self.request.query, "SCRIPT_NAME": self.request.path,
@@ -187,6 +196,9 @@ class DashboardPage(SitePage):
 
     async def _cells(self, notebook: nbformat.NotebookNode) -> AsyncIterator[dict[str, Any]]:
         """Run the cells one after the other; the first fault ends the page with words."""
+        if self._kernel_id is None:
+            yield self._fault("not started", "", self._not_started)
+            return
         kernel = self.kernels.get_kernel(self._kernel_id)
         executor = VoilaExecutor(notebook, km=kernel, show_tracebacks=False, timeout=self.settings["cell_seconds"])
         try:
@@ -218,10 +230,10 @@ class DashboardPage(SitePage):
         strip_code_cell_warnings(cell)
         return {"kind": "outputs", "outputs": [_shown(output) for output in cell.outputs if output.output_type != "error"]}, False
 
-    def _fault(self, name: str, words: str, traceback: str) -> dict[str, Any]:
+    def _fault(self, name: str, words: str, details: str) -> dict[str, Any]:
         """What a viewer is told: an explained error in its own words, any other as a reference into the log."""
         reference = new_reference()
-        LOG.error("reference %s: %s of %s: %s", reference, self.request.uri, self.current_user.username, traceback)
+        LOG.error("reference %s: %s of %s: %s", reference, self.request.uri, self.current_user.username, details)
         explained = words.replace(str(self.site.workspace), "the workspace") if name in _EXPLAINED else ""
         return {"kind": "fault", "reference": reference, "message": explained}
 

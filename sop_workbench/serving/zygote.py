@@ -53,8 +53,8 @@ def _import(modules: list[str]) -> list[str]:
     for name in [*KERNEL_MODULES, *modules]:
         try:
             importlib.import_module(name)
-        except ImportError as fault:
-            faults.append(f"{name}: {fault}")
+        except Exception as fault:  # one broken page must not take the others with it
+            faults.append(f"{name}: {type(fault).__name__} {fault}")
     return faults
 
 

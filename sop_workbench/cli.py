@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab` and others.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab`, `dashboards` and others.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -690,6 +690,46 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     if not what_if.exists() and may("planner", settings.users, settings.groups):
         shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
+
+
+@main.command()
+@_in_workspace
+@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8866, show_default=True, help="Port to listen on.")
+@click.option("--base-url", default="/", show_default=True, help="Path under which a proxy passes the dashboards on, like /planning/.")
+@click.option("--users", type=click.Path(dir_okay=False, path_type=Path), help="Sign in with a password of this file (sop users add).")
+@click.option("--token", default="", help="Sign in with this token; without any other way one is made and shown.")
+@click.option("--trust-header", default="", help="The proxy in front names the user in this header, like X-Forwarded-User.")
+@click.option("--groups-header", default="", help="… and the user's groups in this one, separated by commas.")
+@click.option("--trust-address", "trust_addresses", multiple=True, help="Address or network of that proxy (this machine when left out).")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False, path_type=Path), help="Log file; dashboards.log of the workspace.")
+def dashboards(folder: Path, **given: Any) -> None:
+    """Serve the dashboards: executives and planners open them in a browser, with the workspace's roles and nothing else."""
+    from sop_workbench.serving.server import Serving, serve
+    from sop_workbench.settings import load_settings
+
+    load_settings(folder)
+    serve(Serving(folder.resolve(), **given), click.echo)
+
+
+@main.group()
+def users() -> None:
+    """People who sign in at the dashboards with a password."""
+
+
+@users.command("add")
+@click.argument("name")
+@_in_workspace
+@click.option("--role", type=click.Choice(["viewer", "planner", "approver"]), help="What the person may do; kept in users.yaml.")
+@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="File of passwords; passwords.yaml of the workspace.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when left out.")
+def add_user(name: str, folder: Path, role: Any, file: Path | None, password: str) -> None:
+    """Give NAME a password for the dashboards (kept hashed), or another one."""
+    from sop_workbench.serving import identity
+    from sop_workbench.settings import load_settings
+
+    load_settings(folder)
+    click.echo(f"{name} may sign in with the password; it is hashed in {identity.add_user(folder, name, password, role, file)}")
 
 
 # ------------------------------------------------------------------ a new workspace

@@ -25,16 +25,16 @@ _MEASURES = ("profit", "revenue", "gross margin", "fill rate", "inventory", "pea
 
 SECTIONS = (
     Section("decision", "", (Block("headline", is_open=True), Block("cards", is_open=True))),
-    Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5))),
-    Section("follow", "Last decisions, followed up", (Block("followed", span=8), Block("actions", span=4))),
-    Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map"))),
-    Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7))),
-    Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas"))),
+    Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5)), menu="Numbers"),
+    Section("follow", "Last decisions, followed up", (Block("followed", span=8), Block("actions", span=4)), menu="Follow-up"),
+    Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map")), menu="Gap"),
+    Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7)), menu="Limits"),
+    Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas")), menu="Scenarios"),
     Section("live", "What if, live", (
         Block("levers", is_late=True), Block("live_cards", is_open=True, is_late=True), Block("live_volume", span=6, is_late=True),
         Block("live_limits", span=6, is_late=True), Block("live_load", is_late=True)),
-        "The agreed levers. Each move makes the whole plan anew and sets it beside base."),
-    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", span=5))),
+        "The agreed levers. Each move makes the whole plan anew and sets it beside base.", "What if"),
+    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", span=5)), menu="Risks"),
     Section("decide", "Decisions", (Block("decisions", is_late=True), Block("approval", is_late=True)),
             "Choose, give the reason, decide. It is recorded with your name, role and time."),
 )

@@ -112,7 +112,7 @@ export default {
         section.title ? heading : null, section.lead ? make("p", { className: "sop-lead", textContent: section.lead }) : null, grid]);
       if (section.title) {
         place.setAttribute("aria-labelledby", heading.id);
-        menu.append(make("a", { href: `#sop-${section.id}`, textContent: section.title }));
+        menu.append(make("a", { href: `#sop-${section.id}`, textContent: section.menu || section.title }));
       }
       for (const block of section.blocks) {
         const holder = make("div", { className: `sop-block${block.is_open ? " sop-open" : ""}`, data: { block: block.id } });

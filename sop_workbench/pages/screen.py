@@ -55,12 +55,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under one heading, which the page's menu names."""
+    """Blocks under one heading; `menu` is what the page's menu calls it where the heading is long."""
 
     id: str
     title: str
     blocks: tuple[Block, ...]
     lead: str = ""
+    menu: str = ""
 
 
 class Screen(anywidget.AnyWidget):

@@ -13,7 +13,7 @@ from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
 from sop_workbench.errors import SettingsError, SopError, UnknownCycleError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
-from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, scenario_cards, text
+from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
 from sop_workbench.pages.visit import Visit
 from sop_workbench.store import BASE
 
@@ -26,7 +26,7 @@ _MEASURES = ("profit", "revenue", "gross margin", "fill rate", "inventory", "pea
 SECTIONS = (
     Section("decision", "", (Block("headline", is_open=True), Block("cards", is_open=True))),
     Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5)), menu="Numbers"),
-    Section("follow", "Last decisions, followed up", (Block("followed", span=8), Block("actions", span=4)), menu="Follow-up"),
+    Section("follow", "Last decisions, followed up", (Block("followed", "Decisions of earlier cycles", span=8), Block("actions", "Promised actions", span=4)), menu="Follow-up"),
     Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map")), menu="Gap"),
     Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7)), menu="Limits"),
     Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas")), menu="Scenarios"),
@@ -34,7 +34,7 @@ SECTIONS = (
         Block("levers", is_late=True), Block("live_cards", is_open=True, is_late=True), Block("live_volume", span=6, is_late=True),
         Block("live_limits", span=6, is_late=True), Block("live_load", is_late=True)),
         "The agreed levers. Each move makes the whole plan anew and sets it beside base.", "What if"),
-    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", span=5)), menu="Risks"),
+    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", "Risk register", span=5)), menu="Risks"),
     Section("decide", "Decisions", (Block("decisions", is_late=True), Block("approval", is_late=True)),
             "Choose, give the reason, decide. It is recorded with your name, role and time."),
 )
@@ -293,14 +293,14 @@ def ranked_limits(view: pd.DataFrame) -> str:
         return empty_state(view.attrs["empty"])
     rows = "".join(
         f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(row["unit"])}</small></div></li>'
+        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}</small></div></li>'
         for row in view.to_dict("records"))
     return f'<ol class="sop-ranked">{rows}</ol>'
 
 
 def scenario_table(view: pd.DataFrame) -> str:
     """Measures down, scenarios across, without the caption that the block has already."""
-    plain = view.copy()
+    plain = view.assign(scenario=view["scenario"].str.replace("_", " "))
     plain.attrs = {**view.attrs, "title": "", "note": ""}
     return str(charts.scenario_table(plain))
 

@@ -22,6 +22,7 @@ _READY_PERCENT = 20
 _MOST_TAKEN = 150
 _SCENARIOS_SHOWN = 9
 _LIMITS_SHOWN = 5
+_FILE = "the scenario file of the workspace"
 
 
 class AgreedLevers:
@@ -89,7 +90,7 @@ def _scenario_control(one: Scenario) -> str:
     if all(lever.operation in ("multiply", "add") for lever in one.levers):
         return _slider(f"take-{one.scenario_id}", title, words, (0, _MOST_TAKEN, 10), "{} % of it", "not taken")
     place = f"sop-switch-{one.scenario_id}"
-    return (f'<div class="sop-slider"><label for="{text(place)}">{text(title)}</label>{about(title, words, 'the scenario file of the workspace')}'
+    return (f'<div class="sop-slider"><label for="{text(place)}">{text(title)}</label>{about(title, words, _FILE)}'
             f'<input type="checkbox" name="switch-{text(one.scenario_id)}" id="{text(place)}"></div>')
 
 
@@ -97,7 +98,7 @@ def _slider(name: str, title: str, words: str, ends: tuple[int, int, int], writt
     low, high, step = ends
     place = f"sop-{text(name)}"
     return (f'<div class="sop-slider"><label for="{place}">{text(title)}</label><output for="{place}">{zero}</output>'
-            f"{about(title, words, 'the scenario file of the workspace' if zero == 'not taken' else 'the plan of the cycle')}"
+            f"{about(title, words, _FILE if zero == 'not taken' else 'the plan of the cycle')}"
             f'<input type="range" name="{text(name)}" id="{place}" min="{low}" max="{high}" step="{step}" value="0" '
             f'data-words="{written}" data-zero="{zero}" aria-valuetext="{zero}"></div>')
 

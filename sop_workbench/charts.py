@@ -530,7 +530,7 @@ def _chip(text: str) -> str:
 def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
-    return "late" if words[0] == "late" else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+    return "late" if str(text).startswith("late by ") else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
 
 
 def _chip_colour(text: str) -> str:

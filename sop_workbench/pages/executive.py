@@ -26,7 +26,7 @@ _MEASURES = ("profit", "revenue", "gross margin", "fill rate", "inventory", "pea
 SECTIONS = (
     Section("decision", "", (Block("headline", is_open=True), Block("cards", is_open=True))),
     Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5)), menu="Numbers"),
-    Section("follow", "Last decisions, followed up", (Block("followed", "Decisions of earlier cycles", span=8), Block("actions", "Promised actions", span=4)), menu="Follow-up"),
+    Section("follow", "Last decisions, followed up", (Block("followed", "Decisions of earlier cycles"), Block("actions", "Promised actions")), menu="Follow-up"),
     Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map")), menu="Gap"),
     Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7)), menu="Limits"),
     Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas")), menu="Scenarios"),
@@ -126,7 +126,7 @@ class Executive:
     def _show_actions(self) -> None:
         promised = follow_up.records_up_to(self.visit.cycle, "action")
         view = views.action_list(governance.action_states(promised, pd.Timestamp.now()))
-        self.screen.table("actions", narrowed(view, "what_is_to_be_done", "owner", "due_date", "state"), "action · all cycles up to this one", limit=8)
+        self.screen.table("actions", view, "action · all cycles up to this one", limit=8)
 
     def _show_families(self) -> None:
         view = views.demand_plan_budget(self.read("financial_projection"), self.budget_gap)
@@ -153,6 +153,7 @@ class Executive:
 
     def _show_scenario_deltas(self) -> None:
         view = views.scenario_deltas(self.read("scenario_comparison"))
+        view = retitled(view.assign(scenario=view["scenario"].str.replace("_", " ")), "Change against base, measure by measure", view.attrs)
         self.screen.chart("scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560)
 
     def _show_risks(self) -> None:
@@ -274,6 +275,12 @@ def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataF
     shown = found.assign(trend=[values.get(name, []) for name in found["kpi"]], trend_text=[words.get(name, "") for name in found["kpi"]])
     shown.attrs = found.attrs
     return shown
+
+
+def retitled(view: pd.DataFrame, title: str, texts: Mapping[str, str]) -> pd.DataFrame:
+    """A view under another title, where two blocks show the same one."""
+    view.attrs = {**texts, "title": title}
+    return view
 
 
 def _headline(view: pd.DataFrame) -> str:

@@ -150,7 +150,7 @@ def _limits(view: pd.DataFrame) -> str:
     if view.empty:
         return empty_state(view.attrs["empty"])
     rows = "".join(
-        f'<li><div><p style="font-size:13.5px;color:inherit">{text(row["sentence"])}</p></div><div class="sop-worth">'
+        f'<li><div><span>{text(row["sentence"])}</span></div><div class="sop-worth">'
         f'{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}; {_before(row)}</small></div></li>'
         for row in view.head(_LIMITS_SHOWN).to_dict("records"))
     return f'<ol class="sop-ranked">{rows}</ol>'

@@ -28,13 +28,12 @@ SECTIONS = (
     Section("scorecard", "Scorecard", (Block("cards", is_open=True), Block("kpi_drill", "One KPI in detail"))),
     Section("actuals", "Plan and actual", (Block("plan_actual", "Plan and actual", span=7), Block("causes", "Root causes", span=5), Block("drill", "Drill down"))),
     Section("why", "Why", (Block("drivers", "Drivers", span=6), Block("members", "Items and places behind them", span=6))),
-    Section("errors", "Forecast errors", (Block("lags", "Error by lag", span=6), Block("fall", "Successive plans", span=6))),
+    Section("errors", "Forecast errors", (Block("lags", "Error by lag", span=6), Block("bias", "Bias by stream", span=6), Block("fall", "Successive plans"))),
     Section("money", "Working capital and turns", (Block("money_cards", is_open=True), Block("stock", "Stock", span=7), Block("last_plan", "Against the last plan", span=5)),
             menu="Working capital"),
-    Section("round", "The round itself", (Block("process_cards", is_open=True), Block("steps", "Steps of this cycle", span=7, is_late=True),
-                                          Block("cadence", "Cadence", span=5), Block("maturity", "Maturity")), menu="Process"),
-    Section("promises", "Actions and decisions", (Block("actions", "Actions", span=6), Block("decided", "Decisions", span=6),
-                                                  Block("assumed", "Assumptions")), menu="Actions"),
+    Section("round", "The round itself", (Block("process_cards", is_open=True), Block("cadence", "Cadence", span=5), Block("maturity", "Maturity", span=7),
+                                          Block("steps", "Steps of this cycle", is_late=True)), menu="Process"),
+    Section("promises", "Actions and decisions", (Block("actions", "Actions"), Block("decided", "Decisions"), Block("assumed", "Assumptions")), menu="Actions"),
 )
 
 
@@ -60,7 +59,7 @@ class Management:
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
         self.screen.on(drill=self.drill, kpi=self.choose_kpi, measure=self.choose_measure, stream=self.choose_stream, level=self.choose_level)
         self._show_cards("cards", CARDS)
-        for name in ("kpi_drill", "plan_actual", "causes", "drill", "drivers", "members", "lags", "fall", "money_cards", "stock", "last_plan",
+        for name in ("kpi_drill", "plan_actual", "causes", "drill", "drivers", "members", "lags", "bias", "fall", "money_cards", "stock", "last_plan",
                      "process_cards", "steps", "cadence", "maturity", "actions", "decided", "assumed"):
             self.screen.later(name, getattr(self, f"_show_{name}"))
 
@@ -148,6 +147,12 @@ class Management:
         known = [level for level in _LEVELS if level in set(errors["level"])] or [self._level]
         above = choice("level", "Level", [(level, _LEVEL_WORDS.get(level, level)) for level in known], self._level)
         self.screen.chart("lags", charts.error_by_lag, views.error_by_lag(errors, self._level), self._source("plan_error_by_lag"), at_least=460, above=above)
+
+    def _show_bias(self) -> None:
+        if not self.visit.cycle.has("stream_record"):
+            self.screen.fill("bias", empty_state("The demand review has not kept a record of the streams in this cycle."))
+            return
+        self.screen.chart("bias", charts.bias_heat_map, views.bias_heat_map(self.read("stream_record")), self._source("stream_record"), at_least=480)
 
     def _show_fall(self) -> None:
         waterfall = self.read("plan_waterfall")

@@ -285,7 +285,7 @@ def cards(view: pd.DataFrame, source: str = "") -> str:
     """KPI cards: value, status in icon, word and colour, trend, target; formula and source behind the i."""
     if view.empty:
         return empty_state(view.attrs.get("empty", ""))
-    return f'<ul class="sop-cards">{"".join(_card(row, source) for row in view.to_dict("records"))}</ul>'
+    return f'<ul class="sop-cards" data-count="{len(view)}">{"".join(_card(row, source) for row in view.to_dict("records"))}</ul>'
 
 
 def _card(row: dict, source: str) -> str:
@@ -295,9 +295,21 @@ def _card(row: dict, source: str) -> str:
     trend = sparkline(row.get("trend", ()), row.get("trend_text", ""))
     return (f'<li class="sop-card" data-kpi="{text(row["kpi"])}" data-status="{text(row.get("status", ""))}">'
             f'<div class="sop-card-head"><h3>{text(row["kpi_name"])}</h3>{about(row["kpi_name"], row.get("formula", ""), source)}</div>'
-            f'<div class="sop-card-value"><strong>{text(row["value_text"])}</strong>{trend}</div>'
+            f'<div class="sop-card-value"><strong>{_value(str(row["value_text"]))}</strong>{trend}</div>'
             f'<div class="sop-card-state">{status}{more}</div>'
             f'<p class="sop-card-foot">{text(foot)}</p></li>')
+
+
+def _value(written: str) -> str:
+    """A value with its unit smaller behind it.
+
+    Examples
+    --------
+    >>> _value("19.3 turns a year"), _value("16.4 %")
+    ('19.3 <small>turns a year</small>', '16.4 <small>%</small>')
+    """
+    number, _, unit = written.partition(" ")
+    return f"{text(number)} <small>{text(unit)}</small>" if unit else text(number)
 
 
 def about(name: str, formula: str, source: str) -> str:

@@ -549,7 +549,7 @@ def _chip(text: str) -> str:
 def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
-    return "late" if words[0] == "late" else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+    return "late" if str(text).startswith("late by ") else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
 
 
 def status_colour(text: str) -> str:
@@ -1311,8 +1311,10 @@ def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
     order = shown.sort_values("sequence", kind="stable")["measure"].drop_duplicates().tolist()
-    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=200, height=alt.Step(22))
-    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=3).resolve_scale(x="independent")
+    columns = 4 if WIDTH > 1000 else 3 if WIDTH > 500 else 1
+    width = 200 if 500 < WIDTH <= 760 else max(160.0, (WIDTH - 110) / columns - 20)
+    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=width, height=alt.Step(22))
+    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=columns).resolve_scale(x="independent")
 
 
 def scenario_table(view: pd.DataFrame) -> Html:
@@ -1518,7 +1520,8 @@ def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
     line = alt.Chart(view.drop(columns="period")).encode(
         x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
         y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
-        color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
+        color=alt.Color("line:N", title=None, sort=present, legend=alt.Legend(symbolType="stroke", symbolSize=300),
+                        scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
         strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
                                   scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
         tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in fields.items()],

@@ -52,6 +52,7 @@ from sop_workbench.views.demand import (
     streams,
     value_added,
 )
+from sop_workbench.views.drill import KPI_LEVELS, deviation_drill, drillable, kpi_drill
 from sop_workbench.views.execution import (
     ACTUAL,
     action_list,

@@ -151,6 +151,7 @@ def one_set_of_numbers(
     more.loc["Total"] = more.sum(min_count=1)
     rows = numbers.merge(more.rename_axis("family").reset_index(), on="family", how="left", validate="one_to_one")
     rows = rows.rename(columns={"revenue_amt": "sales_amt"})
+    rows["family"] = rows["family"].replace({"materials": "Bought parts"})
     columns = ["family", "sales_amt", "budget_amt", "gap_amt", "demand_amt", "production_amt", "inventory_amt", "gross_margin_amt",
                "margin_ratio", "cash_earned_amt"]
     view = as_view(rows[columns], numbers.attrs["title"],

@@ -63,6 +63,9 @@ _CHIP_COLOURS = {
     "reached": "#1b7f4b",
     "not yet": "#9a5b00",
     "met, but not those before": "#3a6ea5",
+    "change request": "#b3261e",
+    "fix it this week": "#3a6ea5",
+    "too late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
 
@@ -1414,6 +1417,14 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
     words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
     return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
+
+
+@_drawn
+def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
+    texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]
+    return _heat_map(view.assign(load_text=texts), "resource", "period_label", _period_order(view),
+                     _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
 
 
 @_drawn

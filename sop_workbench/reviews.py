@@ -32,6 +32,7 @@ from sop_workbench import (
     sources,
     supply,
     tables,
+    weekly_execution,
     what_if,
 )
 from sop_workbench.errors import DataError
@@ -257,6 +258,28 @@ def execution_review(cycle: Cycle) -> Tables:
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "execution review")
+
+
+def weekly_execution_review(cycle: Cycle) -> Tables:
+    """Last step of a weekly cycle (S&OE): last week against plan, what runs out, what comes late, and who mends it."""
+    inputs = cycle.inputs()
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "allocation", "financial_projection", "cash_projection", "budget_gap",
+                         "excess_stock", "item_class"])
+    settings, calendar, soon = cycle.settings, cycle.calendar, cycle.periods[:weekly_execution.AHEAD]
+    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    runs_out = weekly_execution.projected_stockouts(read["consensus_demand"], read["unmet_demand"], inputs, cycle.periods, calendar)
+    late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, inventory.unit_value(inputs["item"], inputs["supplier_item"]))
+    written = {
+        "plan_deviation": deviation,
+        "plan_error_by_lag": execution.error_by_lag(deviation, inputs["market"]),
+        "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "projected_stockout": runs_out,
+        "late_supply": late,
+        "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
+                                                           read["unmet_demand"], settings, soon, calendar),
+        "kpi": _kpis(cycle, inputs, read, deviation),
+    }
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

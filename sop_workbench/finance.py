@@ -231,8 +231,9 @@ def budget_gap(financial_projection: pd.DataFrame, budget: pd.DataFrame) -> pd.D
     gap = plan − budget = (unconstrained demand − budget) + (plan − unconstrained demand)
 
     A budget row for `all families` (or region `all`) is compared with the plan's sum over them. Periods that the budget
-    does not cover are left out; a family or region it does not name in a period it covers was budgeted at zero, so that
-    the gaps of a period sum to plan less budget.
+    does not cover are left out. A family or region it does not name in a period it covers has no budget, and so no gap: its
+    demand and revenue stand in the table with an empty budget, so that `left_out` can say what no budget speaks of. Whoever adds gaps
+    up compares what is budgeted (`budgeted`) and nothing else. A budget for what the plan does not sell is a gap too.
 
     Parameters
     ----------
@@ -261,14 +262,42 @@ def budget_gap(financial_projection: pd.DataFrame, budget: pd.DataFrame) -> pd.D
     budgeted["family"] = _totals_named(budgeted["family"], ALL_FAMILIES)
     budgeted["region"] = _totals_named(budgeted["region"], ALL_REGIONS)
     gap = planned.merge(budgeted, on=KEY, how="outer", validate="1:1")
-    # Not in the plan: no sale is planned. Not in a budget that covers the period: budgeted at zero.
-    amounts = [*measures, "budget_revenue_amt"]
-    gap[amounts] = gap[amounts].fillna(0.0)
+    # Not in the plan, which speaks for everything: no sale is planned. Not in the budget: not budgeted, which is not zero.
+    gap[measures] = gap[measures].fillna(0.0)
     gap["gap_amt"] = gap["revenue_amt"] - gap["budget_revenue_amt"]
     gap["demand_gap_amt"] = gap["demand_amt"] - gap["budget_revenue_amt"]
     gap["supply_gap_amt"] = gap["revenue_amt"] - gap["demand_amt"]
     gap["margin_gap_amt"] = gap["gross_margin_amt"] - gap["budget_margin_amt"]
     return validate("budget_gap", gap.sort_values(KEY, ignore_index=True))
+
+
+def budgeted(gap: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `budget_gap` that a budget speaks of: the only ones whose gaps may be added up."""
+    return gap[gap["budget_revenue_amt"].notna()]
+
+
+def left_out(gap: pd.DataFrame) -> tuple[float, list[str]]:
+    """Revenue of the plan that no budget speaks of in the periods it covers, and where it is earned: families, or regions if fewer.
+
+    Examples
+    --------
+    >>> gap = pd.DataFrame({"family": ["Bikes", "Bikes", "Parts"], "region": ["North", "South", "South"], "revenue_amt": [90.0, 40.0, 2.0],
+    ...                     "budget_revenue_amt": [100.0, None, None]})
+    >>> left_out(gap)
+    (42.0, ['South'])
+    """
+    rows = gap[gap["budget_revenue_amt"].isna()]
+    families, regions = (sorted(rows[column].unique()) for column in ("family", "region"))
+    return float(rows["revenue_amt"].sum()), [str(name) for name in (families if len(families) <= len(regions) else regions)]
+
+
+def has_budget(rows: pd.DataFrame, budget: pd.DataFrame) -> pd.Series:
+    """Tell for each row with family, region and period whether a budget row speaks of it, by itself or in a total."""
+    named = budget.assign(family=_totals_named(budget["family"], ALL_FAMILIES), region=_totals_named(budget["region"], ALL_REGIONS))
+    known = set(zip(named["family"], named["region"], named["period"], strict=True))
+    cells = zip(rows["family"], rows["region"], rows["period"], strict=True)
+    found = [any((f, r, p) in known for f in (family, ALL_FAMILIES) for r in (region, ALL_REGIONS)) for family, region, p in cells]
+    return pd.Series(found, index=rows.index, dtype=bool)
 
 
 def _budget_levels(budget: pd.DataFrame) -> pd.DataFrame:
@@ -494,13 +523,14 @@ def budget_bridge(gap: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     gap : DataFrame
-        The `budget_gap` table.
+        The `budget_gap` table; rows without a budget are left out.
 
     Returns
     -------
     DataFrame
         Rows of the `bridge` table; within each half the largest loss comes first.
     """
+    gap = budgeted(gap)
     budget, demand, plan = (gap[c].sum() for c in ("budget_revenue_amt", "demand_amt", "revenue_amt"))
     demand_steps = _family_steps(gap, "demand_gap_amt", "demand", "unconstrained demand − budget")
     supply_steps = _family_steps(gap, "supply_gap_amt", "supply", "plan − unconstrained demand")

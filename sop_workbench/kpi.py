@@ -59,7 +59,7 @@ DEFINITIONS: dict[str, Definition] = {
                                        "service_level_ratio", 2.0),
     "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",
                               "utilisation_ratio", 1.1),
-    "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over the budgeted periods", "no budget", "low",
+    "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over what is budgeted", "no budget", "low",
                              "budget_gap_ratio", 1.5),
     "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock", "low"),
     "plan_stability": Definition("ratio", "Σ|plan now − plan last cycle| inside the fence / Σ plan now", "no plan", "low",
@@ -388,8 +388,16 @@ def plan_measures(
     rows += _utilisation_rows(resource_plan, capacity)
     rows += _money_rows(financial_projection, cash_projection, settings.calendar.buckets_per_year)
     if budget_gap is not None:
-        rows.append(("budget_gap", "total", "all", ratio(-budget_gap["gap_amt"].sum(), budget_gap["budget_revenue_amt"].sum())))
+        rows += _budget_rows(budget_gap)
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
+
+
+def _budget_rows(budget_gap: pd.DataFrame) -> list[tuple]:
+    """The gap in total, by family and by region, each over what is budgeted of it."""
+    known = budget_gap[budget_gap["budget_revenue_amt"].notna()]
+    groups: dict[tuple[str, str], pd.DataFrame] = {("total", "all"): known}
+    groups |= {(level, str(name)): part for level in ("family", "region") for name, part in known.groupby(level)}
+    return [("budget_gap", *key, ratio(-part["gap_amt"].sum(), part["budget_revenue_amt"].sum())) for key, part in groups.items()]
 
 
 def _utilisation_rows(resource_plan: pd.DataFrame, capacity: pd.DataFrame) -> list[tuple]:

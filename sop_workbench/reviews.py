@@ -268,7 +268,8 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
     settings, calendar, soon = cycle.settings, cycle.calendar, cycle.periods[:weekly_execution.AHEAD]
     deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
     runs_out = weekly_execution.projected_stockouts(read["consensus_demand"], read["unmet_demand"], inputs, cycle.periods, calendar)
-    late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, inventory.unit_value(inputs["item"], inputs["supplier_item"]))
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, value)
     written = {
         "plan_deviation": deviation,
         "plan_error_by_lag": execution.error_by_lag(deviation, inputs["market"]),

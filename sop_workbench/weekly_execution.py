@@ -18,7 +18,6 @@ from sop_workbench.tables import table, validate
 
 AHEAD = 4  # weeks looked ahead
 FIX, CHANGE_REQUEST = "fix it this week", "change request"
-_MATERIAL_SHARE = 0.001
 _KEY = ["kind", "level", "member", "period"]
 
 
@@ -134,8 +133,9 @@ def exceptions(
     """Everything that needs somebody this week, each either inside tolerance (fix it) or outside (change request to the monthly round).
 
     A family off plan is outside when it was off the same way the week before too; an item that runs out, when the plan serves
-    less of it over the next weeks than the service level; a resource, when the hours with all its overtime are used up; a late order,
-    when its item runs out; a market that gives way, when it gets less than the service level or its contract floor.
+    less of it over the next weeks than the service level; a resource, when the hours with all its overtime are used up in a week; a late
+    order, when its item runs out; a market that gives way, when it gets less of its demand than the service level, or than its floor.
+    Money of what is short is that of the week in which most is waiting or lost; of a full resource the worth of the hours beyond the limit.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def exceptions(
     found = [
         *_off_plan(deviation, settings, calendar), *_running_out(projected_stockout, unmet_demand, level, periods, calendar),
         *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar), *_late(late),
-        *_giving_way(allocation, level, periods),
+        *_giving_way(allocation, unmet_demand, level, periods),
     ]
     if not found:
         return table("execution_exception").empty()
@@ -168,45 +168,48 @@ def exceptions(
 
 
 def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
-    found = []
+    limit, found = settings.tolerances.plan_deviation_ratio, []
     for row in execution.families_off_plan(deviation, settings).itertuples():
         side = "above" if row.ratio > 0 else "below"
         then = ": the level has changed, plan anew" if row.is_again else ": look at it with sales"
         found.append(_exception(
-            "sales off plan", "family", row.family, row.period, np.nan, row.ratio, settings.tolerances.plan_deviation_ratio, bool(row.is_again),
+            "sales off plan", "family", row.family, row.period, np.nan, row.ratio, limit, bool(row.is_again),
             f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)}"
             + (", and the week before" if row.is_again else "") + then))
     return found
 
 
-def _running_out(stockout: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex, calendar: Calendar) -> list[dict]:
+def _running_out(
+    stockout: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex, calendar: Calendar
+) -> list[dict]:
     soon = unmet_demand[unmet_demand["period"].isin(periods)]
     fill = soon.groupby("item_id")[["served_qty", "demand_qty"]].sum()
+    waiting = _left_short(unmet_demand, periods).groupby("item_id")["short_amt"].max()  # what waits is counted once, where it is most
     found = []
     for row in stockout[stockout["period"].isin(periods)].itertuples():
         served = kpi.fill_rate([fill.at[row.item_id, "served_qty"]], [fill.at[row.item_id, "demand_qty"]])
-        short = soon[soon["item_id"] == row.item_id]
-        money = float(((short["demand_qty"] - short["served_qty"]).clip(lower=0) * short["price_amt"]).sum())
         is_outside = served < level - 1e-9
         how = "new production comes too late" if row.is_within_lead_time else "there is time to make more"
         then = f"the plan serves {served:.0%} of the next weeks" + (f", {how}" if is_outside else "; release its orders")
         found.append(_exception(
-            "stock runs out", "item_id", row.item_id, row.period, money, served, level, is_outside,
+            "stock runs out", "item_id", row.item_id, row.period, waiting[row.item_id], served, level, is_outside,
             f"{row.item_name} runs out in {calendar.cycle_id(row.period)}, {row.missing_qty:,.0f} missing: {then}"))
     return found
 
 
 def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, calendar: Calendar) -> list[dict]:
-    rows = resource_plan[resource_plan["period"].isin(periods) & (resource_plan["used_hours"] > 0)]
+    rows = resource_plan[resource_plan["period"].isin(periods) & (resource_plan["used_hours"] > limit * resource_plan["regular_hours"])]
     rows = rows.assign(ratio=rows["used_hours"] / rows["regular_hours"].where(rows["regular_hours"] > 0),
-                       most=rows["regular_hours"] + rows["overtime_hours"])
+                       left=rows["regular_hours"] + rows["overtime_hours"] - rows["used_hours"],
+                       worth=rows["hour_price_amt"] * (rows["used_hours"] - limit * rows["regular_hours"]))
     found = []
-    for row in rows[rows["used_hours"] > limit * rows["regular_hours"]].itertuples():
-        is_outside = row.used_hours >= row.most - 1e-6
-        then = "no hour is left" if is_outside else f"{row.overtime_used_hours:,.0f} h of overtime, {row.most - row.used_hours:,.0f} h left"
+    for resource, part in rows.groupby("resource_id"):
+        worst, is_outside = part.loc[part["left"].idxmin()], bool((part["left"] < 1e-6).any())
+        then = "no hour is left" if is_outside else f"{worst['left']:,.0f} h of overtime are left"
         found.append(_exception(
-            "resource full", "resource_id", row.resource_id, row.period, row.hour_price_amt * row.used_hours * (1 - limit), row.ratio, limit,
-            is_outside, f"{row.resource_id} is loaded {row.ratio:.0%} in {calendar.cycle_id(row.period)}: {then}"))
+            "resource full", "resource_id", str(resource), worst["period"], part["worth"].sum(), worst["ratio"], limit, is_outside,
+            f"{resource} is full in {len(part)} of the next {len(periods)} weeks, most in {calendar.cycle_id(worst['period'])} "
+            f"({worst['ratio']:.0%} of regular hours): {then}"))
     return found
 
 
@@ -214,7 +217,8 @@ def _late(late: pd.DataFrame) -> list[dict]:
     found = []
     for row in late.itertuples():
         is_outside = pd.notna(row.stockout_date)
-        reason = f"overdue by {row.late_days:,.0f} days" if row.problem == "overdue" else f"due {row.late_days:,.0f} days after its item runs out"
+        days = f"{row.late_days:,.0f} days"
+        reason = f"overdue by {days}" if row.problem == "overdue" else f"due {days} after its item runs out"
         then = "the item runs out: expedite, or ask for another source" if is_outside else "stock lasts: ask for a day"
         found.append(_exception(
             "late supply", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, is_outside,
@@ -222,16 +226,16 @@ def _late(late: pd.DataFrame) -> list[dict]:
     return found
 
 
-def _giving_way(allocation: pd.DataFrame, level: float, periods: pd.DatetimeIndex) -> list[dict]:
-    mine = allocation[allocation["period"].isin(periods)]
-    sums = mine.groupby("market_id")[["demand_qty", "floor_qty", "allocated_qty", "lost_amt"]].sum()
+def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex) -> list[dict]:
+    sharing = allocation.loc[allocation["period"].isin(periods) & (allocation["lost_qty"] > 1e-6), "market_id"].unique()
+    soon = unmet_demand[unmet_demand["period"].isin(periods) & unmet_demand["market_id"].isin(sharing)]
+    soon = soon.assign(short_amt=(soon["lost_qty"] + soon["backlog_qty"]) * soon["price_amt"])
     found = []
-    for market, row in sums[sums["lost_amt"] > _MATERIAL_SHARE * sums["lost_amt"].sum()].iterrows():
-        fill = kpi.fill_rate([row["allocated_qty"]], [row["demand_qty"]])
-        is_outside = fill < level or row["allocated_qty"] < row["floor_qty"] - 1e-6
-        then = "below its contract floor" if row["allocated_qty"] < row["floor_qty"] - 1e-6 else f"{fill:.0%} of what is short"
-        found.append(_exception("market gives way", "market_id", str(market), pd.NaT, row["lost_amt"], fill, level, is_outside,
-                                f"{market} gets {then} over the next weeks"))
+    for market, part in soon.groupby("market_id"):
+        fill, floor = kpi.fill_rate(part["served_qty"], part["demand_qty"]), part["floor_shortfall_qty"].sum()
+        then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
+        found.append(_exception("market gives way", "market_id", str(market), pd.NaT, part.groupby("period")["short_amt"].sum().max(), fill,
+                                level, bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.0%} of the next weeks' demand: {then}"))
     return found
 
 

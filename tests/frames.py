@@ -753,7 +753,8 @@ def _weekly() -> dict[str, pd.DataFrame]:
         {"sequence": n, "kind": kind, "level": "item_id", "member": "I03", "period": PERIODS[1], "value": 0.7, "tolerance": 0.95,
          "money_amt": money, "is_outside": outside, "response": "change request" if outside else "fix it this week", "sentence": words}
         for n, (kind, money, outside, words) in enumerate((
-            ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."), ("late supply", 8_000.0, False, "PO-1 is overdue.")), 1)
+            ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."),
+            ("late supply", 8_000.0, False, "PO-1 is overdue.")), start=1)
     ]
     return {"projected_stockout": _rows("projected_stockout", [stockout]), "late_supply": _rows("late_supply", [late]),
             "execution_exception": _rows("execution_exception", found)}

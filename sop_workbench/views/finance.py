@@ -7,7 +7,7 @@ import pandas as pd
 from sop_workbench import finance
 from sop_workbench.views.demand import gap_title
 from sop_workbench.views.frames import as_view, first_periods, needs, quotient, with_largest
-from sop_workbench.views.words import MONEY, OTHER, ROUNDING, percent, period_labels, short, signed
+from sop_workbench.views.words import MONEY, OTHER, ROUNDING, percent, period_labels, short, signed, some
 
 _COST_LINES = {
     "purchase_cost_amt": "Purchases",
@@ -79,8 +79,15 @@ def budget_bridge(budget_gap: pd.DataFrame, top: int = 4) -> pd.DataFrame:
     view = bridge(_few_steps(finance.budget_bridge(known), top), title)
     view.attrs["note"] = (
         "Demand steps: unconstrained demand − budget by family. Supply steps: plan − unconstrained demand by family. Revenue."
+        + _left_out(budget_gap)
     )
     return view
+
+
+def _left_out(budget_gap: pd.DataFrame) -> str:
+    """What no budget speaks of, with its money; nothing where the budget speaks of everything."""
+    money, where = finance.left_out(budget_gap)
+    return f" Not compared, as no budget speaks of it: {short(money, MONEY)} of the plan ({some(where)})." if abs(money) > ROUNDING else ""
 
 
 def revenue_bridge(bars: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +203,7 @@ def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         rows,
         gap_title("The plan", rows["gap_amt"].sum(), rows["budget_revenue_amt"].sum(), rows["period"].nunique()) if len(rows) else "",
-        "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget.",
+        "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget." + _left_out(budget_gap),
         "No budget covers the periods of this plan.",
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from sop_workbench.views.frames import as_view, first_periods, needs
-from sop_workbench.views.words import MONEY, heading, period_labels, plural, short
+from sop_workbench.views.words import MONEY, period_labels, plural, short
 
-_NOT_HERE = ("A weekly cycle makes the forecast, the plan and its money anew for 13 weeks. It does not compare scenarios, try the plan against "
-             "losses and samples, decide on the budget or approve the one set of numbers: the monthly round does.")
+_NOT_HERE = ("A weekly cycle makes forecast, plan and money anew for the next weeks. It does not compare scenarios, try the plan against "
+             "losses and samples, close the gap to the budget or decide for the company: the monthly round does.")
 _AHEAD = 4
 
 
@@ -42,8 +42,8 @@ def projected_stockouts(projected_stockout: pd.DataFrame) -> pd.DataFrame:
     shown = rows.rename(columns={"period": "runs_out_period", "plan_short_qty": "left_short_qty", "short_amt": "left_short_amt"})
     columns = ["item_name", "family", "runs_out_period", "on_hand_qty", "firm_qty", "needed_qty", "missing_qty", "is_within_lead_time",
                "left_short_qty", "left_short_amt"]
-    return as_view(shown[columns], title, "Runs out: stock + open orders − demand falls below zero. Left short: lost or late in that week after "
-                   "the plan's own production.", "Stock and open orders last for every item.")
+    return as_view(shown[columns], title, "Runs out: stock + open orders − demand falls below zero. Left short: lost or late in that week "
+                   "after the plan's own production.", "Stock and open orders last for every item.")
 
 
 def load_ahead(resource_plan: pd.DataFrame, resource: pd.DataFrame, periods: int = _AHEAD) -> pd.DataFrame:
@@ -52,15 +52,17 @@ def load_ahead(resource_plan: pd.DataFrame, resource: pd.DataFrame, periods: int
     names = resource.set_index("resource_id")["resource_name"] if "resource_name" in resource else pd.Series(dtype=object)
     rows = first_periods(resource_plan, periods)
     rows = rows[rows["regular_hours"] > 0]
-    rows = rows.assign(resource=rows["resource_id"].map(names).fillna(rows["resource_id"]), load_ratio=rows["used_hours"] / rows["regular_hours"],
+    rows = rows.assign(resource=rows["resource_id"].map(names).fillna(rows["resource_id"]),
+                       load_ratio=rows["used_hours"] / rows["regular_hours"],
                        free_hours=rows["regular_hours"] + rows["overtime_hours"] - rows["used_hours"])
     rows = rows.assign(is_at_limit=rows["free_hours"] < 1e-6, peak=rows.groupby("resource_id")["load_ratio"].transform("max"))
     rows = rows.sort_values(["peak", "resource_id", "period"], ascending=[False, True, True])
     full = rows.loc[rows["is_at_limit"], "resource"].nunique()
     title = f"{plural(full, 'resource has', 'resources have')} no hour left in a week of the next {rows['period'].nunique()}" if full else (
         f"Every resource has hours left in the next {rows['period'].nunique()} weeks")
-    return as_view(rows[["resource", "period", "load_ratio", "used_hours", "regular_hours", "overtime_used_hours", "free_hours", "is_at_limit"]],
-                   title, "Hours used / regular hours, %. ■ marks a week in which overtime is used up too.", "No resource is planned.")
+    hours = ["used_hours", "regular_hours", "overtime_used_hours", "free_hours"]
+    return as_view(rows[["resource", "period", "load_ratio", *hours, "is_at_limit"]], title,
+                   "Hours used / regular hours, %. ■ marks a week in which overtime is used up too.", "No resource is planned.")
 
 
 def late_supply(late_supply: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +86,8 @@ def allocation_ahead(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.Da
                        market_name=rows["market_id"].map(market_name).fillna(rows["market_id"]))
     rows = rows.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
     weeks = " to ".join(period_labels(pd.Series([rows["period"].min(), rows["period"].max()])).unique()) if len(rows) else ""
-    return as_view(rows[["item_name", "market_name", "period", "demand_qty", "floor_qty", "allocated_qty", "lost_qty", "lost_amt", "rule"]],
-                   f"{weeks}: {plural(rows['item_id'].nunique(), 'item')} to share, {short(rows['lost_amt'].sum(), MONEY)} waits or is lost",
+    measures = ["demand_qty", "floor_qty", "allocated_qty", "lost_qty", "lost_amt"]
+    return as_view(rows[["item_name", "market_name", "period", *measures, "rule"]],
+                   f"{weeks}: {plural(rows['item_id'].nunique(), 'item')} to share, {short(rows['lost_amt'].sum(), MONEY)} not served",
                    "Contract floors first, then priorities, then the rule of the settings. Demand includes orders that wait.",
                    "Nothing has to be shared: every item is served in full.")

@@ -24,8 +24,8 @@ NOT_ATTRIBUTED = "not attributed"
 ALL_FAMILIES = "all families"
 COSTS = ("production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt", "subcontract_cost_amt",
          "purchase_cost_amt", "freight_cost_amt", "holding_cost_amt", "backlog_cost_amt")
-_SUPPLIERS_SEND_BILLS = ["purchase_cost_amt", "subcontract_cost_amt", "freight_cost_amt"]
-_PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt"]
+SUPPLIERS_SEND_BILLS = ["purchase_cost_amt", "subcontract_cost_amt", "freight_cost_amt"]
+PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt"]
 _WHOLE = {ALL_FAMILIES, "all", "all regions", "total", ""}
 _PLACE = ["item_id", "location_id"]
 _CENT = 0.005
@@ -392,13 +392,13 @@ def cash_projection(
         The `cash_projection` table.
     """
     flows = financial_projection.groupby("period")[["revenue_amt", *COSTS]].sum()
-    opening = _opening_balances(inputs, settings, calendar, flows.index.min())
-    bills = flows[_SUPPLIERS_SEND_BILLS].sum(axis=1) + _open_purchases(inputs, flows.index, calendar)
+    opening = opening_balances(inputs, settings, calendar, flows.index.min())
+    bills = flows[SUPPLIERS_SEND_BILLS].sum(axis=1) + open_purchases(inputs, flows.index, calendar)
     days_per_bucket = DAYS_PER_YEAR / calendar.buckets_per_year
-    collected = _paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
-    bills_paid = _paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
+    collected = paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
+    bills_paid = paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
     overhead = _overhead(_past_statement(inputs["ledger"], flows.index.min()))
-    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[_PAID_AT_ONCE].sum(axis=1) + overhead})
+    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[PAID_AT_ONCE].sum(axis=1) + overhead})
     cash["operating_cash_amt"] = cash["collected_amt"] - cash["paid_amt"]
     cash["closing_cash_amt"] = opening["cash"] + cash["operating_cash_amt"].cumsum()
     cash["opening_cash_amt"] = cash["closing_cash_amt"] - cash["operating_cash_amt"]
@@ -408,7 +408,7 @@ def cash_projection(
     return validate("cash_projection", cash.reset_index().assign(basis=opening["basis"]))
 
 
-def _paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
+def paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
     """Payments per period of evenly spread flows `delay` buckets late, and of the balance they left behind before."""
     whole, part = int(delay), delay - int(delay)
     # Nothing flows into the horizon from before it but the opening balance, so the shifted-in places are zero.
@@ -418,7 +418,8 @@ def _paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
     return paid + opening * released
 
 
-def _opening_balances(inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, first: pd.Timestamp) -> dict:
+def opening_balances(inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, first: pd.Timestamp) -> dict:
+    """Receivables, payables and cash when the plan begins, and what each rests on (`basis`); see `cash_projection`."""
     ledger = inputs["ledger"][inputs["ledger"]["period"] < first].sort_values("period")
     newest = ledger.drop_duplicates("account", keep="last").set_index("account")["amount_amt"]
     delay = settings.finance.receivable_days * calendar.buckets_per_year / DAYS_PER_YEAR
@@ -437,7 +438,7 @@ def _still_open(flow: pd.Series, delay: float) -> float:
     return float((flow.to_numpy() * np.clip(delay - ages, 0, 1))[~flow.isna().to_numpy()].sum())
 
 
-def _open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
+def open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
     """Open purchase orders at standard cost by period of receipt; overdue ones arrive in the first period."""
     orders = inputs["open_supply"][inputs["open_supply"]["kind"] == "purchase"]
     rows = _rated(orders, _unit_value(inputs), ["item_id"], "open_qty", "value_amt", "item")

@@ -30,6 +30,7 @@ from sop_workbench import (
     scenario,
     shaping,
     sources,
+    statement,
     supply,
     tables,
     weekly_execution,
@@ -207,6 +208,9 @@ def financial_review(cycle: Cycle) -> Tables:
         "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
         "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
+        "financial_statement": _join("financial_statement", [
+            statement.past_statement(inputs, cycle.period, cycle.calendar),
+            statement.financial_statement(projection, read["unmet_demand"], inputs, cycle.settings, cycle.calendar)]),
         "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
                                    finance.profit_bridge(projection), *last_bridges]),
     }

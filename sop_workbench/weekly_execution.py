@@ -234,8 +234,9 @@ def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: flo
     for market, part in soon.groupby("market_id"):
         fill, floor = kpi.fill_rate(part["served_qty"], part["demand_qty"]), part["floor_shortfall_qty"].sum()
         then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
-        found.append(_exception("market gives way", "market_id", str(market), pd.NaT, part.groupby("period")["short_amt"].sum().max(), fill,
-                                level, bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.0%} of the next weeks' demand: {then}"))
+        found.append(_exception(
+            "market gives way", "market_id", str(market), pd.NaT, part.groupby("period")["short_amt"].sum().max(), fill, level,
+            bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.0%} of the next weeks' demand: {then}"))
     return found
 
 

@@ -83,6 +83,8 @@ from sop_workbench.views.finance import (
     profit_by_period,
     revenue_bridge,
     revenue_sources,
+    statement,
+    statement_by,
 )
 from sop_workbench.views.forecast import (
     LARGEST_FAMILY,

@@ -1420,6 +1420,14 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 @_drawn
+def kpi_by_month(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """A KPI by member and period, coloured by its traffic light; the marks say the same without colour."""
+    lights = {"green": PALE_BLUE, "amber": "#f2c14e", "red": PALE_ORANGE, "none": "#c9ced3"}
+    colour = alt.Color("status:N", legend=None, scale=alt.Scale(domain=list(lights), range=list(lights.values())))
+    return _heat_map(view, "member", "period_label", _period_order(view), colour, "value_text")
+
+
+@_drawn
 def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
     texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]

@@ -28,6 +28,7 @@ from sop_workbench import (
     product,
     risk,
     scenario,
+    scorecard,
     shaping,
     sources,
     statement,
@@ -367,7 +368,8 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     # What is excess is judged for sold items alone, so its share is one of their stock.
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
-    return _join("kpi", [past, ahead, families, excess, _process_kpis(cycle)])
+    levels = scorecard.level_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
+    return _join("kpi", [past, levels, ahead, families, excess, _process_kpis(cycle)])
 
 
 def _process_kpis(cycle: Cycle) -> pd.DataFrame:

@@ -756,7 +756,11 @@ def _weekly() -> dict[str, pd.DataFrame]:
             ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."),
             ("late supply", 8_000.0, False, "PO-1 is overdue.")), start=1)
     ]
-    return {"projected_stockout": _rows("projected_stockout", [stockout]), "late_supply": _rows("late_supply", [late]),
+    lines = {name: 1000.0 * n for n, name in enumerate(tables.table("financial_statement").columns) if name.endswith("_amt")}
+    statement = _grid(source=["plan"], family=FAMILIES, region=REGIONS, period=PERIODS).assign(**lines)
+    books = _grid(source=["actual"], family=FAMILIES, region=REGIONS, period=PAST[-1:]).assign(**lines)
+    return {"financial_statement": _rows("financial_statement", pd.concat([books, statement]).to_dict("records")),
+            "projected_stockout": _rows("projected_stockout", [stockout]), "late_supply": _rows("late_supply", [late]),
             "execution_exception": _rows("execution_exception", found)}
 
 

@@ -100,6 +100,7 @@ from sop_workbench.views.pre_sop import (
     BOARD_KPIS,
     STATUS_ICONS,
     STATUS_WORDS,
+    kpi_by_month,
     kpi_cards,
     kpi_list,
     kpi_scorecard,

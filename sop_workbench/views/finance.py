@@ -228,13 +228,14 @@ def cash(cash_projection: pd.DataFrame) -> pd.DataFrame:
 _STATEMENT_LINES = {
     "revenue_amt": "Revenue", "cogs_amt": "Sales at standard cost", "actual_cogs_amt": "Sales at actual cost",
     "gross_margin_amt": "Gross margin", "overtime_cost_amt": "Overtime", "freight_cost_amt": "Freight",
-    "holding_cost_amt": "Holding stock", "other_variance_amt": "Other variance", "overhead_amt": "Overhead", "ebit_amt": "EBIT", "inventory_amt": "Stock at the end", "receivable_amt": "Receivables at the end",
+    "holding_cost_amt": "Holding stock", "other_variance_amt": "Other variance", "overhead_amt": "Overhead", "ebit_amt": "EBIT",
+    "inventory_amt": "Stock at the end", "receivable_amt": "Receivables at the end",
     "payable_amt": "Payables at the end", "operating_cash_amt": "Operating cash", "cash_to_date_amt": "Operating cash so far",
 }
 _NO_STATEMENT = "No statement: the financial review has not run."
 _BALANCES = ("inventory_amt", "receivable_amt", "payable_amt", "cash_to_date_amt")
-_ATTRIBUTED = ("Costs of no region go to the regions their family is sold in, costs of no family to all, by sales at standard cost; overhead "
-               "by revenue. Families and regions sum to the company.")
+_ATTRIBUTED = ("Costs of no region go to the regions their family is sold in, costs of no family to all, by sales at standard cost; "
+               "overhead by revenue. Families and regions sum to the company.")
 
 
 def statement(

@@ -70,7 +70,8 @@ def late_supply(late_supply: pd.DataFrame) -> pd.DataFrame:
     needs(late_supply, "late_supply")
     hurts = late_supply["stockout_date"].notna()
     rows = late_supply.assign(hurts=hurts).sort_values(["hurts", "late_days", "order_id"], ascending=[False, False, True])
-    rows = rows.assign(state=rows["problem"].where(rows["problem"] != "overdue", "late by " + rows["late_days"].map("{:,.0f} days".format)))
+    late = pd.Series([f"late by {plural(int(days), 'day')}" for days in rows["late_days"]], index=rows.index, dtype=object)
+    rows = rows.assign(state=rows["problem"].where(rows["problem"] != "overdue", late))
     title = f"{plural(len(rows), 'order')} late, {int(hurts.sum()):,} of items that run out"
     columns = ["order_id", "item_name", "kind", "due_date", "state", "open_qty", "open_amt", "stockout_date"]
     return as_view(rows[columns].rename(columns={"stockout_date": "runs_out_date"}), title,

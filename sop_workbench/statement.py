@@ -56,13 +56,13 @@ def financial_statement(
     DataFrame
         The `financial_statement` table, source `plan`.
     """
-    share = _share(projection, ["family", "region"])
-    lines = _attributed(projection, share)
+    share, by_revenue = (_share(projection, measure) for measure in ("cogs_amt", "revenue_amt"))
+    lines = _every_cell(_attributed(projection, share), share, by_revenue)
     income = finance.income_statement(projection, inputs["ledger"]).query("source == 'plan'").set_index("period")
     lines["gross_margin_amt"] = lines["revenue_amt"] - lines["cogs_amt"]
     other = income["variance_amt"] - lines.groupby("period")[_NAMED_COSTS].sum().sum(axis=1)
     lines["other_variance_amt"] = _spread(other, share, lines)
-    lines["overhead_amt"] = _spread(income["overhead_amt"], _share(projection, ["family", "region"], "revenue_amt"), lines)
+    lines["overhead_amt"] = _spread(income["overhead_amt"], by_revenue, lines)
     costs = [*_NAMED_COSTS, "other_variance_amt", "overhead_amt"]
     lines["ebit_amt"] = lines["gross_margin_amt"] - lines[costs].sum(axis=1)
     lines["actual_cogs_amt"] = _at_actual_cost(unmet_demand, inputs, lines)
@@ -74,15 +74,18 @@ def financial_statement(
     return validate("financial_statement", kept.sort_values(KEY, ignore_index=True))
 
 
-def _share(projection: pd.DataFrame, by: list[str], measure: str = "cogs_amt") -> pd.DataFrame:
-    """Share of each member in a period's sales (over the horizon where the period has none; all regions where nothing is sold)."""
+def _share(projection: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Share of each family and region in a period's sales (the horizon's where the period has none); period × (family, region)."""
+    by = ["family", "region"]
     sold = projection[projection["region"] != ALL_REGIONS]
     whole = sold.groupby(by)[measure].sum()
+    whole = whole[whole > 0]
     periods = pd.Index(projection["period"].unique(), name="period").sort_values()
-    if whole.sum() <= 0:
-        index = pd.MultiIndex.from_tuples([(NOT_ATTRIBUTED, ALL_REGIONS)], names=["family", "region"])
+    if whole.empty:
+        index = pd.MultiIndex.from_tuples([(NOT_ATTRIBUTED, ALL_REGIONS)], names=by)
         return pd.DataFrame(1.0, index=periods, columns=index)
-    wide = sold.pivot_table(index="period", columns=by, values=measure, aggfunc="sum", fill_value=0.0).reindex(periods, fill_value=0.0)
+    wide = sold.pivot_table(index="period", columns=by, values=measure, aggfunc="sum", fill_value=0.0)
+    wide = wide.reindex(index=periods, columns=whole.index, fill_value=0.0)
     wide[wide.sum(axis=1) <= 0] = np.broadcast_to(whole.to_numpy(), wide.shape)[wide.sum(axis=1) <= 0]
     return wide.div(wide.sum(axis=1), axis=0)
 
@@ -102,6 +105,13 @@ def _attributed(projection: pd.DataFrame, share: pd.DataFrame) -> pd.DataFrame:
     ]
     lines = pd.concat([part for part in parts if len(part)], ignore_index=True)
     return lines.groupby(KEY)[measures].sum()
+
+
+def _every_cell(lines: pd.DataFrame, *shares: pd.DataFrame) -> pd.DataFrame:
+    """A row for every family, region and period that anything is attributed to; no row so far is no money."""
+    cells = lines.index.droplevel("period").unique().union(shares[0].columns).union(shares[1].columns)
+    index = pd.MultiIndex.from_tuples([(*cell, period) for cell in cells for period in shares[0].index], names=KEY)
+    return lines.reindex(index, fill_value=0.0)
 
 
 def _to_regions(rows: pd.DataFrame, share: pd.DataFrame, measures: list[str]) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def test_targets_by_level_and_how_far_amber_reaches_come_from_the_settings() -> 
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("NS"), st.integers(0, 2), st.floats(0, 1e4), st.floats(0, 1e4)),
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.sampled_from("NS"), st.integers(0, 2), st.integers(0, 9999), st.integers(0, 9999)),
                 min_size=1, max_size=12, unique_by=lambda cell: cell[:3]))
 def test_errors_of_families_weigh_up_to_the_total(cells: list[tuple]) -> None:
     deviation = planned(*(("consensus", i, m, {"A": "F", "B": "G"}[i], MONTHS[n], 1, plan, actual) for i, m, n, plan, actual in cells))

@@ -74,13 +74,13 @@ def test_actual_cost_stands_beside_standard_and_is_empty_where_none_is_booked(pl
     assert sums.loc["Trailers", "actual_cogs_amt"] == pytest.approx(sums.loc["Trailers", "cogs_amt"])
 
 
+MONEY = st.integers(0, 10**8).map(lambda cents: cents / 100)
 _AMOUNTS = [c for c in tables.table("financial_projection").columns if c.endswith("_amt")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["Bikes", "Trailers", "materials", "not attributed"]), st.sampled_from(["North", "South", "all"]),
-                          st.integers(0, 3), *[st.floats(0, 1e6)] * 8), min_size=1, max_size=14),
-       st.floats(-1e5, 1e5), st.floats(0, 1e5))
+                          st.integers(0, 3), *[MONEY] * 8), min_size=1, max_size=10), MONEY, MONEY)
 def test_parts_sum_to_the_whole_whatever_the_plan(cells, receivables, cash):
     names = ["revenue_amt", "cogs_amt", "purchase_cost_amt", "freight_cost_amt", "overtime_cost_amt", "holding_cost_amt", "labour_cost_amt",
              "inventory_amt"]

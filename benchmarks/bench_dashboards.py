@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browser import CHROMIUM, FLAGS  # noqa: E402
 from web_viewer import WebPage, WebViewer, run  # noqa: E402
 
-TOKEN = "for-the-benchmark"  # noqa: S105
+TOKEN = "for-the-benchmark"
 PAGE = "executive_review"
 MARKS = "svg.marks, canvas.marks"
 MOVES = [-3, 4, -6, 7, -9, 10, -12, 5, -2, 8, -5]

@@ -65,6 +65,9 @@ _CHIP_COLOURS = {
     "reached": "#1b7f4b",
     "not yet": "#9a5b00",
     "met, but not those before": "#3a6ea5",
+    "change request": "#b3261e",
+    "fix it this week": "#3a6ea5",
+    "too late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "=", "held": "✓", "missed": "✗", "not scored": "–"}
 
@@ -1482,6 +1485,22 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
     words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
     return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
+
+
+@_drawn
+def kpi_by_month(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """A KPI by member and period, coloured by its traffic light; the marks say the same without colour."""
+    lights = {"green": PALE_BLUE, "amber": "#f2c14e", "red": PALE_ORANGE, "none": "#c9ced3"}
+    colour = alt.Color("status:N", legend=None, scale=alt.Scale(domain=list(lights), range=list(lights.values())))
+    return _heat_map(view, "member", "period_label", _period_order(view), colour, "value_text")
+
+
+@_drawn
+def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
+    texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]
+    return _heat_map(view.assign(load_text=texts), "resource", "period_label", _period_order(view),
+                     _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
 
 
 @_drawn

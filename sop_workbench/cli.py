@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sop_workbench.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+_WEEK = "week"  # folder of what a company's workspace has otherwise when it is planned in weeks
 _DIFFERENCES_SHOWN = 50
 _SEVERITIES = {"blocks": "red", "warns": "yellow", "info": "blue"}
 _STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
@@ -73,7 +74,9 @@ def main() -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--demo", "kind", flag_value="demo", help="Start with the demo company.")
 @click.option("--adventureworks", "kind", flag_value="adventureworks", help="Start with the mapping of the AdventureWorks extract.")
-def new(directory: Path, kind: str | None) -> None:
+@click.option("--bucket", type=click.Choice(["month", "week"]), default="month", show_default=True,
+              help="week: the light version, 13 weeks ahead, for what is decided every Monday.")
+def new(directory: Path, kind: str | None, bucket: str) -> None:
     """Make a workspace in DIRECTORY (which must be new or empty)."""
     source = ROOT / "data" / kind if kind else None
     if source and not source.is_dir():
@@ -82,7 +85,7 @@ def new(directory: Path, kind: str | None) -> None:
         raise SettingsError(f"{directory} is not empty; name a folder that is new or empty")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.resolve().parent, prefix=".sop-new-") as partial:
-        _copy_company(source, Path(partial)) if source else _write_blank(Path(partial))
+        _copy_company(source, Path(partial), bucket) if source else _write_blank(Path(partial), bucket)
         directory.mkdir(exist_ok=True)
         for child in Path(partial).iterdir():
             child.replace(directory / child.name)
@@ -735,18 +738,23 @@ def add_user(name: str, folder: Path, role: Any, file: Path | None, password: st
 # ------------------------------------------------------------------ a new workspace
 
 
-def _copy_company(source: Path, target: Path) -> None:
-    """Everything of a company that comes with the workbench, but the program that drew it."""
+def _copy_company(source: Path, target: Path, bucket: str) -> None:
+    """Everything of a company that comes with the workbench, but the program that drew it; what differs in weeks goes over it."""
     import shutil
 
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__", "store", "cycles", ".*"))
+    left = ["*.py", "__pycache__", "store", "cycles", ".*", _WEEK]
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left))
+    if bucket == "week":
+        shutil.rmtree(target / "scenarios", ignore_errors=True)
+        (target / "planted.yaml").unlink(missing_ok=True)
+        shutil.copytree(source / _WEEK, target, dirs_exist_ok=True)
 
 
-def _write_blank(target: Path) -> None:
+def _write_blank(target: Path, bucket: str) -> None:
     """`sop.yaml`, empty folders, and one Excel template per input table: fill it in and put it into `extract/`."""
     from sop_workbench import tables
 
-    (target / "sop.yaml").write_text(_BLANK_SETTINGS, encoding="utf-8")
+    (target / "sop.yaml").write_text(_BLANK_SETTINGS if bucket == "month" else _blank_weeks(), encoding="utf-8")
     for name in ("sql", "scenarios", "extract", "templates"):
         (target / name).mkdir()
     for name in tables.names("input"):
@@ -771,11 +779,11 @@ def _write_template(path: Path, declared: tables.Table) -> None:
 
 
 def _chain(folder: Path, cycle_id: str | None) -> Chain:
-    from sop_workbench.chain import Chain
+    from sop_workbench.chain import Chain, steps_of
     from sop_workbench.store import open_workspace
 
     workspace = open_workspace(folder)
-    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)))
+    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)), steps_of(workspace.settings))
 
 
 def _named(settings: Settings, cycle_id: str | None) -> str:
@@ -856,6 +864,28 @@ def _write_log(folder: Path | None) -> Path:
 def _first_line(fault: Exception) -> str:
     return next(iter(str(fault).splitlines()), "no message")
 
+
+def _blank_weeks() -> str:
+    """The settings to start the light version with."""
+    head, _, _ = _BLANK_SETTINGS.partition("steps:")
+    for monthly, weekly in (("bucket: month            # or week", "bucket: week             # or month"), ("horizon: 18", "horizon: 13"),
+                            ("frozen_buckets: 1", "frozen_buckets: 2"), ('"2026-10" ', '"2026-W40"')):
+        head = head.replace(monthly, weekly)
+    return head + _WEEKLY_STEPS
+
+
+_WEEKLY_STEPS = """\
+steps:
+  00_data_gathering: {owner: Planning, due_working_day: 1}
+  01_product_review: {owner: Product management, due_working_day: 1}
+  02_demand_review: {owner: Demand planning, due_working_day: 1}
+  03_supply_review: {owner: Operations, due_working_day: 2}
+  04_financial_review: {owner: Finance, due_working_day: 2}
+  08_weekly_execution: {owner: Operations, due_working_day: 3}
+
+risk:
+  samples: 0             # futures are tried in the monthly round
+"""
 
 _BLANK_SETTINGS = """\
 # Settings of this workspace; every key with its default is in the README of the workbench.

@@ -23,7 +23,7 @@ from sop_workbench.store import open_workspace
 
 FOLDER = Path(__file__).parent
 PEOPLE = {"helga": "approver", "ann": "planner", "vic": "viewer"}
-PASSWORD = "a long enough one"  # noqa: S105
+PASSWORD = "a long enough one"
 
 
 def small_workspace(folder: Path, **settings: object) -> Path:

@@ -107,7 +107,7 @@ def test_without_sign_in_there_is_a_form_and_the_health_address(served: Served) 
 def test_a_password_lets_in_and_a_wrong_one_does_not_say_what_is_wrong(served: Served) -> None:
     async def try_all() -> None:
         await signed_in(served, "vic")
-        answers = [await WebViewer(served.base).sign_in(name=name, password="guess it") for name in ("vic", "nobody at all")]  # noqa: S106
+        answers = [await WebViewer(served.base).sign_in(name=name, password="guess it") for name in ("vic", "nobody at all")]
         assert [answer.code for answer in answers] == [401, 401]
         assert answers[0].body.decode().count("That does not fit") == answers[1].body.decode().count("That does not fit") == 1
         unforged = await WebViewer(served.base).ask("login", "POST", f"name=vic&password={PASSWORD.replace(' ', '+')}")
@@ -507,7 +507,7 @@ def test_the_header_of_a_trusted_proxy_names_the_viewer_and_the_groups(tmp_path:
 
 def test_a_killed_server_takes_its_kernels_along(tmp_path: Path) -> None:
     workspace = small_workspace(tmp_path / "w", users={}, groups={})
-    with dashboards(workspace, "/", token="a token for tests") as served:  # noqa: S106
+    with dashboards(workspace, "/", token="a token for tests") as served:
 
         async def open_one() -> None:
             viewer = WebViewer(served.base)

@@ -16,7 +16,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jupyter_server.auth.identity import IdentityProvider, User
@@ -29,7 +28,7 @@ from sop_workbench.errors import SettingsError
 from sop_workbench.roles import ORDER, Role
 from sop_workbench.settings import SETTINGS_FILE, USERS_FILE, load_settings
 
-PASSWORDS_FILE = "passwords.yaml"  # noqa: S105
+PASSWORDS_FILE = "passwords.yaml"
 GUEST = "guest"
 _SIGNED_IN_DAYS = 1.0
 _MIN_PASSWORD = 8

@@ -23,7 +23,6 @@ from jupyter_server.auth.authorizer import AllowAllAuthorizer
 from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.base.handlers import FileFindHandler
 from tornado.ioloop import IOLoop
-from tornado.web import StaticFileHandler
 from voila.app import Voila
 from voila.static_file_handler import MultiStaticFileHandler
 from voila.utils import get_page_config, get_voila_labextensions_path

@@ -97,6 +97,8 @@ from sop_workbench.views.finance import (
     profit_by_period,
     revenue_bridge,
     revenue_sources,
+    statement,
+    statement_by,
 )
 from sop_workbench.views.forecast import (
     LARGEST_FAMILY,
@@ -112,6 +114,7 @@ from sop_workbench.views.pre_sop import (
     BOARD_KPIS,
     STATUS_ICONS,
     STATUS_WORDS,
+    kpi_by_month,
     kpi_cards,
     kpi_list,
     kpi_scorecard,
@@ -153,6 +156,7 @@ from sop_workbench.views.supply import (
     shortages,
     stock_vs_target,
 )
+from sop_workbench.views.weekly_execution import allocation_ahead, exception_list, late_supply, load_ahead, projected_stockouts
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
 from sop_workbench.views.words import (
     MONEY,

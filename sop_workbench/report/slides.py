@@ -101,7 +101,7 @@ def _families(deck: Deck, view: pd.DataFrame) -> None:
     """One set of numbers by family, with the total."""
     slide = deck.page(view.attrs["title"] or "The plan by family", view)
     columns = [Column("family", "Family", 1.9)] + [
-        Column(name, words, 0.95 if unit == "%" else 1.55, unit) for name, words, unit in (
+        Column(name, words, 1.1 if unit == "%" else 1.55, unit) for name, words, unit in (
             ("budget_amt", "Budget", views.MONEY), ("demand_amt", "Demand", views.MONEY), ("revenue_amt", "Plan", views.MONEY),
             ("gap_amt", "Gap", views.MONEY), ("gross_margin_amt", "Gross margin", views.MONEY), ("margin_ratio", "Margin", "%"),
             ("inventory_amt", "Inventory", views.MONEY))]

@@ -24,10 +24,13 @@ _GRID_LINES = {
 }
 
 
-def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None) -> pd.DataFrame:
-    """Plan and actual of a stream by family, at the shortest lag archived (or the one named)."""
+def plan_vs_actual(
+    plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None, newest: bool = False
+) -> pd.DataFrame:
+    """Plan and actual of a stream by family, at the shortest lag archived (or the one named), over all periods or in the newest one."""
     needs(plan_deviation, "plan_deviation")
     mine = plan_deviation[plan_deviation["stream"] == stream]
+    mine = mine[mine["period"] == mine["period"].max()] if newest else mine
     chosen = int(mine["lag"].min()) if lag is None and len(mine) else lag
     mine = mine[mine["lag"] == chosen]
     mine = mine.assign(family=mine["family"].fillna(NO_FAMILY))

@@ -177,6 +177,18 @@ def period_labels(periods: pd.Series) -> pd.Series:
     return "W" + iso["week"].astype(str).str.zfill(2) + " " + (iso["year"] % 100).astype(str).str.zfill(2)
 
 
+def some(names: list[str], top: int = 4) -> str:
+    """The first names, and how many more there are.
+
+    Examples
+    --------
+    >>> some(["North", "South", "East"], 2)
+    'North, South and 1 more'
+    """
+    more = len(names) - top
+    return ", ".join(names[:top]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def plural(count: int, word: str, words: str = "") -> str:
     """A number with its noun.
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jupyter_server.auth.identity import IdentityProvider, User
@@ -29,7 +28,7 @@ from sop_workbench.errors import SettingsError
 from sop_workbench.roles import ORDER, Role
 from sop_workbench.settings import SETTINGS_FILE, USERS_FILE, load_settings
 
-PASSWORDS_FILE = "passwords.yaml"  # noqa: S105
+PASSWORDS_FILE = "passwords.yaml"
 GUEST = "guest"
 _SIGNED_IN_DAYS = 1.0
 _MIN_PASSWORD = 8
@@ -230,7 +229,8 @@ def _set_role(workspace: Path, name: str, role: Role) -> None:
         raise SettingsError(f"{role} is no role; roles are {', '.join(ORDER)}")
     own = yaml.safe_load((workspace / SETTINGS_FILE).read_text(encoding="utf-8")) or {}
     if "users" in own:
-        raise SettingsError(f"roles stand under users in {workspace / SETTINGS_FILE}: write {name}: {role} there, then add the user without a role")
+        raise SettingsError(f"roles stand under users in {workspace / SETTINGS_FILE}: write {name}: {role} there, "
+                            "then add the user without a role")
     file = workspace / USERS_FILE
     said = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
     said["users"] = {**(said.get("users") or {}), name: role}

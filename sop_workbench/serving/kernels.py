@@ -204,7 +204,8 @@ class PageKernels(AsyncMappingKernelManager):
             self._fill_pool()
             kernel_id, is_pooled = await spare, True
         else:
-            kernel_id, is_pooled = await self.start_kernel(kernel_name="python3", env=self._environment(environment), cwd=str(folder)), False
+            told = self._environment(environment)
+            kernel_id, is_pooled = await self.start_kernel(kernel_name="python3", env=told, cwd=str(folder)), False
         self.owners[kernel_id] = owner
         self._unconnected_since[kernel_id] = time.monotonic()
         return kernel_id, is_pooled

@@ -233,8 +233,8 @@ def _parts(moves: list) -> None:
         rest = {"views and charts": kernel - sum(solved.values()), "wire and paint": waited - kernel, "new numbers in all": waited}
         for name, number in {**solved, **rest}.items():
             spent.setdefault(name.strip(), []).append(number)
-    print("  by part      " + "   ".join(f"{name} {statistics.median(times):.0f}" for name, times in spent.items()) + "   (aim 300 in all)",
-          flush=True)
+    told = "   ".join(f"{name} {statistics.median(times):.0f}" for name, times in spent.items())
+    print(f"  by part      {told}   (aim 300 in all)", flush=True)
 
 
 # ------------------------------------------------------------------ a room full of viewers

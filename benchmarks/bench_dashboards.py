@@ -226,7 +226,7 @@ def live(ours: str, theirs: str) -> None:
 
 
 def _parts(moves: list) -> None:
-    """Where the time goes: update, solve, reading back (the plan's own words), views and charts (the rest in the kernel), wire and paint."""
+    """Where the time goes: update, solve, reading back (the plan's own words), views and charts (the rest of the kernel), wire, paint."""
     spent: dict[str, list[float]] = {}
     for _, waited, kernel, words in moves:
         solved = {name: float(number) for name, number in re.findall(r"([\w ]+?) (\d+)(?: ·|\))", words.partition("(")[2])}

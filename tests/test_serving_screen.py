@@ -73,7 +73,6 @@ def test_a_closed_tab_takes_its_kernel_along(served: Served) -> None:
         sign_in(page, served)
         page.get_by_role("slider").first.wait_for()
         assert kernels(served) == 1
-        page.context.new_page()
         page.close(run_before_unload=True)
         assert becomes(served, 0)
         assert faults == []

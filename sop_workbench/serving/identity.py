@@ -166,7 +166,7 @@ class HeaderIdentity(ViewerIdentity):
 
     def _is_proxy(self, handler: web.RequestHandler) -> bool:
         # the address of the socket: with xheaders on, tornado would take the word of X-Forwarded-For for it
-        address = handler.request.connection.context.address
+        address = getattr(getattr(handler.request.connection, "context", None), "address", None)
         if not isinstance(address, tuple) or not is_trusted(address[0], self.trusted):
             return False
         return not self.token or hmac.compare_digest(handler.request.headers.get("X-Proxy-Token", "").encode(), self.token.encode())

@@ -11,6 +11,7 @@ UNITS = {"_qty": "units", "_amt": MONEY, "_ratio": "%", "_hours": "h", "_days": 
 _ACRONYMS = {
     "abc": "ABC",
     "cogs": "COGS",
+    "ebit": "EBIT",
     "gmroi": "GMROI",
     "id": "ID",
     "kpi": "KPI",

@@ -13,6 +13,7 @@ import pandas as pd
 from sop_workbench import inventory
 from sop_workbench.errors import DataError
 from sop_workbench.kpi import DAYS_PER_YEAR
+from sop_workbench.lots import hours_at_usual_lots
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.tables import finding, issue_frame, key_text, table, validate
@@ -151,8 +152,9 @@ def _pay(resource_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.Dat
 
 
 def _hour_shares(supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Share of each family in the run hours of a resource and period (set-up hours aside); none where no hour is used."""
-    rows = supply_plan.merge(inputs["routing"], on=["item_id", "location_id"], how="inner", validate="m:m")
+    """Share of each family in the hours of a resource and period (those of lots without a usual size aside); none where none is used."""
+    routing = hours_at_usual_lots(inputs["routing"], inputs["production"])
+    rows = supply_plan.merge(routing, on=["item_id", "location_id"], how="inner", validate="m:m")
     rows["hours"] = rows["production_qty"] * rows["hours_per_unit"]
     rows["family"] = rows["item_id"].map(family_of(inputs["item"]))
     hours = rows.groupby(["resource_id", "period", "family"], as_index=False)["hours"].sum()

@@ -686,6 +686,8 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             ("total", (("all", "all", "all", -90_000.0),)),
             ("cause", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "all", -30_000.0),
                        ("other supply", "no cause known", "all", 10_000.0))),
+            ("author", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "K. Vogel", -40_000.0),
+                        ("biased forecast", "sales stream", "G. Sand", 10_000.0), ("other supply", "no cause known", "all", 10_000.0))),
             ("item × place", (("capacity loss", "R1", "I03 P1", -70_000.0), ("biased forecast", "sales stream", "I01 M0", -30_000.0),
                               ("other supply", "all", "other items", 10_000.0))))
         for n, (driver, cause, member, money) in enumerate(found, start=1)

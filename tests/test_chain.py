@@ -486,6 +486,8 @@ def test_two_chains_on_one_cycle_refuse_clearly(tmp_path: Path) -> None:
         assert statuses(chain)[0] == "running"
         with pytest.raises(StoreConflictError, match=rf"cycle 2026-10 is being run already by .* \(process {process.pid}"):
             run_chain(chain)
+        with pytest.raises(SettingsError, match="cycle 2026-10 cannot be locked: 00_gather is running; 01_review is draft"):
+            lock_cycle(chain, by="Helga", why="in a hurry")
     finally:
         (chain.workspace.folder / "wait").unlink()
         output, _ = process.communicate(timeout=120)

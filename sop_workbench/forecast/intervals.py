@@ -122,9 +122,7 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     ahead : int
         Periods the range must reach.
     """
-    kept = (past.group >= 0)[:, :, None]
-    error = np.where(kept, past.actual - past.forecast, np.nan)
-    coefficients = _scale_coefficients(error, past.difficulty)
+    error, coefficients = _errors(past), scale_coefficients(past)
     scaled = error / np.exp(past.difficulty @ coefficients)[:, :, None]
     below, above = _growing_quantile(-scaled, coverage, ahead), _growing_quantile(scaled, coverage, ahead)
     test = error.shape[2]
@@ -140,6 +138,16 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
             forecasts = int((~np.isnan(score) & (past.group == number)[:, :, None]).any(axis=2).sum())
             factor[number] = whole ** (1 - trust) * _conformal_quantile(own, coverage, forecasts) ** trust
     return Calibration(coefficients, below, above, factor, whole)
+
+
+def _errors(past: PastErrors) -> np.ndarray:
+    """Actual less forecast of what counts."""
+    return np.where((past.group >= 0)[:, :, None], past.actual - past.forecast, np.nan)
+
+
+def scale_coefficients(past: PastErrors) -> np.ndarray:
+    """How the log size of errors follows from `difficulty`: least squares over every series and origin, see `calibrate`."""
+    return _scale_coefficients(_errors(past), past.difficulty)
 
 
 def held_out_bounds(past: PastErrors, coverage: float) -> tuple[np.ndarray, np.ndarray]:

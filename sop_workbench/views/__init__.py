@@ -52,6 +52,7 @@ from sop_workbench.views.demand import (
     streams,
     value_added,
 )
+from sop_workbench.views.drill import KPI_LEVELS, deviation_drill, drillable, kpi_drill
 from sop_workbench.views.execution import (
     ACTUAL,
     action_list,
@@ -61,6 +62,7 @@ from sop_workbench.views.execution import (
     driver_causes,
     driver_members,
     driver_overview,
+    driver_people,
     error_by_lag,
     family_grid,
     maturity,
@@ -68,7 +70,19 @@ from sop_workbench.views.execution import (
     root_causes,
     waterfall,
 )
-from sop_workbench.views.executive import decision_followup, decision_line, decisions, family_numbers
+from sop_workbench.views.executive import (
+    cash_facts,
+    decision_followup,
+    decision_line,
+    decisions,
+    demand_plan_budget,
+    family_numbers,
+    family_outlook,
+    kpi_trends,
+    one_set_of_numbers,
+    scenario_measures,
+    what_if_words,
+)
 from sop_workbench.views.finance import (
     bridge,
     budget_bridge,
@@ -144,4 +158,20 @@ from sop_workbench.views.supply import (
 )
 from sop_workbench.views.weekly_execution import allocation_ahead, exception_list, late_supply, load_ahead, projected_stockouts
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
-from sop_workbench.views.words import MONEY, NO_FAMILY, OTHER, UNITS, heading, in_unit, percent, period_labels, short, signed
+from sop_workbench.views.words import (
+    MONEY,
+    NO_FAMILY,
+    OTHER,
+    UNITS,
+    day,
+    heading,
+    in_unit,
+    locale,
+    number,
+    percent,
+    period_labels,
+    plural,
+    short,
+    signed,
+    use_locale,
+)

@@ -198,6 +198,17 @@ def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: p
     return as_view(shown, title, "Largest first.", f"No {measure} of a locked plan can be compared yet.")
 
 
+def driver_people(driver_tree: pd.DataFrame, measure: str = "revenue", period: pd.Timestamp | None = None) -> pd.DataFrame:
+    """What the known bias of each person's inputs did to a measure, largest money first."""
+    mine, _ = _of_tree(driver_tree, measure, "why", period)
+    people = mine[(mine["level"] == "author") & (mine["member"] != "all")]
+    high = people.loc[people["deviation_amt"] < 0, "member"].drop_duplicates()
+    title = f"What {' and '.join(high[:2])} said was too high" if len(high) else "Nobody's inputs were too high"
+    shown = people.rename(columns={"member": "person", "cause": "said_in"})[["person", "said_in", "deviation_amt", "evidence"]]
+    return as_view(shown, title if len(people) else "", "Publish bias by source: sandbagging and over-optimism show here.",
+                   f"No {measure} of a locked plan has a bias that a person stands behind.")
+
+
 def _of_tree(driver_tree: pd.DataFrame, measure: str, tree: str, period: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp]:
     """One tree of one period in order of rank, and the period: the newest of the measure when none is named."""
     needs(driver_tree, "driver_tree")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, with_columns
-from sop_workbench.views.words import MONEY, period_labels, plural, short
+from sop_workbench.views.frames import as_view, needs, quotient, with_columns, with_item, with_largest
+from sop_workbench.views.pre_sop import BOARD_KPIS, scenario_table
+from sop_workbench.views.words import MONEY, OTHER, heading, in_unit, percent, period_labels, plural, short, signed
 
 
 def decision_line(open_decision: pd.DataFrame) -> pd.DataFrame:
@@ -97,3 +100,131 @@ def _with_total(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows by family with their total below."""
     total = rows.sum(min_count=1).rename("Total").to_frame().T
     return (pd.concat([rows, total]) if len(rows) else rows).rename_axis("family").reset_index()
+
+
+def family_outlook(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Budget, unconstrained demand, plan, gross margin and closing stock of one family by period, in money.
+
+    Parameters
+    ----------
+    financial_projection, budget_gap : DataFrame
+        Tables of the financial review.
+    family : str
+        The family shown.
+
+    Returns
+    -------
+    DataFrame
+        period, budget_amt (empty where nothing is budgeted), demand_amt, revenue_amt, gross_margin_amt, inventory_amt; all planned periods.
+    """
+    needs(financial_projection, "financial_projection")
+    needs(budget_gap, "budget_gap")
+    measures = ["demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]
+    rows = financial_projection[financial_projection["family"] == family].groupby("period")[measures].sum()
+    mine = budget_gap[budget_gap["family"] == family].dropna(subset=["budget_revenue_amt"])
+    rows["budget_amt"] = mine.groupby("period")["budget_revenue_amt"].sum(min_count=1)
+    gap, whole = mine["gap_amt"].sum(), mine["budget_revenue_amt"].sum()
+    plan = f"{family}: {short(rows['revenue_amt'].sum(), MONEY)} of revenue planned over {plural(len(rows), 'period')}"
+    against = f", {short(abs(gap), MONEY)} ({percent(quotient(abs(gap), whole))}) {'below' if gap < 0 else 'above'} budget" if whole else ""
+    return as_view(
+        rows.reset_index()[["period", "budget_amt", "demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]],
+        plan + against,
+        "Demand = unconstrained demand at price; plan = revenue of what is served; gap over the budgeted periods and regions. "
+        "Stock: closing stock at standard cost.",
+        f"Nothing is planned for {family}.",
+    )
+
+
+def one_set_of_numbers(
+    financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, inventory_projection: pd.DataFrame, item: pd.DataFrame
+) -> pd.DataFrame:
+    """Sales, production, stock, margin and cash by family beside the budget: :func:`family_numbers` with what is made and earned.
+
+    Made: good units made and subcontracted at standard cost. Cash earned: revenue less all costs as they are spent, before payment
+    days; bought parts, which belong to no family, stand in a row of their own.
+    """
+    needs(inventory_projection, "inventory_projection")
+    numbers = family_numbers(financial_projection, budget_gap)
+    budgeted = budget_gap.dropna(subset=["budget_revenue_amt"])
+    covered = budgeted["period"] if len(budgeted) else financial_projection["period"]
+    made = with_item(inventory_projection[inventory_projection["period"].isin(covered)], item, "family", "standard_cost_amt", "item_type")
+    made = made[made["item_type"] == "finished"]
+    worth = (made["produced_qty"] + made["subcontracted_qty"]) * made["standard_cost_amt"]
+    earned = financial_projection[financial_projection["period"].isin(covered)].groupby("family")["profit_amt"].sum()
+    more = pd.DataFrame({"production_amt": worth.groupby(made["family"]).sum(min_count=1), "cash_earned_amt": earned})
+    more.loc["Total"] = more.sum(min_count=1)
+    rows = numbers.merge(more.rename_axis("family").reset_index(), on="family", how="left", validate="one_to_one")
+    rows = rows.rename(columns={"revenue_amt": "sales_amt"})
+    rows["family"] = rows["family"].replace({"materials": "Bought parts"})
+    columns = ["family", "sales_amt", "budget_amt", "gap_amt", "demand_amt", "production_amt", "inventory_amt", "gross_margin_amt",
+               "margin_ratio", "cash_earned_amt"]
+    view = as_view(rows[columns], numbers.attrs["title"],
+                   "Sales = demand served at price. Gap = sales − budget, in the regions that have a budget. Production: made and "
+                   "subcontracted at standard cost. Inventory: closing stock of the last period shown. Margin = gross margin / sales. "
+                   "Cash earned = sales − all costs as spent, before payment days.", numbers.attrs["empty"])
+    view.attrs["bold"] = ["Total"]
+    return view
+
+
+def demand_plan_budget(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, top: int = 6) -> pd.DataFrame:
+    """Unconstrained demand, plan and budget in money by family and period, the largest families."""
+    needs(financial_projection, "financial_projection")
+    needs(budget_gap, "budget_gap")
+    money = ["demand_amt", "revenue_amt"]
+    rows = financial_projection.groupby(["family", "period"], as_index=False)[money].sum()
+    rows = rows[rows.groupby("family")["demand_amt"].transform("sum") > 0]
+    budget = budget_gap.groupby(["family", "period"], as_index=False)["budget_revenue_amt"].sum(min_count=1)
+    rows = rows.merge(budget, on=["family", "period"], how="left", validate="one_to_one")
+    rows = with_largest(rows, "family", "demand_amt", top).rename(columns={"family": "member", "budget_revenue_amt": "budget_amt"})
+    rows = rows.groupby(["member", "period"], as_index=False)[[*money, "budget_amt"]].sum(min_count=1)
+    size = rows.groupby("member")["demand_amt"].transform("sum").where(rows["member"] != OTHER, -1.0)
+    rows = rows.assign(size=size).sort_values(["size", "member", "period"], ascending=[False, True, True]).drop(columns="size")
+    lost = (rows["demand_amt"] - rows["revenue_amt"]).groupby(rows["member"]).sum()
+    title = (f"{lost.idxmax()} has most demand that the plan does not serve: {short(lost.max(), MONEY)}"
+             if len(lost) and lost.max() > 1 else "The plan serves the demand of every family")
+    return as_view(rows, title, "Area: unconstrained demand at price; line: the plan (demand served); dashed: budget.",
+                   "No financial projection: the supply review has not run.")
+
+
+def kpi_trends(kpis: Mapping[str, pd.DataFrame], names: Sequence[str] = BOARD_KPIS) -> pd.DataFrame:
+    """Every named KPI of the total by cycle, oldest first, each at its newest period of that cycle.
+
+    Parameters
+    ----------
+    kpis : mapping
+        The `kpi` table by name of its cycle.
+    names : sequence of str
+        KPIs wanted.
+    """
+    parts = [kpi[(kpi["level"] == "total") & kpi["kpi"].isin(names)].sort_values("period", kind="stable")
+             .drop_duplicates("kpi", keep="last").assign(cycle_id=cycle) for cycle, kpi in sorted(kpis.items()) if len(kpi)]
+    if not parts:
+        return as_view(pd.DataFrame(columns=["kpi", "cycle_id", "value", "value_text"]), "", empty="No KPI was computed yet.")
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.assign(value_text=[in_unit(v, u) for v, u in zip(rows["value"], rows["unit"], strict=True)])
+    return as_view(rows[["kpi", "cycle_id", "value", "value_text"]], "KPIs by cycle")
+
+
+def scenario_measures(scenario_comparison: pd.DataFrame, scenario: str) -> pd.DataFrame:
+    """The measures of one scenario beside base, as `scenario_table` words them."""
+    return scenario_table(scenario_comparison[scenario_comparison["scenario"] == scenario])
+
+
+def cash_facts(cash_projection: pd.DataFrame) -> pd.DataFrame:
+    """Opening, lowest and closing cash with what is collected and paid over the horizon, as named figures."""
+    needs(cash_projection, "cash_projection")
+    rows = cash_projection.sort_values("period")
+    if rows.empty:
+        return as_view(pd.DataFrame(columns=["figure", "value_text"]), "", empty="No cash projection: the financial review has not run.")
+    low = rows.loc[rows["closing_cash_amt"].idxmin()]
+    label = period_labels(pd.Series([low["period"]])).iloc[0]
+    told = [("Opening cash", rows["opening_cash_amt"].iloc[0]), ("Collected", rows["collected_amt"].sum()), ("Paid", rows["paid_amt"].sum()),
+            (f"Lowest, {label}", low["closing_cash_amt"]), ("Closing cash", rows["closing_cash_amt"].iloc[-1])]
+    return as_view(pd.DataFrame([(name, short(value, MONEY)) for name, value in told], columns=["figure", "value_text"]), "Cash")
+
+
+def what_if_words(measures: pd.DataFrame) -> str:
+    """The change of a what-if in one sentence: profit, sales and service against base."""
+    rows = measures.set_index("measure")
+    said = [f"{heading(name)} {signed(short(rows.loc[name, 'delta'], MONEY))}" for name in ("profit", "revenue")]
+    return f"{', '.join(said)}, fill rate {percent(rows.loc['fill rate', 'value'])}."

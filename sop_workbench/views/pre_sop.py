@@ -8,7 +8,20 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench.views.frames import as_view, needs
-from sop_workbench.views.words import MONEY, MONEY_UNITS, ROUNDING, UNSEEN, heading, in_unit, percent, period_labels, plural, short, signed
+from sop_workbench.views.words import (
+    MONEY,
+    MONEY_UNITS,
+    ROUNDING,
+    UNSEEN,
+    heading,
+    in_unit,
+    number,
+    percent,
+    period_labels,
+    plural,
+    short,
+    signed,
+)
 
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
@@ -118,7 +131,7 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
 
 def _in_full(value: float, unit: str) -> str:
     """Money and quantities with every digit, where short figures would all look alike."""
-    return percent(value) if unit == "ratio" else f"{value:,.0f} {MONEY if unit else ''}".rstrip()
+    return percent(value) if unit == "ratio" else f"{number(value)} {MONEY if unit else ''}".rstrip()
 
 
 def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:

@@ -152,6 +152,18 @@ def readable(colour: str) -> str:
     return "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, low, saturation))
 
 
+def are_alike(one: str, other: str) -> bool:
+    """Tell whether two colours are of nearly the same hue, so that lines in them are taken for each other.
+
+    Examples
+    --------
+    >>> are_alike("#bb5f00", "#e0a458"), are_alike("#2b8467", "#e0a458")
+    (True, False)
+    """
+    apart = abs(_hue(one) - _hue(other))
+    return min(apart, 1 - apart) < 0.06
+
+
 def luminance(red: float, green: float, blue: float) -> float:
     """Relative luminance of a colour with parts from 0 to 1, as the web's contrast rule (WCAG) defines it.
 
@@ -474,13 +486,16 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     """A clean table: units under the headings, numbers to the right with separators, the rest of the rows counted."""
     if view.empty:
         return note(view)
-    shown = _worded(view.head(limit)).drop(columns="period_label", errors="ignore")
+    is_kept = pd.Series(range(len(view)), index=view.index) < limit
+    is_kept |= view.iloc[:, 0].isin(view.attrs.get("bold", ()))  # a total is shown, however many rows it is the total of
+    shown = _worded(view[is_kept]).drop(columns="period_label", errors="ignore")
     is_right = {c: _is_right(view[c]) for c in shown.columns}
     bold = shown.iloc[:, 0].isin(view.attrs.get("bold", ()))
     written = zip(*(_unbroken(_written(shown[c], c), shown[c], c) for c in shown.columns), strict=True)
     head = "".join(_heading_cell(views.heading(c), _unit(c), right) for c, right in is_right.items())
     rows = "".join(_row(cells, list(is_right.values()), strong) for cells, strong in zip(written, bold, strict=True))
-    more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
+    rest = len(view) - len(shown)
+    more = f'<p class="sop-more">… {rest:,} more</p>' if rest else ""
     return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
 
 

@@ -42,7 +42,7 @@ KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_ou
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
 # The allocators that Arrow and Delta Lake bring would each start a thread; a process that forks must have none but its own.
-_NO_THREADS = {"ARROW_DEFAULT_MEMORY_POOL": "system", "_RJEM_MALLOC_CONF": "background_thread:false",
+_NO_THREADS = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "_RJEM_MALLOC_CONF": "background_thread:false",
                "JE_ARROW_MALLOC_CONF": "background_thread:false", "MALLOC_CONF": "background_thread:false"}
 _THREADS_KNOWN = 2  # its own, and one that DuckDB starts when imported and makes anew where it is used
 _START_SECONDS = 120.0

@@ -21,9 +21,10 @@ from typing import Any
 
 # What a kernel itself needs; the modules that the dashboards import come with the call.
 KERNEL_MODULES = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.comm", "IPython.core.interactiveshell", "IPython.core.completer", "comm",
-    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect", "IPython.extensions.storemagic",
-    "ipykernel.debugger", "tornado.queues", "ipywidgets", "anywidget", "matplotlib_inline.backend_inline", "zmq.eventloop.zmqstream", "tornado.platform.asyncio",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.comm", "ipykernel.debugger", "comm", "ipywidgets", "anywidget",
+    "IPython.core.interactiveshell", "IPython.core.completer", "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.core.oinspect", "IPython.extensions.storemagic", "matplotlib_inline.backend_inline", "zmq.eventloop.zmqstream",
+    "tornado.platform.asyncio", "tornado.queues",
     "pyarrow.dataset", "pyarrow.parquet", "pyarrow.pandas_compat", "deltalake.fs",  # Delta Lake imports them at the first read
 )
 _MESSAGE_BYTES = 1 << 20

@@ -13,7 +13,8 @@ import colorsys
 import html
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -31,6 +32,7 @@ from sop_workbench.settings import Settings  # noqa: E402
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
+_AXIS_ROOM = 88  # what axis labels, their title and padding take beside the bars
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 VEGA_LITE_VERSION = "6.4"
@@ -51,8 +53,23 @@ _CHIP_COLOURS = {
     "worse": "#b3261e",
     "same": "#666c73",
     "late": "#b3261e",
+    "missed": "#b3261e",
+    "held": "#1b7f4b",
+    "unjudged": "#666c73",
+    "not scored": "#666c73",
+    "open": "#3a6ea5",
+    "done": "#1b7f4b",
+    "closed": "#1b7f4b",
+    "no action": "#9a5b00",
+    "cancelled": "#666c73",
+    "reached": "#1b7f4b",
+    "not yet": "#9a5b00",
+    "met, but not those before": "#3a6ea5",
+    "change request": "#b3261e",
+    "fix it this week": "#3a6ea5",
+    "too late": "#b3261e",
 }
-_ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "="}
+_ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "=", "held": "✓", "missed": "✗", "not scored": "–"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +95,10 @@ _style = Style()
 
 
 def use(settings: Settings) -> None:
-    """Set the company's currency and colour for all charts, and store charts so that they open offline."""
+    """Set the company's currency, colour and locale for all charts, and store charts so that they open offline."""
     global _style
     _style = Style(settings.currency, readable(settings.brand_colour))
+    views.use_locale(settings.locale)
     alt.theme.register("sop", enable=True)(_theme)
     alt.renderers.register("sop", _mime_bundle)
     alt.renderers.enable("sop")
@@ -90,6 +108,28 @@ def use(settings: Settings) -> None:
 def currency() -> str:
     """The company's currency, as `use` set it."""
     return _style.currency
+
+
+def in_currency(text: str) -> str:
+    """A text of a view with the company's currency in the place of its sign."""
+    return _in_currency(text)
+
+
+def chip(words: str) -> Html:
+    """A status or verdict as icon and word on its colour."""
+    return Html(_chip(words))
+
+
+@contextmanager
+def at_width(width: int) -> Iterator[None]:
+    """Draw for a place of this many pixels instead of a cell of JupyterLab."""
+    global WIDTH
+    before = WIDTH
+    WIDTH = max(width - _AXIS_ROOM, 200)
+    try:
+        yield
+    finally:
+        WIDTH = before
 
 
 def readable(colour: str) -> str:
@@ -151,6 +191,7 @@ def _theme() -> alt.theme.ThemeConfig:
         {
             "config": {
                 "background": "transparent",
+                **_vega_locale(),  # type: ignore[typeddict-item]
                 "font": _FONT,
                 "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
@@ -199,6 +240,23 @@ def _theme() -> alt.theme.ThemeConfig:
             }
         }
     )
+
+
+def _vega_locale() -> dict[str, Any]:
+    """How the locale writes numbers and days, in the words of the drawing library; nothing for English, which it knows."""
+    used = views.locale()
+    if used.language == "en":
+        return {}
+    symbols = used.number_symbols["latn"]
+    months, days = used.months["format"], used.days["format"]
+    return {"locale": {
+        "number": {"decimal": symbols["decimal"], "thousands": symbols["group"], "grouping": [3], "currency": ["", ""]},
+        "time": {
+            "dateTime": "%d %b %Y, %H:%M", "date": "%d %b %Y", "time": "%H:%M", "periods": ["AM", "PM"],
+            "days": [days["wide"][i] for i in (6, 0, 1, 2, 3, 4, 5)], "shortDays": [days["abbreviated"][i] for i in (6, 0, 1, 2, 3, 4, 5)],
+            "months": list(months["wide"].values()), "shortMonths": list(months["abbreviated"].values()),
+        },
+    }}
 
 
 # ------------------------------------------------------------------ shared drawing
@@ -469,7 +527,7 @@ def _written(values: pd.Series, column: str) -> list[str]:
     if column.endswith("period"):
         return list(views.period_labels(values.dropna()).reindex(values.index).fillna("–"))
     if pd.api.types.is_datetime64_any_dtype(values):
-        return [f"{v:%d %b %Y}" if pd.notna(v) else "–" for v in values]
+        return [views.day(v) for v in values]
     if pd.api.types.is_bool_dtype(values):
         return ["yes" if v else "no" for v in values]
     if not pd.api.types.is_numeric_dtype(values):
@@ -480,10 +538,10 @@ def _written(values: pd.Series, column: str) -> list[str]:
 def _numbers(values: pd.Series, column: str) -> list[str]:
     """Numbers of a column, all with the same decimals."""
     if column.endswith("_ratio"):
-        return ["–" if pd.isna(v) else f"{v * 100:,.1f}" for v in values]
+        return [views.number(v * 100, 1) for v in values]
     is_small = values.abs().max() < 10 and not (values.dropna() % 1 == 0).all()
     digits = 1 if is_small or column.endswith(("_months", "_days")) else 0
-    return ["–" if pd.isna(v) else f"{v + 0.0 if abs(v) >= 0.5 * 10**-digits else 0.0:,.{digits}f}" for v in values]
+    return [views.number(v, digits) for v in values]
 
 
 def _chip(text: str) -> str:
@@ -494,7 +552,12 @@ def _chip(text: str) -> str:
 def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
-    return "late" if words[0] == "late" else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+    return "late" if str(text).startswith("late by ") else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+
+
+def status_colour(text: str) -> str:
+    """Colour of a status told in words, as `● on target` or `late by 2 days`; white is readable on it."""
+    return _chip_colour(text)
 
 
 def _chip_colour(text: str) -> str:
@@ -1222,6 +1285,24 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
     return _heat_map(shown, "family", "period_label", _period_order(view), _diverging("gap_ratio", -0.25, 0.0, 0.25, False), "gap_text")
 
 
+@_drawn
+def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Small multiples on one scale: demand as an area, the plan as a line, the budget dashed."""
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=_time_axis(6)))
+    lines = {"demand_amt": "#e69f00", "revenue_amt": _style.brand_colour, "budget_amt": GREY}
+    words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
+    colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),
+                       legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
+    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour)
+    area = named.transform_filter("datum.line == 'demand_amt'").mark_area(opacity=0.3)
+    plan = named.transform_filter("datum.line == 'revenue_amt'").mark_line(strokeWidth=2.4)
+    budget = named.transform_filter("datum.line == 'budget_amt' && datum.value != null").mark_line(strokeWidth=1.8, strokeDash=[5, 3])
+    members = view["member"].drop_duplicates().tolist()
+    columns = 3 if WIDTH > 620 else 2 if WIDTH > 380 else 1
+    sized = alt.layer(area, budget, plan).properties(width=max(110, (WIDTH - 26 * (columns - 1)) // columns), height=104)
+    return sized.facet(facet=alt.Facet("member:N", title=None, sort=members), columns=columns).properties(spacing={"row": 16, "column": 26})
+
+
 # ------------------------------------------------------------------ 5 pre-S&OP
 @_drawn
 def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
@@ -1233,8 +1314,10 @@ def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
     order = shown.sort_values("sequence", kind="stable")["measure"].drop_duplicates().tolist()
-    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=200, height=alt.Step(22))
-    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=3).resolve_scale(x="independent")
+    columns = 4 if WIDTH > 1000 else 3 if WIDTH > 500 else 1
+    width = 200 if 500 < WIDTH <= 760 else max(160.0, (WIDTH - 110) / columns - 20)
+    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=width, height=alt.Step(22))
+    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=columns).resolve_scale(x="independent")
 
 
 def scenario_table(view: pd.DataFrame) -> Html:
@@ -1366,9 +1449,8 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     """The largest parts of the deviation, blue for more and orange for less than planned."""
-    shown = view.assign(
-        name=view["level"].map(views.heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
-    )
+    name = (view["level"].map(views.heading) + " " + view["member"]).where(view["member"] != "other items", "Other items")
+    shown = view.assign(name=name, side=["less" if d < 0 else "more" for d in view["deviation_amt"]])
     labels = [
         f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
     ]
@@ -1386,6 +1468,38 @@ def driver_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     ]
     colour = alt.Color("side:N", title="Than planned", scale=alt.Scale(domain=["more", "less"], range=[BLUE, ORANGE]))
     return _ranked_bars(shown, "name", "deviation_amt", _amount_axis(_money("Deviation")), labels, colour)
+
+
+_KEPT = {"locked in time": BLUE, "locked": BLUE, "under way": GREY, "late": AMBER, "never locked": ORANGE, "skipped": "#b3261e"}
+
+
+@_drawn
+def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """One mark a cycle in its order, coloured by how it was kept and worded below."""
+    shown = view.assign(kept=view["state"].where(~view["state"].str.startswith("late"), "late"))
+    shown["words"] = shown["state"].str.replace(r"^late by (\d+) working days?$", r"\1 WD late", regex=True)
+    x = alt.X("cycle_id:O", sort=list(shown["cycle_id"]), axis=alt.Axis(title=None, labelAngle=0, orient="top"))
+    base = alt.Chart(shown).encode(x=x)
+    marks = base.mark_square(size=500, opacity=1).encode(
+        color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
+    words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
+    return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
+
+
+@_drawn
+def kpi_by_month(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """A KPI by member and period, coloured by its traffic light; the marks say the same without colour."""
+    lights = {"green": PALE_BLUE, "amber": "#f2c14e", "red": PALE_ORANGE, "none": "#c9ced3"}
+    colour = alt.Color("status:N", legend=None, scale=alt.Scale(domain=list(lights), range=list(lights.values())))
+    return _heat_map(view, "member", "period_label", _period_order(view), colour, "value_text")
+
+
+@_drawn
+def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
+    texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]
+    return _heat_map(view.assign(load_text=texts), "resource", "period_label", _period_order(view),
+                     _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
 
 
 @_drawn
@@ -1424,7 +1538,8 @@ def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
     line = alt.Chart(view.drop(columns="period")).encode(
         x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
         y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
-        color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
+        color=alt.Color("line:N", title=None, sort=present, legend=alt.Legend(symbolType="stroke", symbolSize=300),
+                        scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
         strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
                                   scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
         tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in fields.items()],

@@ -19,6 +19,7 @@ from sop_workbench.errors import RoleError
 Role = Literal["viewer", "planner", "approver"]
 ORDER: tuple[Role, ...] = ("viewer", "planner", "approver")
 ANYBODY = "*"
+WORKBENCH = "workbench"  # signs what it computes itself from actuals, whoever runs it
 _MAY = {"viewer": "read", "planner": "read and write", "approver": "read, write and approve"}
 
 
@@ -89,6 +90,11 @@ def role_of(user: str, user_groups: Collection[str], users: Mapping[str, Role], 
         return users[user]
     found = [groups[name] for name in user_groups if name in groups]
     return max(found, key=ORDER.index) if found else users.get(ANYBODY, "viewer")
+
+
+def may(needed: Role, users: Mapping[str, Role], groups: Mapping[str, Role]) -> bool:
+    """Tell whether the person at work holds a role, or a higher one."""
+    return ORDER.index(role_of(current_user(), current_groups(), users, groups)) >= ORDER.index(needed)
 
 
 def require(needed: Role, doing: str, users: Mapping[str, Role], groups: Mapping[str, Role], by: str | None = None) -> None:

@@ -13,7 +13,7 @@ from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
 
-_GENERAL = {"currency", "rows_of", "use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
+_GENERAL = {"currency", "rows_of", "status_colour", "use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def frames() -> dict[str, pd.DataFrame]:
 
 def _public(module) -> set[str]:
     own = inspect.getmembers(module, inspect.isfunction)
-    return {name for name, f in own if f.__module__ == module.__name__ and not name.startswith("_")}
+    return {name for name, f in own if f.__module__.startswith(module.__name__) and not name.startswith("_")}
 
 
 def _drawn() -> list[str]:

@@ -8,7 +8,7 @@ import re
 import altair as alt
 import pandas as pd
 import pytest
-from frames import SETTINGS, all_frames
+from frames import PERIODS, SETTINGS, all_frames
 from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
@@ -36,7 +36,7 @@ def _drawn() -> list[str]:
 
 def _view_of(name: str, frames: dict) -> pd.DataFrame:
     view = getattr(views, name)
-    named = {**frames, "forecast": frames["consensus_demand"]}
+    named = {**frames, "forecast": frames["consensus_demand"], "plan_from": PERIODS[0]}
     if name == "bridge":
         return views.budget_bridge(frames["budget_gap"])
     return view(**{p: named[p] for p in inspect.signature(view).parameters if p in named})

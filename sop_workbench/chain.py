@@ -89,6 +89,19 @@ STEPS = (
 )
 
 
+# The light version: the same reviews in weeks, then one that says what to mend now and what to hand to the monthly round.
+WEEKLY_STEPS = (*STEPS[:5], Step("08_weekly_execution", records=("action", "assumption", "outcome")))
+_MONTHLY_ONLY = {
+    "05_pre_sop": "scenarios, risk and the KPI review", "06_executive_sop": "the decisions of the executive meeting",
+    "07_execution_monitoring": "driver trees, error by lag and maturity",
+}
+
+
+def steps_of(settings: Settings) -> tuple[Step, ...]:
+    """The steps of a cycle: eight in a monthly workspace, six in a weekly one."""
+    return WEEKLY_STEPS if settings.bucket == "week" else STEPS
+
+
 @dataclass(frozen=True)
 class StepState:
     """Where a step stands: draft, running, interrupted, done, submitted, approved, stale, failed or locked, and why.
@@ -142,6 +155,10 @@ class Chain:
             number, _, words = step.name.partition("_")
             if name in (step.name, words, number) or name.zfill(2) == number:
                 return step
+        for monthly, what in _MONTHLY_ONLY.items():
+            if self.steps == WEEKLY_STEPS and name in (monthly, monthly.partition("_")[2], monthly[:2], monthly[1:2]):
+                raise SettingsError(f"a weekly cycle has no step {monthly}: {what} belong to the monthly round (a workspace with bucket: "
+                                    f"month). Its steps are {', '.join(step.name for step in self.steps)}")
         raise SettingsError(f"no step {name!r}; steps are {', '.join(step.name for step in self.steps)}")
 
     def values(self, step: Step) -> dict[str, Any]:

@@ -65,6 +65,9 @@ _CHIP_COLOURS = {
     "reached": "#1b7f4b",
     "not yet": "#9a5b00",
     "met, but not those before": "#3a6ea5",
+    "change request": "#b3261e",
+    "fix it this week": "#3a6ea5",
+    "too late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "=", "held": "✓", "missed": "✗", "not scored": "–"}
 
@@ -147,6 +150,18 @@ def readable(colour: str) -> str:
         else:
             high = middle
     return "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, low, saturation))
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Tell whether two colours are of nearly the same hue, so that lines in them are taken for each other.
+
+    Examples
+    --------
+    >>> are_alike("#bb5f00", "#e0a458"), are_alike("#2b8467", "#e0a458")
+    (True, False)
+    """
+    apart = abs(_hue(one) - _hue(other))
+    return min(apart, 1 - apart) < 0.06
 
 
 def luminance(red: float, green: float, blue: float) -> float:
@@ -471,13 +486,16 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     """A clean table: units under the headings, numbers to the right with separators, the rest of the rows counted."""
     if view.empty:
         return note(view)
-    shown = _worded(view.head(limit)).drop(columns="period_label", errors="ignore")
+    is_kept = pd.Series(range(len(view)), index=view.index) < limit
+    is_kept |= view.iloc[:, 0].isin(view.attrs.get("bold", ()))  # a total is shown, however many rows it is the total of
+    shown = _worded(view[is_kept]).drop(columns="period_label", errors="ignore")
     is_right = {c: _is_right(view[c]) for c in shown.columns}
     bold = shown.iloc[:, 0].isin(view.attrs.get("bold", ()))
     written = zip(*(_unbroken(_written(shown[c], c), shown[c], c) for c in shown.columns), strict=True)
     head = "".join(_heading_cell(views.heading(c), _unit(c), right) for c, right in is_right.items())
     rows = "".join(_row(cells, list(is_right.values()), strong) for cells, strong in zip(written, bold, strict=True))
-    more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
+    rest = len(view) - len(shown)
+    more = f'<p class="sop-more">… {rest:,} more</p>' if rest else ""
     return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
 
 
@@ -549,7 +567,7 @@ def _chip(text: str) -> str:
 def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
-    return "late" if words[0] == "late" else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+    return "late" if str(text).startswith("late by ") else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
 
 
 def status_colour(text: str) -> str:
@@ -1311,8 +1329,10 @@ def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.6)).encode(color=colour, tooltip=_tooltips(view))
     order = shown.sort_values("sequence", kind="stable")["measure"].drop_duplicates().tolist()
-    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=200, height=alt.Step(22))
-    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=3).resolve_scale(x="independent")
+    columns = 4 if WIDTH > 1000 else 3 if WIDTH > 500 else 1
+    width = 200 if 500 < WIDTH <= 760 else max(160.0, (WIDTH - 110) / columns - 20)
+    layers = alt.layer(bars, _end_labels(base, "delta", "delta_text")).properties(width=width, height=alt.Step(22))
+    return layers.facet(facet=alt.Facet("measure:N", title=None, sort=order), columns=columns).resolve_scale(x="independent")
 
 
 def scenario_table(view: pd.DataFrame) -> Html:
@@ -1444,9 +1464,8 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     """The largest parts of the deviation, blue for more and orange for less than planned."""
-    shown = view.assign(
-        name=view["level"].map(views.heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
-    )
+    name = (view["level"].map(views.heading) + " " + view["member"]).where(view["member"] != "other items", "Other items")
+    shown = view.assign(name=name, side=["less" if d < 0 else "more" for d in view["deviation_amt"]])
     labels = [
         f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
     ]
@@ -1480,6 +1499,22 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
     words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
     return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
+
+
+@_drawn
+def kpi_by_month(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """A KPI by member and period, coloured by its traffic light; the marks say the same without colour."""
+    lights = {"green": PALE_BLUE, "amber": "#f2c14e", "red": PALE_ORANGE, "none": "#c9ced3"}
+    colour = alt.Color("status:N", legend=None, scale=alt.Scale(domain=list(lights), range=list(lights.values())))
+    return _heat_map(view, "member", "period_label", _period_order(view), colour, "value_text")
+
+
+@_drawn
+def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
+    texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]
+    return _heat_map(view.assign(load_text=texts), "resource", "period_label", _period_order(view),
+                     _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
 
 
 @_drawn
@@ -1518,7 +1553,8 @@ def what_if_volume(view: pd.DataFrame) -> alt.TopLevelMixin:
     line = alt.Chart(view.drop(columns="period")).encode(
         x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)),
         y=alt.Y("value:Q", axis=_amount_axis(_money("At standard cost") if (view["unit"] == _style.currency).any() else "Units")),
-        color=alt.Color("line:N", title=None, sort=present, scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
+        color=alt.Color("line:N", title=None, sort=present, legend=alt.Legend(symbolType="stroke", symbolSize=300),
+                        scale=alt.Scale(domain=present, range=[colours[name] for name in present])),
         strokeDash=alt.StrokeDash("line:N", title=None, sort=present,
                                   scale=alt.Scale(domain=present, range=[dashes[name] for name in present])),
         tooltip=[alt.Tooltip(f"{name}:N", title=words) for name, words in fields.items()],

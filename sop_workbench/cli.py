@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab` and others.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab`, `dashboards` and others.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sop_workbench.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+_WEEK = "week"  # folder of what a company's workspace has otherwise when it is planned in weeks
 _DIFFERENCES_SHOWN = 50
 _SEVERITIES = {"blocks": "red", "warns": "yellow", "info": "blue"}
 _STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
@@ -73,7 +74,9 @@ def main() -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--demo", "kind", flag_value="demo", help="Start with the demo company.")
 @click.option("--adventureworks", "kind", flag_value="adventureworks", help="Start with the mapping of the AdventureWorks extract.")
-def new(directory: Path, kind: str | None) -> None:
+@click.option("--bucket", type=click.Choice(["month", "week"]), default="month", show_default=True,
+              help="week: the light version, 13 weeks ahead, for what is decided every Monday.")
+def new(directory: Path, kind: str | None, bucket: str) -> None:
     """Make a workspace in DIRECTORY (which must be new or empty)."""
     source = ROOT / "data" / kind if kind else None
     if source and not source.is_dir():
@@ -82,7 +85,7 @@ def new(directory: Path, kind: str | None) -> None:
         raise SettingsError(f"{directory} is not empty; name a folder that is new or empty")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.resolve().parent, prefix=".sop-new-") as partial:
-        _copy_company(source, Path(partial)) if source else _write_blank(Path(partial))
+        _copy_company(source, Path(partial), bucket) if source else _write_blank(Path(partial), bucket)
         directory.mkdir(exist_ok=True)
         for child in Path(partial).iterdir():
             child.replace(directory / child.name)
@@ -196,13 +199,17 @@ def status(folder: Path, cycle_id: str | None, is_mailed: bool) -> None:
     import pandas as pd
 
     from sop_workbench import last_run
-    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states
+    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states, what_is_outside, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
     states = step_states(chain, pd.Timestamp.now())
     click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}, {cycle_state(states)}")
     for state in states:
         _print_state(state)
+        outside = what_is_outside(chain, chain.find(state.step)) if state.status == "submitted" else []
+        if outside:
+            decides = who_decides(chain, chain.find(state.step), outside) or "the executive step"
+            click.secho(f"{'':<26} outside tolerance in {_counted(len(outside), 'point')}: for {decides} to approve", fg="yellow")
     before = kept_cycles(chain).iloc[:-1]
     for word, remedy in (("skipped", "no plan was made"), ("open", "never locked")):
         names = before.loc[before["state"] == word, "cycle_id"]
@@ -688,21 +695,68 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
 
 
+@main.command()
+@_in_workspace
+@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8866, show_default=True, help="Port to listen on.")
+@click.option("--base-url", default="/", show_default=True, help="Path under which a proxy passes the dashboards on, like /planning/.")
+@click.option("--users", type=click.Path(dir_okay=False, path_type=Path), help="Sign in with a password of this file (sop users add).")
+@click.option("--token", default="", help="Sign in with this token; without any other way one is made and shown.")
+@click.option("--trust-header", default="", help="The proxy in front names the user in this header, like X-Forwarded-User.")
+@click.option("--groups-header", default="", help="… and the user's groups in this one, separated by commas.")
+@click.option("--trust-address", "trust_addresses", multiple=True, help="Address or network of that proxy (this machine when left out).")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False, path_type=Path), help="Log file; dashboards.log of the workspace.")
+def dashboards(folder: Path, **given: Any) -> None:
+    """Serve the dashboards: executives and planners open them in a browser, with the workspace's roles and nothing else."""
+    from sop_workbench.serving.server import Serving, serve
+    from sop_workbench.settings import load_settings
+
+    load_settings(folder)
+    serve(Serving(folder.resolve(), **given), click.echo)
+
+
+@main.group()
+def users() -> None:
+    """People who sign in at the dashboards with a password."""
+
+
+@users.command("add")
+@click.argument("name")
+@_in_workspace
+@click.option("--role", type=click.Choice(["viewer", "planner", "approver"]), help="What the person may do; kept in users.yaml.")
+@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="File of passwords; passwords.yaml of the workspace.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when left out.")
+def add_user(name: str, folder: Path, role: Any, file: Path | None, password: str) -> None:
+    """Give NAME a password for the dashboards (kept hashed), or another one; once people are named it takes an approver."""
+    from sop_workbench import roles
+    from sop_workbench.serving import identity
+    from sop_workbench.settings import load_settings
+
+    settings = load_settings(folder)
+    roles.require("approver", f"say who signs in to {settings.company}", settings.users, settings.groups)
+    click.echo(f"{name} may sign in with the password; it is hashed in {identity.add_user(folder, name, password, role, file)}")
+
+
 # ------------------------------------------------------------------ a new workspace
 
 
-def _copy_company(source: Path, target: Path) -> None:
-    """Everything of a company that comes with the workbench, but the program that drew it."""
+def _copy_company(source: Path, target: Path, bucket: str) -> None:
+    """Everything of a company that comes with the workbench, but the program that drew it; what differs in weeks goes over it."""
     import shutil
 
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__", "store", "cycles", ".*"))
+    left = ["*.py", "__pycache__", "store", "cycles", ".*", _WEEK]
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left))
+    if bucket == "week":
+        shutil.rmtree(target / "scenarios", ignore_errors=True)
+        (target / "planted.yaml").unlink(missing_ok=True)
+        shutil.copytree(source / _WEEK, target, dirs_exist_ok=True)
 
 
-def _write_blank(target: Path) -> None:
+def _write_blank(target: Path, bucket: str) -> None:
     """`sop.yaml`, empty folders, and one Excel template per input table: fill it in and put it into `extract/`."""
     from sop_workbench import tables
 
-    (target / "sop.yaml").write_text(_BLANK_SETTINGS, encoding="utf-8")
+    (target / "sop.yaml").write_text(_BLANK_SETTINGS if bucket == "month" else _blank_weeks(), encoding="utf-8")
     for name in ("sql", "scenarios", "extract", "templates"):
         (target / name).mkdir()
     for name in tables.names("input"):
@@ -727,11 +781,11 @@ def _write_template(path: Path, declared: tables.Table) -> None:
 
 
 def _chain(folder: Path, cycle_id: str | None) -> Chain:
-    from sop_workbench.chain import Chain
+    from sop_workbench.chain import Chain, steps_of
     from sop_workbench.store import open_workspace
 
     workspace = open_workspace(folder)
-    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)))
+    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)), steps_of(workspace.settings))
 
 
 def _named(settings: Settings, cycle_id: str | None) -> str:
@@ -812,6 +866,28 @@ def _write_log(folder: Path | None) -> Path:
 def _first_line(fault: Exception) -> str:
     return next(iter(str(fault).splitlines()), "no message")
 
+
+def _blank_weeks() -> str:
+    """The settings to start the light version with."""
+    head, _, _ = _BLANK_SETTINGS.partition("steps:")
+    for monthly, weekly in (("bucket: month            # or week", "bucket: week             # or month"), ("horizon: 18", "horizon: 13"),
+                            ("frozen_buckets: 1", "frozen_buckets: 2"), ('"2026-10" ', '"2026-W40"')):
+        head = head.replace(monthly, weekly)
+    return head + _WEEKLY_STEPS
+
+
+_WEEKLY_STEPS = """\
+steps:
+  00_data_gathering: {owner: Planning, due_working_day: 1}
+  01_product_review: {owner: Product management, due_working_day: 1}
+  02_demand_review: {owner: Demand planning, due_working_day: 1}
+  03_supply_review: {owner: Operations, due_working_day: 2}
+  04_financial_review: {owner: Finance, due_working_day: 2}
+  08_weekly_execution: {owner: Operations, due_working_day: 3}
+
+risk:
+  samples: 0             # futures are tried in the monthly round
+"""
 
 _BLANK_SETTINGS = """\
 # Settings of this workspace; every key with its default is in the README of the workbench.

@@ -386,17 +386,29 @@ def alerts(deviation: pd.DataFrame, results: Mapping[str, pd.DataFrame], setting
     return validate("alert", pd.DataFrame(found).sort_values(key, ignore_index=True))
 
 
-def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
+def families_off_plan(deviation: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Families whose consensus was missed by more than the tolerance in the last period that is over.
+
+    Returns
+    -------
+    DataFrame
+        family, period, plan_qty, actual_qty, ratio (actual / plan − 1), is_again (outside the same way the period before too).
+    """
     limit = settings.tolerances.plan_deviation_ratio
     now, before = (_family_deviation(_latest(deviation, "consensus", back)) for back in (0, 1))
-    found = []
-    for family, row in now[now["is_material"] & (now["ratio"].abs() > limit)].iterrows():
-        again = family in before.index and abs(before.loc[family, "ratio"]) > limit and before.loc[family, "ratio"] * row["ratio"] > 0
-        side = "above" if row["ratio"] > 0 else "below"
-        action = "; outside tolerance twice running: raise a change request to the next cycle" if again else ""
-        sentence = (f"{family} sold {abs(row['ratio']):.0%} {side} plan in {calendar.cycle_id(row['period'])} "
-                    f"({row['actual_qty']:,.0f} against {row['plan_qty']:,.0f} units){action}.")
-        found.append(_alert("sales off plan", "family", str(family), row["period"], row["ratio"], limit, sentence))
+    earlier = before["ratio"].reindex(now.index)
+    found = now.assign(is_again=(earlier.abs() > limit) & (earlier * now["ratio"] > 0))
+    return found[now["is_material"] & (now["ratio"].abs() > limit)].rename_axis("family").reset_index()
+
+
+def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
+    limit, found = settings.tolerances.plan_deviation_ratio, []
+    for row in families_off_plan(deviation, settings).itertuples():
+        side = "above" if row.ratio > 0 else "below"
+        action = "; outside tolerance twice running: raise a change request to the next cycle" if row.is_again else ""
+        sentence = (f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)} "
+                    f"({row.actual_qty:,.0f} against {row.plan_qty:,.0f} units){action}.")
+        found.append(_alert("sales off plan", "family", str(row.family), row.period, row.ratio, limit, sentence))
     return found
 
 

@@ -146,8 +146,9 @@ def demand_changes(now: pd.DataFrame, before: pd.DataFrame, item: pd.DataFrame, 
 
 def _demand_sentence(family: str, before: float, now: float, periods: int, before_id: str, limit: float) -> str:
     moved = f"moved {now / before - 1:+.0%}" if before else "is new"
-    return (f"demand of {family} {moved} against the plan of {before_id} over {periods} shared periods ({before:,.0f} → {now:,.0f} units, "
-            f"tolerance {limit:.0%})")
+    shared = f"{periods} shared period{'' if periods == 1 else 's'}"
+    units = f"{before:,.0f} → {now:,.0f} units, tolerance {limit:.0%}"
+    return f"demand of {family} {moved} against the plan of {before_id} over {shared} ({units})"
 
 
 def budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[str]:

@@ -29,11 +29,14 @@ from sop_workbench import (
     risk,
     roles,
     scenario,
+    scorecard,
     scoring,
     shaping,
     sources,
+    statement,
     supply,
     tables,
+    weekly_execution,
     what_if,
 )
 from sop_workbench.errors import DataError
@@ -212,6 +215,9 @@ def financial_review(cycle: Cycle) -> Tables:
         "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
         "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
+        "financial_statement": _join("financial_statement", [
+            statement.past_statement(inputs, cycle.period, cycle.calendar),
+            statement.financial_statement(projection, read["unmet_demand"], inputs, cycle.settings, cycle.calendar)]),
         "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
                                    finance.profit_bridge(projection), *last_bridges]),
     }
@@ -222,18 +228,18 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "inventory_tradeoff", "financial_projection",
-                         "cash_projection", "budget_gap", "excess_stock", "item_class"])
+                         "cash_projection", "budget_gap", "excess_stock", "item_class", "driver_effect"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
-        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar)}
+        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar, read["driver_effect"])}
     for scenario_id, result in results.items():
         if scenario_id != "base":
             cycle.write_all(result, scenario=scenario_id, note=f"scenario {scenario_id}")
     archive = past_plans(cycle, inputs["plan_archive"])
     deviation = execution.plan_deviation(archive, inputs, cycle.as_of, calendar)
     written = {
-        "scenario_comparison": scenario.compare(results, scenarios, calendar),
+        "scenario_comparison": scenario.compare(results, scenarios, calendar, read["driver_effect"]),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),
@@ -292,6 +298,29 @@ def _if_planned(cycle: Cycle, name: str) -> pd.DataFrame:
 def _of_cycles(cycle: Cycle, record_table: str, names: list[str]) -> pd.DataFrame:
     rows = cycle.store.read_all(record_table)
     return rows[rows["cycle_id"].isin(names)]
+
+
+def weekly_execution_review(cycle: Cycle) -> Tables:
+    """Last step of a weekly cycle (S&OE): last week against plan, what runs out, what comes late, and who mends it."""
+    inputs = cycle.inputs()
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "allocation", "financial_projection", "cash_projection", "budget_gap",
+                         "excess_stock", "item_class"])
+    settings, calendar, soon = cycle.settings, cycle.calendar, cycle.periods[:weekly_execution.AHEAD]
+    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    runs_out = weekly_execution.projected_stockouts(read["consensus_demand"], read["unmet_demand"], inputs, cycle.periods, calendar)
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, value)
+    written = {
+        "plan_deviation": deviation,
+        "plan_error_by_lag": execution.error_by_lag(deviation, inputs["market"]),
+        "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "projected_stockout": runs_out,
+        "late_supply": late,
+        "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
+                                                           read["unmet_demand"], settings, soon, calendar),
+        "kpi": _kpis(cycle, inputs, read, deviation),
+    }
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
@@ -375,7 +404,8 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame, a
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
     moved = execution.stability_measures(_plan_of(cycle), archive, cycle.settings, cycle.period, cycle.calendar)
-    return _join("kpi", [past, ahead, families, excess, kpi.kpi_table(moved, cycle.settings), _process_kpis(cycle)])
+    levels = scorecard.level_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
+    return _join("kpi", [past, levels, ahead, families, excess, kpi.kpi_table(moved, cycle.settings), _process_kpis(cycle)])
 
 
 def _process_kpis(cycle: Cycle) -> pd.DataFrame:

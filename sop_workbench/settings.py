@@ -193,7 +193,10 @@ class Risk(Section):
 
 
 class Compute(Section):
-    """Seed of everything random and number of workers."""
+    """Seed of everything random, and how many processes plan scenarios side by side (and threads read sources).
+
+    A forecast is one process: all series go abreast through one model after another.
+    """
 
     seed: int = 7
     workers: int = Field(default=2, ge=1)
@@ -230,7 +233,8 @@ class Settings(Section):
     """Everything `sop.yaml` may say. Money is in `currency` unless a row says otherwise.
 
     An exchange rate (reporting currency for one unit of the other) is a number, or a table of first days and the rate from then on:
-    `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name.
+    `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name, of one
+    level by `kpi.level` (`wape.item_id`); `kpi_amber` says up to which multiple of the target it is still amber.
     `calendar: {holidays: DE}` says which days are no working days (see `WorkingDays`).
     `locale` says how numbers and months are written (`de`: 1.234,5 and Okt. 26); `brand_colour` is the company's colour on every page.
     """
@@ -253,6 +257,7 @@ class Settings(Section):
     groups: dict[str, Role] = {}
     tolerances: Tolerances = Tolerances()
     kpi_targets: dict[str, float] = {}
+    kpi_amber: dict[str, Annotated[float, Field(ge=1)]] = {}
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
     risk: Risk = Risk()

@@ -39,4 +39,5 @@ def actual_deviations(cycle: Cycle) -> list[str]:
     """Families sold off the approved plan by more than `plan_deviation_ratio`, or planned with more bias than `forecast_bias_ratio`."""
     if not cycle.has("plan_deviation"):
         return []
-    return execution.alerts(cycle.read("plan_deviation"), {}, cycle.settings, cycle.calendar)["sentence"].tolist()
+    found = execution.alerts(cycle.read("plan_deviation"), {}, cycle.settings, cycle.calendar)
+    return found.loc[found["alert"].isin(["sales off plan", "biased plan"]), "sentence"].tolist()  # control limits are no tolerance

@@ -749,10 +749,11 @@ class LeverForm(_Form):
 
     _esm = _HERE / "widgets_what_if.js"
 
-    def __init__(self, what_if: WhatIf, scenarios: Path, show: Callable[[Outcome, Mapping[str, str]], None]) -> None:
+    def __init__(self, what_if: WhatIf, scenarios: Path, show: Callable[[Outcome, Mapping[str, str]], None],
+                 may_keep: Callable[[], None] = lambda: None) -> None:
         acts = ("move", "hold", "add", "release", "undo", "reset", "keep", "look", "open_table")
         super().__init__(**{name: getattr(self, name) for name in acts})
-        self._what_if, self._scenarios, self._show_outcome = what_if, scenarios, show
+        self._what_if, self._scenarios, self._show_outcome, self._may_keep = what_if, scenarios, show, may_keep
         self.looked = {"measure": "served_qty", "family": ""}
         self._table = _LEVER_TABLES[0]
         self._nothing = _Pulled({ready.name: {"percent": 0.0} for ready in READY_LEVERS}, "", "", ())
@@ -796,7 +797,8 @@ class LeverForm(_Form):
         self._pull(self._nothing)
 
     def keep(self, scenario: str, title: str = "", reason: str = "") -> None:
-        """Write the levers as a scenario file."""
+        """Write the levers as a scenario file, if the person at work may."""
+        self._may_keep()
         if self._wanted != self._good:
             raise SopError("these levers have no plan: undo, or let one go, before you keep a scenario")
         path = self._what_if.keep(self._scenarios, scenario.strip(), title, reason)

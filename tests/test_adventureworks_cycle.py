@@ -24,20 +24,26 @@ pytestmark = [
 ]
 
 
-def sop(*arguments: object) -> None:
+def sop(*arguments: object) -> str:
     result = subprocess.run([SOP, *map(str, arguments)], capture_output=True, text=True, check=False,
                             env={**os.environ, "SOP_DATA": str(EXTRACT)})
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both cycles, run as a person does; a small forecast, for time."""
+    """Both cycles, run as a person does; a small forecast, two samples of the future and one scenario, for time."""
     folder = tmp_path_factory.mktemp("adventureworks") / "w"
     sop("new", folder, "--adventureworks")
     settings = folder / "sop.yaml"
     settings.write_text(settings.read_text() + "\nforecast: {effort: quick}\n" if "forecast:" not in settings.read_text()
                         else settings.read_text().replace("effort: standard", "effort: quick"), encoding="utf-8")
+    assert "samples: 8" in settings.read_text()
+    settings.write_text(settings.read_text().replace("samples: 8", "samples: 2"), encoding="utf-8")
+    for scenario in (folder / "scenarios").glob("*.yaml"):
+        if scenario.stem != "saturday_shift":
+            scenario.unlink()
     sop("run", "-w", folder, "-c", "2014-01")
     sop("lock", "-w", folder, "-c", "2014-01", "--by", "A. Director", "--why", "agreed in the executive meeting")
     sop("run", "-w", folder, "-c", "2014-06")
@@ -114,6 +120,11 @@ def test_the_locked_plan_reads_as_it_was_locked(january: Cycle) -> None:
     receipts = plan[["produced_qty", "subcontracted_qty", "purchased_qty", "scheduled_qty", "transfer_in_qty"]].sum(axis=1)
     issues = plan[["transfer_out_qty", "shipped_qty", "consumed_qty"]].sum(axis=1)
     assert (plan["opening_qty"] + receipts - issues - plan["closing_qty"]).abs().max() < 1e-6
+
+
+def test_the_locked_cycle_is_whole_and_comes_out_again(workspace: Path) -> None:
+    assert "cycle 2014-01: everything is as it was locked" in sop("verify", "2014-01", "-w", workspace)
+    assert "cycle 2014-01: every result table comes out equal" in sop("rerun", "2014-01", "-w", workspace)
 
 
 def test_the_money_of_the_plan_adds_up(january: Cycle) -> None:

@@ -12,14 +12,14 @@ from click.testing import CliRunner, Result
 from test_chain import STEPS, Chain, open_chain, write_workspace
 
 from sop_workbench import chain as chain_module
-from sop_workbench import cli, governance, tables, views
+from sop_workbench import cli, governance, tables, tolerance, views
 from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
 from sop_workbench.errors import DataError, RoleError, SettingsError, UnknownCycleError
 from sop_workbench.follow_up import follow_up, records_with_outcome
 from sop_workbench.outcome import record_outcome
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
-from sop_workbench.store import Cycle, open_store
+from sop_workbench.store import Cycle, open_store, open_workspace
 
 USERS = "users: {helga: approver, max: approver, ann: planner}\n"
 
@@ -140,6 +140,20 @@ def test_outside_tolerance_the_next_level_up_decides_and_is_told_what(owned: Pat
     assert chain.cycle.records("step_status")["outside_tolerance"].iloc[-1] == "; ".join(OUTSIDE)
 
 
+def test_status_says_who_has_to_approve_what_is_outside(owned: Path, as_user, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = judged(owned, OUTSIDE)
+    monkeypatch.setattr(cli, "_chain", lambda *_: chain)
+    as_user("ann")
+    submit_step(chain, "review", by="ann", why="checked")
+    said = CliRunner().invoke(cli.main, ["status", "--workspace", str(owned)])
+    assert "outside tolerance in 2 points: for General manager (H. Varnholt) to approve" in said.output
+    as_user("helga")
+    said = CliRunner().invoke(cli.main, ["approve", "review", "--workspace", str(owned), "--by", "helga", "--why", "agreed"])
+    assert said.output.splitlines() == [
+        "01_review of cycle 2026-10 approved by helga", "outside tolerance, for General manager (H. Varnholt) to decide:",
+        *(f"  {sentence}" for sentence in OUTSIDE)]
+
+
 def test_an_owner_does_not_approve_at_the_store_either_what_is_another_step(owned: Path, as_user) -> None:
     cycle = open_chain(owned).cycle
     as_user("olaf")
@@ -222,6 +236,33 @@ def test_a_budget_that_is_missed_beyond_tolerance_is_named_in_whole_and_by_famil
     assert governance.budget_gaps(gap, Settings(company="Any")) == [
         "the whole plan stands 110 EUR below budget (6%, tolerance 5%)", "Grills stands 100 EUR below budget (10%, tolerance 5%)"]
     assert governance.budget_gaps(gap.assign(gap_amt=[500.0, -10.0, None]), Settings(company="Any")) == []
+
+
+def test_what_is_judged_of_a_cycle_is_read_from_its_tables(tmp_path: Path) -> None:
+    """Demand against the plan locked last, loads and service of the plan, the gap to budget; a cycle without tables has nothing."""
+    (tmp_path / "sop.yaml").write_text("company: Any\n")
+    workspace = open_workspace(tmp_path)
+    judges = (tolerance.demand_changes, tolerance.supply_limits, tolerance.budget_gaps, tolerance.actual_deviations)
+    assert [judge(workspace.cycle("2026-10")) for judge in judges] == [[]] * 4
+    whole = {name: tables.table(name) for name in ("consensus_demand", "resource_plan", "budget_gap")}
+    blank = {name: {c.name: 0.0 if c.type == "number" else "" for c in t.columns.values()} for name, t in whole.items()}
+
+    def write(cycle: Cycle, demand: float) -> None:
+        rows = {"item": {"item_id": "A", "item_name": "A", "item_type": "finished", "family": "Grills"},
+                "consensus_demand": {"item_id": "A", "market_id": "N", "demand_qty": demand},
+                "resource_plan": {"resource_id": "WELD", "used_hours": 97.0, "regular_hours": 100.0},
+                "budget_gap": {"family": "Grills", "region": "North", "budget_revenue_amt": 100.0, "gap_amt": -20.0}}
+        rows = {name: row if name == "item" else blank[name] | row | {"period": "2026-10-01"} for name, row in rows.items()}
+        cycle.write_all({name: tables.conform(name, pd.DataFrame([row]))[0] for name, row in rows.items()})
+
+    write(workspace.cycle("2026-09"), 100.0)
+    workspace.cycle("2026-09").lock(by="GM", why="go")
+    write(workspace.cycle("2026-10"), 150.0)
+    found = [judge(workspace.cycle("2026-10")) for judge in judges]
+    assert found[0] == ["demand of Grills moved +50% against the plan of 2026-09 over 1 shared period (100 → 150 units, tolerance 10%)"]
+    assert found[1] == ["WELD is loaded above 95% of its regular hours in 1 period, most in 2026-10 (97%, 0 h overtime)."]
+    assert found[2] == ["Grills stands 20 EUR below budget (20%, tolerance 5%)"]
+    assert found[3] == []
 
 
 # ------------------------------------------------------------------ working days

@@ -13,7 +13,7 @@ from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
 from sop_workbench.errors import SettingsError, SopError, UnknownCycleError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
-from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, scenario_cards, text
+from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
 from sop_workbench.pages.visit import Visit
 from sop_workbench.store import BASE
 
@@ -25,16 +25,16 @@ _MEASURES = ("profit", "revenue", "gross margin", "fill rate", "inventory", "pea
 
 SECTIONS = (
     Section("decision", "", (Block("headline", is_open=True), Block("cards", is_open=True))),
-    Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5))),
-    Section("follow", "Last decisions, followed up", (Block("followed", span=8), Block("actions", span=4))),
-    Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map"))),
-    Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7))),
-    Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas"))),
+    Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5)), menu="Numbers"),
+    Section("follow", "Last decisions, followed up", (Block("followed", "Decisions of earlier cycles"), Block("actions", "Promised actions")), menu="Follow-up"),
+    Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map")), menu="Gap"),
+    Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7)), menu="Limits"),
+    Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas")), menu="Scenarios"),
     Section("live", "What if, live", (
         Block("levers", is_late=True), Block("live_cards", is_open=True, is_late=True), Block("live_volume", span=6, is_late=True),
         Block("live_limits", span=6, is_late=True), Block("live_load", is_late=True)),
-        "The agreed levers. Each move makes the whole plan anew and sets it beside base."),
-    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", span=5))),
+        "The agreed levers. Each move makes the whole plan anew and sets it beside base.", "What if"),
+    Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", "Risk register", span=5)), menu="Risks"),
     Section("decide", "Decisions", (Block("decisions", is_late=True), Block("approval", is_late=True)),
             "Choose, give the reason, decide. It is recorded with your name, role and time."),
 )
@@ -126,7 +126,7 @@ class Executive:
     def _show_actions(self) -> None:
         promised = follow_up.records_up_to(self.visit.cycle, "action")
         view = views.action_list(governance.action_states(promised, pd.Timestamp.now()))
-        self.screen.table("actions", narrowed(view, "what_is_to_be_done", "owner", "due_date", "state"), "action · all cycles up to this one", limit=8)
+        self.screen.table("actions", view, "action · all cycles up to this one", limit=8)
 
     def _show_families(self) -> None:
         view = views.demand_plan_budget(self.read("financial_projection"), self.budget_gap)
@@ -153,6 +153,7 @@ class Executive:
 
     def _show_scenario_deltas(self) -> None:
         view = views.scenario_deltas(self.read("scenario_comparison"))
+        view = retitled(view.assign(scenario=view["scenario"].str.replace("_", " ")), "Change against base, measure by measure", view.attrs)
         self.screen.chart("scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560)
 
     def _show_risks(self) -> None:
@@ -276,6 +277,12 @@ def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataF
     return shown
 
 
+def retitled(view: pd.DataFrame, title: str, texts: Mapping[str, str]) -> pd.DataFrame:
+    """A view under another title, where two blocks show the same one."""
+    view.attrs = {**texts, "title": title}
+    return view
+
+
 def _headline(view: pd.DataFrame) -> str:
     if view.empty:
         return f'<div class="sop-headline"><p class="sop-question">{text(view.attrs["empty"])}</p></div>'
@@ -293,14 +300,14 @@ def ranked_limits(view: pd.DataFrame) -> str:
         return empty_state(view.attrs["empty"])
     rows = "".join(
         f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(row["unit"])}</small></div></li>'
+        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}</small></div></li>'
         for row in view.to_dict("records"))
     return f'<ol class="sop-ranked">{rows}</ol>'
 
 
 def scenario_table(view: pd.DataFrame) -> str:
     """Measures down, scenarios across, without the caption that the block has already."""
-    plain = view.copy()
+    plain = view.assign(scenario=view["scenario"].str.replace("_", " "))
     plain.attrs = {**view.attrs, "title": "", "note": ""}
     return str(charts.scenario_table(plain))
 

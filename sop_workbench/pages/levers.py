@@ -10,7 +10,7 @@ import pandas as pd
 
 from sop_workbench import charts, views
 from sop_workbench.errors import SettingsError
-from sop_workbench.pages.screen import Screen, cards, empty_state, scenario_cards, text
+from sop_workbench.pages.screen import Screen, about, cards, empty_state, one_of, scenario_cards, text
 from sop_workbench.scenario import Lever, Scenario, load_scenarios
 from sop_workbench.what_if import Outcome, WhatIf
 from sop_workbench.widgets import READY_LEVERS
@@ -22,6 +22,7 @@ _READY_PERCENT = 20
 _MOST_TAKEN = 150
 _SCENARIOS_SHOWN = 9
 _LIMITS_SHOWN = 5
+_FILE = "the scenario file of the workspace"
 
 
 class AgreedLevers:
@@ -89,14 +90,15 @@ def _scenario_control(one: Scenario) -> str:
     if all(lever.operation in ("multiply", "add") for lever in one.levers):
         return _slider(f"take-{one.scenario_id}", title, words, (0, _MOST_TAKEN, 10), "{} % of it", "not taken")
     place = f"sop-switch-{one.scenario_id}"
-    return (f'<div class="sop-slider"><label for="{text(place)}">{text(title)}<small>{text(words)}</small></label>'
+    return (f'<div class="sop-slider"><label for="{text(place)}">{text(title)}</label>{about(title, words, _FILE)}'
             f'<input type="checkbox" name="switch-{text(one.scenario_id)}" id="{text(place)}"></div>')
 
 
 def _slider(name: str, title: str, words: str, ends: tuple[int, int, int], written: str, zero: str) -> str:
     low, high, step = ends
     place = f"sop-{text(name)}"
-    return (f'<div class="sop-slider"><label for="{place}">{text(title)}<small>{text(words)}</small></label><output for="{place}">{zero}</output>'
+    return (f'<div class="sop-slider"><label for="{place}">{text(title)}</label><output for="{place}">{zero}</output>'
+            f"{about(title, words, _FILE if zero == 'not taken' else 'the plan of the cycle')}"
             f'<input type="range" name="{text(name)}" id="{place}" min="{low}" max="{high}" step="{step}" value="0" '
             f'data-words="{written}" data-zero="{zero}" aria-valuetext="{zero}"></div>')
 
@@ -148,8 +150,8 @@ def _limits(view: pd.DataFrame) -> str:
     if view.empty:
         return empty_state(view.attrs["empty"])
     rows = "".join(
-        f'<li><div><p style="font-size:13.5px;color:inherit">{text(row["sentence"])}</p></div><div class="sop-worth">'
-        f'{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(row["unit"])}; {_before(row)}</small></div></li>'
+        f'<li><div><span>{text(row["sentence"])}</span></div><div class="sop-worth">'
+        f'{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}; {_before(row)}</small></div></li>'
         for row in view.head(_LIMITS_SHOWN).to_dict("records"))
     return f'<ol class="sop-ranked">{rows}</ol>'
 

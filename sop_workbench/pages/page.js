@@ -112,11 +112,12 @@ export default {
         section.title ? heading : null, section.lead ? make("p", { className: "sop-lead", textContent: section.lead }) : null, grid]);
       if (section.title) {
         place.setAttribute("aria-labelledby", heading.id);
-        menu.append(make("a", { href: `#sop-${section.id}`, textContent: section.title }));
+        menu.append(make("a", { href: `#sop-${section.id}`, textContent: section.menu || section.title }));
       }
       for (const block of section.blocks) {
         const holder = make("div", { className: `sop-block${block.is_open ? " sop-open" : ""}`, data: { block: block.id } });
         holder.style.setProperty("--span", block.span);
+        holder.style.setProperty("--rows", block.rows);
         holders[block.id] = { holder, block, drawing: null, shows: "", turn: Promise.resolve() };
         grid.append(holder);
       }
@@ -164,6 +165,13 @@ export default {
         return;
       }
       if (content.rows) return; // rows of a drawing this window never had: `open` brings it whole
+      if (content.widget) {
+        const child = await model.widget_manager.get_model(content.widget);
+        const view = await model.widget_manager.create_view(child);
+        place.holder.replaceChildren(...[caption(place, content), view.el].filter(Boolean));
+        counted(place);
+        return;
+      }
       const active = place.holder.contains(document.activeElement) ? document.activeElement.id : "";
       if (!content.spec) {
         place.drawing?.finalize();
@@ -197,7 +205,10 @@ export default {
       place.drawing = drawing;
       place.shows = content.shows;
       [place.named] = Object.keys(content.spec.datasets ?? { none: [] });
-      place.holder.replaceChildren(...[caption(place, content), figure, below(content)].filter(Boolean));
+      const above = make("div", {});
+      above.innerHTML = content.above ?? "";
+      place.holder.replaceChildren(...[caption(place, content), content.above ? above : null, figure, below(content)].filter(Boolean));
+      if (active) root.querySelector(`#${CSS.escape(active)}`)?.focus({ preventScroll: true });
       counted(place);
     };
     const drawings = [];

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anywidget
+import ipywidgets
 import pandas as pd
 import traitlets
 
@@ -44,6 +45,8 @@ class Block:
         Computed only when a person comes near it.
     is_open : bool
         Drawn without a frame, for cards and headlines that frame themselves.
+    rows : int
+        Blocks beside it, one below the other, that it is as high as.
     """
 
     id: str
@@ -51,16 +54,18 @@ class Block:
     span: int = 12
     is_late: bool = False
     is_open: bool = False
+    rows: int = 1
 
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under one heading, which the page's menu names."""
+    """Blocks under one heading; `menu` is what the page's menu calls it where the heading is long."""
 
     id: str
     title: str
     blocks: tuple[Block, ...]
     lead: str = ""
+    menu: str = ""
 
 
 class Screen(anywidget.AnyWidget):
@@ -85,7 +90,7 @@ class Screen(anywidget.AnyWidget):
         self.add_traits(**{_trait(name): traitlets.Dict().tag(sync=True) for name in names})
         self._blocks = {block.id: block for section in sections for block in section.blocks}
         self._later: dict[str, Callable[[], None]] = {}
-        self._shown: set[str] = set()
+        self._widgets: dict[str, ipywidgets.DOMWidget] = {}
         self._drawn: dict[str, tuple[Callable[[pd.DataFrame], charts.Shown], pd.DataFrame, dict[str, Any]]] = {}
         self._acts: dict[str, Act] = {"open": self._open, "reach": self._reach, "fit": self._fit}
         self._answers, self._message, self._page_width = 0, {}, _WIDTH_UNKNOWN
@@ -107,25 +112,30 @@ class Screen(anywidget.AnyWidget):
         self._drawn.pop(block, None)
         self._put(block, {**_captions(view, source), "html": body})
 
-    def table(self, block: str, view: pd.DataFrame, source: str = "", limit: int = 12) -> None:
-        """Show a view as a table."""
+    def table(self, block: str, view: pd.DataFrame, source: str = "", limit: int = 12, above: str = "") -> None:
+        """Show a view as a table, with a piece of HTML `above` it."""
         plain = view.copy()
         plain.attrs = {**view.attrs, "title": "", "note": ""}
-        self.fill(block, str(charts.table(plain, limit)), view, source)
+        self.fill(block, above + str(charts.table(plain, limit)), view, source)
 
     def chart(self, block: str, draw: Callable[[pd.DataFrame], charts.Shown], view: pd.DataFrame, source: str = "", at_least: int = 0,
-              shows: str = "", below: str = "") -> None:
+              shows: str = "", below: str = "", above: str = "") -> None:
         """Draw a view as wide as its block is; a block narrower than `at_least` scrolls.
 
         When `shows` names the same thing as before only the rows are sent and the drawing in the page is changed in place.
         """
-        options = {"source": source, "at_least": at_least, "shows": shows, "below": below}
+        options = {"source": source, "at_least": at_least, "shows": shows, "below": below, "above": above}
         before = self._drawn.get(block)
         self._drawn[block] = (draw, view, options)
         if before is not None and shows and before[2]["shows"] == shows and len(view) and len(before[1]):
             self._put(block, {**_captions(view, source), "below": below, "rows": charts.rows_of(view), "shows": shows})
             return
         self._draw(block)
+
+    def embed(self, block: str, widget: ipywidgets.DOMWidget) -> None:
+        """Put another widget into a block."""
+        self._widgets[block] = widget  # kept: the page shows it as long as it lives
+        self._put(block, {"widget": widget.model_id})
 
     def tell(self, kind: Literal["error", "done", "told"], text: str) -> None:
         """Say something to the person, in the bar that screen readers read out."""
@@ -186,9 +196,9 @@ class Screen(anywidget.AnyWidget):
         width = max(self._width_of(name), options["at_least"])
         with charts.at_width(width):
             shown = draw(plain)
-            captions = {**_captions(view, options["source"]), "below": options["below"]}
+            captions = {**_captions(view, options["source"]), "below": options["below"], "above": options["above"]}
             if isinstance(shown, charts.Html):
-                self._put(name, {**captions, "html": str(shown)})
+                self._put(name, {**captions, "html": options["above"] + str(shown)})
                 return
             spec = shown.to_dict(validate=False)
         label = " ".join(filter(None, (captions["title"], captions["note"]))) or self._blocks[name].title
@@ -224,6 +234,24 @@ def empty_state(words: str) -> str:
     return f'<div class="sop-empty"><span aria-hidden="true">○</span><p>{text(words)}</p></div>'
 
 
+def choice(act: str, label: str, choices: Sequence[tuple[str, str]], chosen: str) -> str:
+    """A labelled picker that asks for an act with the value chosen."""
+    options = "".join(f'<option value="{text(value)}"{" selected" if value == chosen else ""}>{text(words)}</option>' for value, words in choices)
+    return (f'<div class="sop-row sop-choice"><div class="sop-field"><label for="sop-{act}">{text(label)}</label>'
+            f'<select id="sop-{act}" data-act="{act}">{options}</select></div></div>')
+
+
+def one_of(unit: str) -> str:
+    """A unit for one of it.
+
+    Examples
+    --------
+    >>> one_of("hours"), one_of("base units"), one_of("kg")
+    ('hour', 'base unit', 'kg')
+    """
+    return unit[:-1] if unit.endswith("s") and len(unit) > 2 else unit
+
+
 def chip(words: str) -> str:
     """A status as icon and word on its colour."""
     return str(charts.chip(words))
@@ -257,7 +285,7 @@ def cards(view: pd.DataFrame, source: str = "") -> str:
     """KPI cards: value, status in icon, word and colour, trend, target; formula and source behind the i."""
     if view.empty:
         return empty_state(view.attrs.get("empty", ""))
-    return f'<ul class="sop-cards">{"".join(_card(row, source) for row in view.to_dict("records"))}</ul>'
+    return f'<ul class="sop-cards" data-count="{len(view)}">{"".join(_card(row, source) for row in view.to_dict("records"))}</ul>'
 
 
 def _card(row: dict, source: str) -> str:
@@ -267,9 +295,21 @@ def _card(row: dict, source: str) -> str:
     trend = sparkline(row.get("trend", ()), row.get("trend_text", ""))
     return (f'<li class="sop-card" data-kpi="{text(row["kpi"])}" data-status="{text(row.get("status", ""))}">'
             f'<div class="sop-card-head"><h3>{text(row["kpi_name"])}</h3>{about(row["kpi_name"], row.get("formula", ""), source)}</div>'
-            f'<div class="sop-card-value"><strong>{text(row["value_text"])}</strong>{trend}</div>'
+            f'<div class="sop-card-value"><strong>{_value(str(row["value_text"]))}</strong>{trend}</div>'
             f'<div class="sop-card-state">{status}{more}</div>'
             f'<p class="sop-card-foot">{text(foot)}</p></li>')
+
+
+def _value(written: str) -> str:
+    """A value with its unit smaller behind it.
+
+    Examples
+    --------
+    >>> _value("19.3 turns a year"), _value("16.4 %")
+    ('19.3 <small>turns a year</small>', '16.4 <small>%</small>')
+    """
+    number, _, unit = written.partition(" ")
+    return f"{text(number)} <small>{text(unit)}</small>" if unit else text(number)
 
 
 def about(name: str, formula: str, source: str) -> str:

@@ -86,7 +86,7 @@ def fitted(text: str, inches: float, height: float, sizes: Sequence[float], is_b
             return size, text
     size = sizes[-1]
     room = max(1, int(height * _POINTS / (size * _LINE)))
-    words = " ".join(wrapped(text, inches, size, is_bold)[:room]).split(" ")
-    while len(words) > 1 and len(wrapped(" ".join(words) + "\u2026", inches, size, is_bold)) > room:
-        words.pop()
-    return size, " ".join(words).rstrip(" ,;:.") + "\u2026"
+    kept = " ".join(wrapped(text, inches, size, is_bold)[:room])
+    while kept and len(wrapped(kept + "\u2026", inches, size, is_bold)) > room:
+        kept = kept.rpartition(" ")[0] or kept[:-1]  # by words; a word alone by letters
+    return size, kept.rstrip(" ,;:.") + "\u2026"

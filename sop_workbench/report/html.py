@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.html"
 EXECUTIVE = "06_executive_sop"
+_FIRST = (EXECUTIVE, "08_weekly_execution")  # what was decided, in a month and in a week
 _HIDDEN_TAGS = {"parameters", "injected-parameters", "remove-cell", "papermill-error-cell-tag"}
 
 
@@ -73,7 +74,7 @@ def page_of(notebooks: Sequence[Path], title: str, facts: str, settings: Setting
     """
     if not notebooks:
         raise SourceError("the binder holds no executed notebook; `sop run` makes them")
-    ordered = sorted(notebooks, key=lambda path: path.stem != EXECUTIVE)
+    ordered = sorted(notebooks, key=lambda path: path.stem not in _FIRST)
     sections = [_section(path) for path in ordered]
     links = "".join(f'<a href="#{name}">{html.escape(words)}</a>' for name, words, _ in sections)
     bodies = "".join(f'<section id="{name}">{body}</section>' for name, _, body in sections)
@@ -89,9 +90,9 @@ def page_of(notebooks: Sequence[Path], title: str, facts: str, settings: Setting
 
 def _sheet_edges(title: str, facts: str, printed: str) -> str:
     """What stands at the edges of every printed sheet: title, facts, print, page number."""
-    boxes = {"top-left": _css_text(title), "bottom-left": _css_text(facts), "bottom-center": _css_text(printed),
+    boxes = {"top-left": _css_text(title), "top-right": _css_text(printed), "bottom-left": _css_text(facts),
              "bottom-right": '"Page " counter(page) " of " counter(pages)'}
-    return "@page{" + "".join(f"@{place}{{content:{content}}}" for place, content in boxes.items()) + "}"
+    return "@page{" + "".join(f"@{place}{{content:{content};white-space:nowrap}}" for place, content in boxes.items()) + "}"
 
 
 def _css_text(text: str) -> str:

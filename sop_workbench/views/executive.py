@@ -76,15 +76,19 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame)
     rows = shown.groupby("family")[["demand_amt", "revenue_amt", "gross_margin_amt"]].sum()
     rows["inventory_amt"] = shown[shown["period"] == shown["period"].max()].groupby("family")["inventory_amt"].sum()
     rows[["budget_amt", "gap_amt"]] = budgeted.groupby("family")[["budget_revenue_amt", "gap_amt"]].sum(min_count=1)
+    silent = budget_gap[budget_gap["budget_revenue_amt"].isna()].groupby("family")["revenue_amt"].sum()
+    rows["not_budgeted_amt"] = silent
     rows = _with_total(rows)
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
-    columns = ["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
+    beside = ["not_budgeted_amt"] if len(budgeted) and silent.abs().sum() > 0 else []
+    columns = ["family", "budget_amt", "demand_amt", "revenue_amt", *beside, "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
     view = as_view(
         rows[columns],
         "The plan by family, " + " to ".join(period_labels(pd.Series([shown["period"].min(), shown["period"].max()])))
         if len(shown)
         else "",
-        "Gap = revenue of the plan − budget, in the regions that have a budget. Margin = gross margin / revenue. "
+        "Gap = revenue of the plan − budget, in what has a budget"
+        + (" (not budgeted: revenue of the plan that no budget speaks of)" if beside else "") + ". Margin = gross margin / revenue. "
         "Inventory: closing stock of the last period shown.",
         "No financial projection: the supply review has not run.",
     )
@@ -151,6 +155,7 @@ def one_set_of_numbers(
     more.loc["Total"] = more.sum(min_count=1)
     rows = numbers.merge(more.rename_axis("family").reset_index(), on="family", how="left", validate="one_to_one")
     rows = rows.rename(columns={"revenue_amt": "sales_amt"})
+    rows["family"] = rows["family"].replace({"materials": "Bought parts"})
     columns = ["family", "sales_amt", "budget_amt", "gap_amt", "demand_amt", "production_amt", "inventory_amt", "gross_margin_amt",
                "margin_ratio", "cash_earned_amt"]
     view = as_view(rows[columns], numbers.attrs["title"],

@@ -13,6 +13,7 @@ UNITS = {"_qty": "units", "_amt": MONEY, "_ratio": "%", "_hours": "h", "_days": 
 _ACRONYMS = {
     "abc": "ABC",
     "cogs": "COGS",
+    "ebit": "EBIT",
     "gmroi": "GMROI",
     "id": "ID",
     "kpi": "KPI",
@@ -175,6 +176,18 @@ def period_labels(periods: pd.Series) -> pd.Series:
         return dates.map(words).astype(object)
     iso = dates.dt.isocalendar()
     return "W" + iso["week"].astype(str).str.zfill(2) + " " + (iso["year"] % 100).astype(str).str.zfill(2)
+
+
+def some(names: list[str], top: int = 4) -> str:
+    """The first names, and how many more there are.
+
+    Examples
+    --------
+    >>> some(["North", "South", "East"], 2)
+    'North, South and 1 more'
+    """
+    more = len(names) - top
+    return ", ".join(names[:top]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def plural(count: int, word: str, words: str = "") -> str:

@@ -1,0 +1,68 @@
+"""The planner's what-if: levers on any table, base and what-if overlaid, bottlenecks with their prices, what service costs, keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sop_workbench import charts, reviews, views
+from sop_workbench.errors import SopError, UnknownCycleError
+from sop_workbench.pages import visit as visits
+from sop_workbench.pages.levers import AgreedLevers, show_outcome
+from sop_workbench.pages.screen import Block, Screen, Section
+from sop_workbench.pages.visit import Visit
+from sop_workbench.what_if import Outcome
+from sop_workbench.widgets import LeverForm
+
+PAGE = "what_if"
+_NEEDED = ("consensus_demand", "inventory_target", "item")
+
+SECTIONS = (
+    Section("plan", "", (
+        Block("levers", "Levers", span=4, rows=4), Block("live_cards", span=8, is_open=True), Block("live_volume", span=8),
+        Block("live_limits", span=8), Block("live_load", span=8))),
+    Section("frontier", "What service costs, and what stock buys", (Block("frontier"),)),
+)
+
+
+def page(workspace: str = ".", cycle_id: str = "", query: str | None = None) -> Screen:
+    """The page of a cycle; one that says what is wrong where there is none (parameters as those of the executive page)."""
+    try:
+        return Planning(visits.arrive(workspace, cycle_id, query)).screen
+    except SopError as fault:
+        return visits.error_page(PAGE, fault, workspace)
+
+
+class Planning:
+    """One planner's levers on the plan of a cycle."""
+
+    def __init__(self, visit: Visit) -> None:
+        missing = [name for name in _NEEDED if not visit.cycle.has(name)]
+        if missing:
+            raise UnknownCycleError(f"Cycle {visit.cycle.id} is not planned through the supply review yet (it has no {', '.join(missing)}).\n"
+                                    f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again.")
+        self.visit = visit
+        self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
+        for name in ("live_cards", "live_volume", "live_limits", "live_load"):
+            self.screen.fill(name, '<div class="sop-busy">Loading the plan …</div>')
+        self.screen.later("levers", self._load)
+        self.screen.later("frontier", self._show_frontier)
+
+    def _load(self) -> None:
+        folder = self.visit.workspace.folder / "scenarios"
+        self._agreed = AgreedLevers(reviews.what_if_session(self.visit.cycle), folder)
+        self.levers = LeverForm(self._agreed.what_if, folder, self._show, self._refuse_viewers)
+        self.screen.embed("levers", self.levers)
+        self._show(self._agreed.now, self.levers.looked)
+
+    def _refuse_viewers(self) -> None:
+        self.visit.cycle.store.require_role("planner", "keep a scenario", self.visit.user)
+
+    def _show(self, _: Outcome, looked: Mapping[str, str]) -> None:
+        show_outcome(self.screen, self._agreed, measure=looked["measure"], family=looked["family"] or None)
+
+    def _show_frontier(self) -> None:
+        if not self.visit.cycle.has("service_frontier"):
+            self.screen.fill("frontier", "The frontier is made by the pre-S&OP review, which has not run in this cycle yet.")
+            return
+        view = views.service_frontier(self.visit.cycle.read("service_frontier"))
+        self.screen.chart("frontier", charts.service_frontier, view, f"service_frontier · cycle {self.visit.cycle.id}, base", at_least=620)

@@ -50,6 +50,7 @@ _FORKING = {
 }
 _THREADS_KNOWN = 2  # its own, and one that DuckDB starts when imported and makes anew where it is used
 _START_SECONDS = 120.0
+_STEP_BACK = 5
 
 
 class ForkServer:
@@ -236,6 +237,12 @@ class PageKernels(AsyncMappingKernelManager):
         finally:
             client.stop_channels()
         return kernel_id
+
+    def step_back(self, kernel_id: str) -> None:
+        """Let pages that are still made go before this one, which stands: in a crowd everybody sees the first figures sooner."""
+        process: Any = getattr(self.get_kernel(kernel_id).provisioner, "pid", None)
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, process, os.getpriority(os.PRIO_PROCESS, 0) + _STEP_BACK)
 
     def require_owner(self, kernel_id: str, viewer: str) -> None:
         """Refuse everybody but the viewer whose page started the kernel.

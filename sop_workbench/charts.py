@@ -381,8 +381,14 @@ def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | No
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
     is_roomy = view[column].nunique() <= 26
-    numbers = base.mark_text(color=INK, fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N")
+    numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N", color=_ink_on(colour))
     return (cells + numbers if is_roomy else cells).properties(width=WIDTH - 160, height=alt.Step(26))
+
+
+def _ink_on(colour: alt.Color) -> Any:
+    """Dark text on coloured cells; on a cell without colour, which shows the page, the page's own."""
+    field = colour.to_dict()["field"] if hasattr(colour, "to_dict") else ""
+    return alt.condition(f"isValid(datum['{field}'])", alt.value(INK), alt.value("currentColor"))
 
 
 def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: bool) -> alt.Color:
@@ -1413,7 +1419,10 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     if view["period"].nunique() > _LAGS_FIT:
         return chart
-    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=26, dy=8, fontSize=8, opacity=0.7, color=INK).encode(
+    ink = alt.condition("isValid(datum.deviation_ratio)", alt.value(INK), alt.value("currentColor"))
+    shift = (WIDTH - 160) / view["period"].nunique() / 2 - 3  # into the lower right corner of the cell
+    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=shift, dy=8, fontSize=8, opacity=0.7).encode(
+        color=ink,
         x=alt.X("period_label:N", sort=_period_order(view)), y=alt.Y("plan_cycle_id:N", sort=None), text=alt.Text("lag:Q", format="+d")
     )
     return (chart + lags).properties(width=WIDTH - 160, height=alt.Step(30))

@@ -32,7 +32,7 @@ from sop_workbench.settings import Settings  # noqa: E402
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
-_AXIS_ROOM = 88  # what axis labels, their title and padding take beside the bars
+_AXIS_ROOM = 98  # what axis labels, their title and padding take beside the bars
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 VEGA_LITE_VERSION = "6.4"

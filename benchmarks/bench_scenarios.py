@@ -1,7 +1,8 @@
 """Scenarios and samples of the demo company: side by side against one after another, and the plan for all samples.
 
-`python benchmarks/bench_scenarios.py [--scenarios 100] [--samples 30]`. A cycle of the demo company is planned first, in a folder of its
-own that is thrown away. Wall time for the scenarios (two processes share nothing else), processor time for the samples.
+`python benchmarks/bench_scenarios.py [--scenarios 100] [--samples 30] [--workspace DIR]`. A cycle of the demo company is planned first, in
+a folder of its own that is thrown away, or taken from the workspace named. Wall time for the scenarios (what else runs disturbs it: the
+load of the machine is printed beside it), processor time for the samples.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from sop_workbench import reviews, risk, scenario
 from sop_workbench.cli import main as sop
-from sop_workbench.store import open_workspace
+from sop_workbench.store import Cycle, open_workspace
 from sop_workbench.supply.instance import supply_instance
 from sop_workbench.supply.plan import compiled_plan
 
@@ -30,28 +31,41 @@ def made_scenarios(count: int) -> list[scenario.Scenario]:
     return [scenario.Scenario.model_validate({"scenario": f"s{n:03d}", "levers": [lever]}) for n, lever in enumerate(levers)]
 
 
+def planned(workspace: Path) -> Cycle:
+    """The demo company's cycle, planned to its supply review."""
+    sop(["new", str(workspace), "--demo"], standalone_mode=False)
+    cycle = open_workspace(workspace).cycle("2026-10")
+    for review in (reviews.data_gathering_review, reviews.product_review, reviews.demand_review, reviews.supply_review):
+        review(cycle)
+    return cycle
+
+
+def spent() -> float:
+    """Processor seconds of this process and of those it started and that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenarios", type=int, default=100)
     parser.add_argument("--samples", type=int, default=30)
+    parser.add_argument("--workspace", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder) / "demo"
-        sop(["new", str(workspace), "--demo"], standalone_mode=False)
-        cycle = open_workspace(workspace).cycle("2026-10")
-        for review in (reviews.data_gathering_review, reviews.product_review, reviews.demand_review, reviews.supply_review):
-            review(cycle)
+        cycle = open_workspace(options.workspace).cycle("2026-10") if options.workspace else planned(Path(folder) / "demo")
         inputs, demand, target = cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target")
     situation = (inputs, demand, target)
-    print("| way | scenarios | seconds | a scenario |\n|---|---|---|---|")
+    print("| way | scenarios | seconds | a scenario | processor seconds | load of the machine |\n|---|---|---|---|---|---|")
     seconds = {}
     for workers, words in ((1, "one after another"), (2, "two processes")):
         settings = cycle.settings.model_copy(update={"compute": cycle.settings.compute.model_copy(update={"workers": workers})})
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), spent()
         scenario.evaluate_all(made_scenarios(options.scenarios), *situation, settings, cycle.periods, cycle.calendar)
         seconds[workers] = time.perf_counter() - start
-        print(f"| {words} | {options.scenarios} | {seconds[workers]:.1f} | {seconds[workers] / options.scenarios:.2f} |", flush=True)
+        each = seconds[workers] / options.scenarios
+        print(f"| {words} | {options.scenarios} | {seconds[workers]:.1f} | {each:.2f} | {spent() - busy:.1f} | {os.getloadavg()[0]:.1f} |",
+              flush=True)
     print(f"\nside by side is {seconds[1] / seconds[2]:.2f} times as fast\n")
     settings = cycle.settings.model_copy(update={"risk": cycle.settings.risk.model_copy(update={"samples": options.samples})})
     instance = supply_instance(*situation, settings, cycle.periods, cycle.calendar)

@@ -1,10 +1,12 @@
 """The supply plan stated and solved: ours beside the same linear program as raw arrays, in linopy and through Pyomo's usual way.
 
-`python benchmarks/bench_supply.py [--sizes S,M,L] [--ways raw,ours,linopy,appsi] [--no-solve] [--time-limit SECONDS]`
+`python benchmarks/bench_supply.py [--sizes S,M,L] [--ways raw,ours,linopy,appsi] [--no-solve] [--time-limit SECONDS] [--solver NAME]`
 
 Every way runs in a process of its own and starts from the same sparse frames (`supply_instance`), whose time stands in its own
 column. Times are processor seconds; "ranges" is how far the dearest prices hold, which the peers do not tell. Peak memory is what
-the process needed above the loaded frames. linopy comes with `pip install -e .[bench]`; without it its row says so.
+the process needed above the loaded frames. Where the time limit (seconds by the clock) ends a solve, its row says how far it came.
+`--solver` takes one of HiGHS's (ipx, pdlp, simplex) instead of the workbench's choice by size. linopy comes with
+`pip install -e .[bench]`; without it its row says so.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import highspy
 import numpy as np
 import pandas as pd
 import psutil
@@ -36,6 +39,7 @@ from sop_workbench.supply.readback import Reader
 from sop_workbench.supply.solve import collection_paused, concluded, open_solver, read_solution, run_cold, solver_options
 
 WAYS = ("raw", "ours", "linopy", "appsi")
+CHOSEN_SOLVER: list[str] = []  # instead of the workbench's choice
 
 
 class Stages:
@@ -43,6 +47,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.ended = ""
         self._start = psutil.Process().memory_info().rss
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
 
@@ -52,6 +57,20 @@ class Stages:
         start = time.process_time()
         yield
         self.seconds[name] = time.process_time() - start
+
+    def solve(self, solver: Any) -> bool:
+        """Solve cold; whether it ended with an optimum in time."""
+        with self.stage("solve"):
+            if CHOSEN_SOLVER:
+                solver.setOptionValue("solver", CHOSEN_SOLVER[0])
+                solver.run()
+            else:
+                run_cold(solver)
+        info = solver.getInfo()
+        self.ended = (f"{solver.modelStatusToString(solver.getModelStatus())}; {info.ipm_iteration_count:,} interior point, "
+                      f"{info.crossover_iteration_count:,} crossover, {info.simplex_iteration_count:,} simplex, "
+                      f"{info.pdlp_iteration_count:,} first-order steps").lower()
+        return solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
 
     def peak_mb(self) -> float:
         """Most memory above the start."""
@@ -68,9 +87,7 @@ def raw(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tuple
         arrays = raw_arrays(instance, settings)
     with stages.stage("translate"):
         solver = open_solver(arrays, settings)
-    if with_solve:
-        with stages.stage("solve"):
-            run_cold(solver)
+    if with_solve and stages.solve(solver):
         with stages.stage("read back"):
             raw_tables(instance, arrays, np.asarray(solver.getSolution().col_value))
     return solver.getInfo().objective_function_value, (*arrays.matrix.shape, arrays.matrix.nnz)
@@ -85,10 +102,8 @@ def ours(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tupl
             arrays = compile_arrays(model)
             solver = open_solver(arrays, settings)
     solution = None
-    if with_solve:
-        with stages.stage("solve"):
-            run_cold(solver)
-            solution = read_solution(solver, arrays, concluded(solver, arrays, settings))
+    if with_solve and stages.solve(solver):
+        solution = read_solution(solver, arrays, concluded(solver, arrays, settings))
         source = plan.Source(Reader(instance, arrays, solution), _without_ranges(settings), tables.table("market").empty())
         with stages.stage("read back"):  # every result table, validated, with the price of every limit in a sentence
             plan.read_result(source)
@@ -113,9 +128,7 @@ def linopy(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tu
         solver = model.to_highspy() if hasattr(model, "to_highspy") else __import__("linopy").io.to_highspy(model)
     for option, value in solver_options(settings).items():
         solver.setOptionValue(option, value)
-    if with_solve:
-        with stages.stage("solve"):
-            run_cold(solver)
+    if with_solve and stages.solve(solver):
         with stages.stage("read back"):
             value = pd.Series(np.asarray(solver.getSolution().col_value))
             labels = model.matrices.vlabels
@@ -138,11 +151,10 @@ def appsi(instance: Any, settings: Any, stages: Stages, with_solve: bool) -> tup
     inner = solver._solver_model
     objective = 0.0
     if with_solve:
-        with stages.stage("solve"):
-            inner.setOptionValue("output_flag", False)
-            for option, value in solver_options(settings).items():
-                inner.setOptionValue(option, value)
-            run_cold(inner)
+        inner.setOptionValue("output_flag", False)
+        for option, value in solver_options(settings).items():
+            inner.setOptionValue(option, value)
+        stages.solve(inner)
         objective = inner.getInfo().objective_function_value
         with stages.stage("read back"):
             solver._sol = inner.getSolution()
@@ -166,7 +178,7 @@ def measure(way: str, folder: Path, with_solve: bool, time_limit: float) -> dict
         objective, size = run(instance, settings, stages, with_solve)
     except ImportError as fault:
         return {"missing": str(fault)}
-    return {"sets": seconds, **stages.seconds, "peak": stages.peak_mb(), "objective": objective, "size": size}
+    return {"sets": seconds, **stages.seconds, "peak": stages.peak_mb(), "objective": objective, "size": size, "ended": stages.ended}
 
 
 def show(size: str, found: dict[str, dict[str, Any]]) -> None:
@@ -186,7 +198,10 @@ def show(size: str, found: dict[str, dict[str, Any]]) -> None:
         solved = [f"{result[name]:.2f}" if name in result else "–" for name in ("solve", "read back", "ranges")]
         print(f"| {way} | {result['sets']:.2f} | {result['build']:.3f} | {result['translate']:.3f} | {stated:.3f} | {times} | {solved[0]} "
               f"| {solved[1]} | {solved[2]} | {result['peak']:,.0f} | {memory} | {result['objective']:,.2f} |", flush=True)
-    objectives = [result["objective"] for result in found.values() if result.get("solve")]
+    for way, result in found.items():
+        if result.get("ended"):
+            print(f"\n{way}: {result['ended']}", flush=True)
+    objectives = [result["objective"] for result in found.values() if "optimal;" in result.get("ended", "")]
     if len(objectives) > 1:
         print(f"\nlargest relative difference of the objectives: {np.ptp(objectives) / abs(objectives[0]):.1e}")
 
@@ -198,8 +213,10 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--no-solve", action="store_true")
     parser.add_argument("--time-limit", type=float, default=3600.0)
+    parser.add_argument("--solver", choices=["ipx", "pdlp", "simplex"])
     parser.add_argument("--one", nargs=2, metavar=("WAY", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    CHOSEN_SOLVER.extend([options.solver] if options.solver else [])
     if options.one:
         print(json.dumps(measure(options.one[0], Path(options.one[1]), not options.no_solve, options.time_limit)))
         return
@@ -209,7 +226,8 @@ def main() -> None:
             found = {}
             for way in options.ways.split(","):
                 command = [sys.executable, __file__, "--one", way, folder, "--time-limit", str(options.time_limit)]
-                done = subprocess.run([*command, *(["--no-solve"] if options.no_solve else [])], check=True, capture_output=True, text=True)
+                command += [*(["--no-solve"] if options.no_solve else []), *(["--solver", options.solver] if options.solver else [])]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
                 found[way] = json.loads(done.stdout.splitlines()[-1])
                 print(size, way, found[way], file=sys.stderr, flush=True)
             show(size, found)

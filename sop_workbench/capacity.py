@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.sparse import block_array, coo_array, csr_array, eye_array
 
 from sop_workbench import tables
+from sop_workbench.lots import hours_at_usual_lots
 from sop_workbench.periods import Calendar
 from sop_workbench.structure import Usage, earlier, refuse_loops, requirements, usage
 
@@ -29,6 +30,7 @@ def rough_cut_load(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calend
     demand of an item and of everything it goes into, U the bill of material with scrap and the parents' yield.
     By resource profile the same hours fall the item's own lead time, and those of all it goes into, earlier.
 
+    The hours of a lot are spread over a usual one where its size is stated (`lots.hours_at_usual_lots`).
     An item that several plants make is split by how many units each could make alone in that period
     (its fewest over its resources); where no plant needs hours for it, or none has any, equally.
 
@@ -58,6 +60,7 @@ def rough_cut_load(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calend
     -----
     Stock and open orders are left out. An item made in several plants has the longest of their lead times.
     """
+    inputs = _at_usual_lots(inputs)
     needed, started, blind = _gross(demand, inputs, calendar)
     hours = _stated_hours(inputs, pd.DatetimeIndex(np.sort(demand["period"].unique())))
     rows = hours.merge(
@@ -105,6 +108,7 @@ def bill_of_capacity(inputs: dict[str, pd.DataFrame], period: pd.Timestamp, cale
     DataError
         When the bill of material has a loop.
     """
+    inputs = _at_usual_lots(inputs)
     refuse_loops(inputs["bill_of_material"])
     items, lead = _items(inputs, calendar)
     matrix = usage(inputs["bill_of_material"], items, pd.DatetimeIndex([period]), calendar, _mean_yield(inputs))[0].per_parent
@@ -228,6 +232,7 @@ def overall_factors(demand: pd.DataFrame, hours_per_unit: pd.DataFrame, history_
 
 def _booked_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> pd.Series:
     """Hours by resource and past period that what was made takes by its routing."""
+    inputs = _at_usual_lots(inputs)
     history = inputs["production_history"]
     history = history[(history["period"] < before) & (history["period"] >= calendar.add(before, -_HISTORY_PERIODS))]
     if history.empty:
@@ -239,6 +244,11 @@ def _booked_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: p
     parts = [made, _split_by_plant(unrecorded, inputs, _stated_hours(inputs, pd.DatetimeIndex([])))[made.columns]]
     work = pd.concat([part for part in parts if len(part)]).merge(inputs["routing"], on=_PLACE, validate="m:m")
     return (work["started_qty"] * work["hours_per_unit"]).groupby([work["resource_id"], work["period"]]).sum()
+
+
+def _at_usual_lots(inputs: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The inputs with a routing that has the hours of lots in those of a unit; applied twice it is the same."""
+    return {**inputs, "routing": hours_at_usual_lots(inputs["routing"], inputs["production"])}
 
 
 def _load(needed: pd.DataFrame, inputs: dict[str, pd.DataFrame], hours: pd.DataFrame) -> pd.Series:
@@ -425,7 +435,7 @@ def routing_as_booked(
     Returns
     -------
     DataFrame
-        `routing`, same rows.
+        `routing`, same rows; hours booked hold those of the lots, so that none are left per lot.
 
     Examples
     --------
@@ -441,7 +451,10 @@ def routing_as_booked(
     total = made.groupby(["item_id", "resource_id"])[["booked_hours", "ordered_qty"]].sum()
     rate = (total["booked_hours"] / total["ordered_qty"]).rename("booked").reset_index()
     found = routing.merge(rate, on=["item_id", "resource_id"], how="left", validate="m:1")
-    return found.assign(hours_per_unit=found["booked"].fillna(found["hours_per_unit"])).drop(columns="booked").set_axis(routing.index)
+    renewed = found.assign(hours_per_unit=found["booked"].fillna(found["hours_per_unit"]))
+    if "hours_per_lot" in renewed:  # they are in what was booked
+        renewed["hours_per_lot"] = renewed["hours_per_lot"].where(found["booked"].isna(), 0.0)
+    return renewed.drop(columns="booked").set_axis(routing.index)
 
 
 def _operations(documents: Mapping[str, pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
@@ -623,7 +636,8 @@ class _Problem:
         balance = balance - coo_array((made["yield_ratio"], (parent, np.arange(len(made)))), shape=balance.shape).tocsc()
         stock = hand.stock.reindex(self.items, fill_value=0.0).to_numpy()
         self.purchase = hand.purchase.reindex(self.items, fill_value=0.0).to_numpy()
-        work = inputs["routing"].merge(made[_PLACE].assign(column=made.index), on=_PLACE, validate="m:1")
+        routing = hours_at_usual_lots(inputs["routing"], inputs["production"])
+        work = routing.merge(made[_PLACE].assign(column=made.index), on=_PLACE, validate="m:1")
         # A resource that is needed but has no stated hours has none.
         self.resources = pd.Index(np.unique(work["resource_id"].astype(str)))
         hours = hand.hours.reindex(self.resources, fill_value=0.0).to_numpy()

@@ -29,9 +29,9 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, follow_up, governance, roles, tables
+from sop_workbench import __version__, errors, evidence, follow_up, periods, roles, tables, tolerance
 from sop_workbench import settings as settings_module
-from sop_workbench.errors import CycleLockedError, RoleError, SettingsError, SopError, StepFailedError, StoreConflictError
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, StepFailedError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
 _DONE = ("done", "submitted", "approved")
-_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour"}
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -64,25 +64,42 @@ class Step:
     """One step of the chain: its notebook and what it reads beyond the step before it.
 
     `sources` and `scenarios` say that it reads the source files or the scenario files; `records` names
-    the people's records it takes in: a new row there makes the step stale.
+    the people's records it takes in: a new row there makes the step stale. `outside` says what of its result lies outside
+    tolerance; `is_executive`: its approver decides that, and everything beyond the owners of the other steps.
     """
 
     name: str
     sources: bool = False
     scenarios: bool = False
     records: tuple[str, ...] = ()
+    outside: Callable[[Cycle], list[str]] | None = None
+    is_executive: bool = False
 
 
 STEPS = (
     Step("00_data_gathering", sources=True, records=("history_decision",)),
     Step("01_product_review"),
-    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock")),
-    Step("03_supply_review"),
-    Step("04_financial_review"),
+    Step("02_demand_review", records=("demand_adjustment", "assumption", "model_pin", "demand_lock"),
+         outside=tolerance.demand_changes),
+    Step("03_supply_review", outside=tolerance.supply_limits),
+    Step("04_financial_review", outside=tolerance.budget_gaps),
     Step("05_pre_sop", scenarios=True),
-    Step("06_executive_sop", records=("decision", "risk", "outcome")),
-    Step("07_execution_monitoring", records=("action", "assumption", "outcome")),
+    Step("06_executive_sop", records=("decision", "risk", "outcome"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "outcome"), outside=tolerance.actual_deviations),
 )
+
+
+# The light version: the same reviews in weeks, then one that says what to mend now and what to hand to the monthly round.
+WEEKLY_STEPS = (*STEPS[:5], Step("08_weekly_execution", records=("action", "assumption", "outcome")))
+_MONTHLY_ONLY = {
+    "05_pre_sop": "scenarios, risk and the KPI review", "06_executive_sop": "the decisions of the executive meeting",
+    "07_execution_monitoring": "driver trees, error by lag and maturity",
+}
+
+
+def steps_of(settings: Settings) -> tuple[Step, ...]:
+    """The steps of a cycle: eight in a monthly workspace, six in a weekly one."""
+    return WEEKLY_STEPS if settings.bucket == "week" else STEPS
 
 
 @dataclass(frozen=True)
@@ -138,6 +155,10 @@ class Chain:
             number, _, words = step.name.partition("_")
             if name in (step.name, words, number) or name.zfill(2) == number:
                 return step
+        for monthly, what in _MONTHLY_ONLY.items():
+            if self.steps == WEEKLY_STEPS and name in (monthly, monthly.partition("_")[2], monthly[:2], monthly[1:2]):
+                raise SettingsError(f"a weekly cycle has no step {monthly}: {what} belong to the monthly round (a workspace with bucket: "
+                                    f"month). Its steps are {', '.join(step.name for step in self.steps)}")
         raise SettingsError(f"no step {name!r}; steps are {', '.join(step.name for step in self.steps)}")
 
     def values(self, step: Step) -> dict[str, Any]:
@@ -147,7 +168,8 @@ class Chain:
 
 
 def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
-              outputs: Mapping[str, Callable[[Cycle], object]] | None = None) -> list[StepState]:
+              outputs: Mapping[str, Callable[[Cycle], object]] | None = None,
+              told: Callable[[str], None] | None = None) -> list[StepState]:
     """Run the steps of a cycle that are not done yet, in order, and stop at the first that fails.
 
     Parameters
@@ -160,6 +182,8 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         Stop after this step.
     outputs : mapping of file name to function, optional
         Files of the binder written after the last step (each function takes the cycle).
+    told : function, optional
+        Called with the name of each step (or file of the binder) as it begins; the first call says that no other process runs the cycle.
 
     Returns
     -------
@@ -170,7 +194,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
     ------
     CycleLockedError
         When the cycle is locked: a locked cycle is never run again.
-    StoreConflictError
+    ChainRunningError
         When another process is running this cycle.
     StepFailedError
         When a step fails; names step, notebook, cell and cause.
@@ -187,7 +211,7 @@ def run_chain(chain: Chain, first: str | None = None, last: str | None = None,
         check_parameters(chain.notebook(step), chain.values(step))
     is_whole = end == len(chain.steps) - 1
     with _only_chain(chain) as lock, _quiet_libraries():
-        run = _Run(chain, lock, begin if first else None)
+        run = _Run(chain, lock, begin if first else None, told or (lambda _: None))
         run.steps(chain.steps[: end + 1])
         if is_whole:
             run.outputs(outputs or {})
@@ -241,27 +265,91 @@ def submit_step(chain: Chain, name: str, *, by: str, why: str) -> None:
     _append_status(chain.cycle, step, "submitted", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
 
 
-def approve_step(chain: Chain, name: str, *, by: str, why: str) -> None:
-    """Record that a person stands behind the result of a step.
+def approve_step(chain: Chain, name: str, *, by: str, why: str) -> list[str]:
+    """Record that a person stands behind the result of a step, and what of it lies outside tolerance.
 
-    Where users are configured the step must have been submitted, by somebody else.
+    Tolerances decide who decides: what lies within them is for the step's owner (`steps.<step>.user`, or any approver where none is
+    named), what lies outside for the approver of the executive step. Where users are configured this is held to, and the step must
+    have been submitted by somebody else.
+
+    Returns
+    -------
+    list of str
+        What lay outside tolerance, in sentences; the record keeps it.
 
     Raises
     ------
     RoleError
-        When the person at work is no approver, or submitted the step.
+        When the person at work submitted the step, or the next level up decides; names who and what lies outside.
     SettingsError
         When the step is unknown, not done or not submitted.
     CycleLockedError
         When the cycle is locked.
     """
-    chain.cycle.store.require_role("approver", f"approve a step of cycle {chain.cycle.id}", by)
+    cycle, step = chain.cycle, chain.find(name)
+    outside = what_is_outside(chain, step)
+    is_owner = not outside and not step.is_executive and by.strip() == _user_of(chain, step)
+    cycle.store.require_role("planner" if is_owner else "approver", f"approve a step of cycle {cycle.id}", by)
     step, state = _state_of(chain, name)
     if state.status not in _DONE:
         raise SettingsError(f"{step.name} is {state.status}, so it cannot be approved; run it first")
     if has_roles(chain.workspace.settings):
-        _refuse_own_proposal(chain.cycle, step, state.status, by)
-    _append_status(chain.cycle, step, "approved", _last_statuses(chain.cycle)[step.name]["fingerprint"], why, by)
+        _refuse_own_proposal(cycle, step, state.status, by)
+        _refuse_beyond(chain, step, outside, by)
+    _append_status(cycle, step, "approved", _last_statuses(cycle)[step.name]["fingerprint"], why, by, "; ".join(outside))
+    return outside
+
+
+def what_is_outside(chain: Chain, step: Step) -> list[str]:
+    """What of a step's result lies outside tolerance, in sentences."""
+    return step.outside(chain.cycle) if step.outside is not None else []
+
+
+def who_decides(chain: Chain, step: Step, outside: list[str]) -> str:
+    """Owner of the step, or of the executive step where something lies outside tolerance."""
+    executive = _executive(chain)
+    decides = executive if executive is not None and (outside or step.is_executive) else step
+    return _owner_and_due(chain, decides)[0]
+
+
+def require_executive(chain: Chain, doing: str, by: str) -> None:
+    """Refuse what only the approver of the executive step decides, where the settings name that person (`steps.<step>.user`).
+
+    Raises
+    ------
+    RoleError
+        Naming who decides.
+    """
+    cycle, executive = chain.cycle, _executive(chain)
+    cycle.store.require_role("approver", doing, by)
+    user = _user_of(chain, executive) if executive is not None else None
+    if has_roles(chain.workspace.settings) and user is not None and by.strip() != user:
+        raise RoleError(f"{by} may not {doing}: that is for {user}, {who_decides(chain, cast('Step', executive), [])}, to decide")
+
+
+def _refuse_beyond(chain: Chain, step: Step, outside: list[str], by: str) -> None:
+    """Refuse an approval that is not for this person: within tolerance the owner's, outside the executive step's approver's."""
+    executive = _executive(chain)
+    owner, decider = _user_of(chain, step), _user_of(chain, executive) if executive is not None else None
+    if step.is_executive or outside:
+        is_refused = by.strip() != decider if decider is not None else by.strip() == owner and not step.is_executive
+        words = f"lies outside tolerance, so {who_decides(chain, step, outside)} decides" if outside else "is decided by the executive step"
+        lines = "".join(f"\n  {sentence}" for sentence in outside)
+        remedy = f"{decider} approves it" if decider is not None else "another approver has to"
+    else:
+        is_refused = owner is not None and by.strip() not in (owner, decider)
+        words, lines, remedy = f"is for its owner, {owner}", "", f"{owner}{f' or {decider}' if decider is not None else ''} approves it"
+    if is_refused:
+        raise RoleError(f"{by} may not approve {step.name} of cycle {chain.cycle.id}: it {words}; {remedy}{lines}")
+
+
+def _executive(chain: Chain) -> Step | None:
+    return next((step for step in chain.steps if step.is_executive), None)
+
+
+def _user_of(chain: Chain, step: Step) -> str | None:
+    owned = _owned(chain, step)
+    return None if owned is None else owned.user
 
 
 def cycle_state(states: list[StepState]) -> str:
@@ -300,12 +388,13 @@ def _refuse_own_proposal(cycle: Cycle, step: Step, status: str, by: str) -> None
 def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -> None:
     """Approve the whole cycle and close it for good, with the evidence of what it rests on in the binder.
 
-    Where users are configured every step must have been approved, by somebody who did not submit it.
+    Where users are configured every step must have been approved, by somebody who did not submit it; where the settings name the user
+    of the executive step, that person locks.
 
     Raises
     ------
     RoleError
-        When the person at work is no approver.
+        When the person at work is no approver, or another one decides.
     SettingsError
         When a step is not done (or not approved); the message names each.
     CycleLockedError
@@ -314,7 +403,7 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         When the chain is running, or something was written since the steps were judged.
     """
     cycle = chain.cycle
-    cycle.store.require_role("approver", f"lock cycle {cycle.id}", by)
+    require_executive(chain, f"lock cycle {cycle.id}", by)
     if cycle.is_locked:
         raise CycleLockedError(f"cycle {cycle.id} is locked already")
     writes = cycle.writes()
@@ -330,17 +419,31 @@ def lock_cycle(chain: Chain, *, by: str, why: str, keep_sources: bool = False) -
         manifest = evidence.read_manifest(folder) | {"evidence": collected}
         evidence.write_manifest(folder, manifest)
         cycle.lock(by=by, why=why, seal=evidence.seal(collected), writes=writes)
-        evidence.write_manifest(folder, manifest | {"pins": cycle.pins()})
+        evidence.write_manifest(folder, manifest | {"pins": cycle.pins(), "approval": cycle.file_hashes("approval")})
 
 
-def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]]) -> None:
-    """Write files of the binder again and note their hashes in the manifest."""
+def write_outputs(chain: Chain, outputs: Mapping[str, Callable[[Cycle], object]], are_stale: bool = False) -> None:
+    """Write files of the binder again and note their hashes in the manifest.
+
+    A file of a locked cycle that stands as it was noted is left alone, unless told that it is stale.
+
+    Raises
+    ------
+    RoleError
+        When the person at work may only read.
+    """
+    chain.cycle.store.require_role("planner", f"write {', '.join(outputs)} of cycle {chain.cycle.id}")
     folder = Path(chain.cycle.folder)
-    manifest = evidence.read_manifest(folder)
-    for name, write in outputs.items():
-        write(chain.cycle)
-        manifest.setdefault("outputs", {}).setdefault(name, {})["sha256"] = evidence.file_hash(folder / name)
-    evidence.write_manifest(folder, manifest)
+    with _only_chain(chain):
+        manifest = evidence.read_manifest(folder)
+        for name, write in outputs.items():
+            noted = manifest.setdefault("outputs", {}).setdefault(name, {})
+            is_kept = chain.cycle.is_locked and not are_stale and (folder / name).is_file()
+            if is_kept and noted.get("sha256") == evidence.file_hash(folder / name):
+                continue
+            write(chain.cycle)
+            noted["sha256"] = evidence.file_hash(folder / name)
+            evidence.write_manifest(folder, manifest)
 
 
 def verify_cycle(chain: Chain) -> pd.DataFrame:
@@ -404,8 +507,8 @@ def _fits(value: Any, wanted: str) -> bool:
 class _Run:
     """One call of the chain: its manifest, its progress bar and the lock it holds."""
 
-    def __init__(self, chain: Chain, lock: _Lock, begin: int | None) -> None:
-        self.chain, self.lock, self.begin = chain, lock, begin
+    def __init__(self, chain: Chain, lock: _Lock, begin: int | None, told: Callable[[str], None]) -> None:
+        self.chain, self.lock, self.begin, self.told = chain, lock, begin, told
         self.folder = Path(chain.cycle.folder)
         self.common = _common_parts(chain)
         self.manifest = _new_manifest(chain, self.common)
@@ -417,6 +520,7 @@ class _Run:
         with tqdm(total=len(steps), unit="step", disable=None, dynamic_ncols=True) as bar:
             for number, step in enumerate(steps):
                 bar.set_description(step.name)
+                self.told(step.name)
                 self._step(number, step, bar)
                 bar.update()
 
@@ -426,6 +530,7 @@ class _Run:
             written = self.manifest["outputs"].get(name, {})
             if written.get("fingerprint") == self.upstream and (self.folder / name).is_file():
                 continue
+            self.told(name)
             start = time.perf_counter()
             write(self.chain.cycle)
             seconds = round(time.perf_counter() - start, 3)
@@ -640,7 +745,7 @@ def _only_chain(chain: Chain) -> Iterator[_Lock]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             who = f"{holder.get('by', 'somebody')} (process {holder.get('pid', '?')}, since {holder.get('since', '?')})"
-            raise StoreConflictError(f"cycle {chain.cycle.id} is being run already by {who}; wait until it ends") from None
+            raise ChainRunningError(f"cycle {chain.cycle.id} is being run already by {who}; wait until it ends") from None
         _end_orphan(holder.get("kernel"))
         yield _Lock(file)
         file.seek(0)
@@ -767,28 +872,34 @@ def _last_statuses(cycle: Cycle) -> dict[str, dict[str, str]]:
     return {row["step"]: row for row in cycle.records("step_status").to_dict("records")}
 
 
-def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None) -> None:
-    cycle.append("step_status", {"step": step.name, "status": status, "fingerprint": fingerprint}, by=by or roles.current_user(), why=why)
+def _append_status(cycle: Cycle, step: Step, status: str, fingerprint: str, why: str, by: str | None = None, outside: str = "") -> None:
+    row = {"step": step.name, "status": status, "fingerprint": fingerprint, "outside_tolerance": outside}
+    cycle.append("step_status", row, by=by or roles.current_user(), why=why)
+
+
+def _owned(chain: Chain, step: Step) -> settings_module.Step | None:
+    """What the settings say of a step: under its name, with or without its number."""
+    declared = chain.workspace.settings.steps
+    return declared.get(step.name) or declared.get(step.name.partition("_")[2])
 
 
 def _owner_and_due(chain: Chain, step: Step) -> tuple[str, str]:
-    declared = chain.workspace.settings.steps
-    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    owned = _owned(chain, step)
     if owned is None:
         return "", ""
     return owned.owner, f"WD{owned.due_working_day} ({_due_day(chain, owned):%Y-%m-%d})"
 
 
 def _due_day(chain: Chain, owned: settings_module.Step) -> pd.Timestamp:
-    return governance.due_day(chain.cycle.calendar.first_day(chain.cycle.period), owned.due_working_day)
+    first_day = chain.cycle.calendar.first_day(chain.cycle.period)
+    return periods.due_day(first_day, owned.due_working_day, chain.cycle.settings.working_days.holidays)
 
 
 def _late(chain: Chain, step: Step, status: str, today: pd.Timestamp | None) -> int:
-    declared = chain.workspace.settings.steps
-    owned = declared.get(step.name) or declared.get(step.name.partition("_")[2])
+    owned = _owned(chain, step)
     if owned is None or today is None or status in (*_DONE, "locked"):
         return 0
-    return governance.working_days_late(_due_day(chain, owned), today)
+    return periods.working_days_late(_due_day(chain, owned), today, chain.cycle.settings.working_days.holidays)
 
 
 # ------------------------------------------------------------------ the manifest

@@ -65,6 +65,9 @@ _CHIP_COLOURS = {
     "reached": "#1b7f4b",
     "not yet": "#9a5b00",
     "met, but not those before": "#3a6ea5",
+    "change request": "#b3261e",
+    "fix it this week": "#3a6ea5",
+    "too late": "#b3261e",
 }
 _ICONS = {"blocks": "■", "warns": "▲", "info": "●", "better": "▲", "worse": "▼", "same": "=", "held": "✓", "missed": "✗", "not scored": "–"}
 
@@ -92,9 +95,10 @@ _style = Style()
 
 
 def use(settings: Settings) -> None:
-    """Set the company's currency and colour for all charts, and store charts so that they open offline."""
+    """Set the company's currency, colour and locale for all charts, and store charts so that they open offline."""
     global _style
     _style = Style(settings.currency, readable(settings.brand_colour))
+    views.use_locale(settings.locale)
     alt.theme.register("sop", enable=True)(_theme)
     alt.renderers.register("sop", _mime_bundle)
     alt.renderers.enable("sop")
@@ -187,6 +191,7 @@ def _theme() -> alt.theme.ThemeConfig:
         {
             "config": {
                 "background": "transparent",
+                **_vega_locale(),  # type: ignore[typeddict-item]
                 "font": _FONT,
                 "padding": {"left": 4, "right": 24, "top": 4, "bottom": 4},
                 "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": HEIGHT, "discreteWidth": WIDTH},
@@ -235,6 +240,23 @@ def _theme() -> alt.theme.ThemeConfig:
             }
         }
     )
+
+
+def _vega_locale() -> dict[str, Any]:
+    """How the locale writes numbers and days, in the words of the drawing library; nothing for English, which it knows."""
+    used = views.locale()
+    if used.language == "en":
+        return {}
+    symbols = used.number_symbols["latn"]
+    months, days = used.months["format"], used.days["format"]
+    return {"locale": {
+        "number": {"decimal": symbols["decimal"], "thousands": symbols["group"], "grouping": [3], "currency": ["", ""]},
+        "time": {
+            "dateTime": "%d %b %Y, %H:%M", "date": "%d %b %Y", "time": "%H:%M", "periods": ["AM", "PM"],
+            "days": [days["wide"][i] for i in (6, 0, 1, 2, 3, 4, 5)], "shortDays": [days["abbreviated"][i] for i in (6, 0, 1, 2, 3, 4, 5)],
+            "months": list(months["wide"].values()), "shortMonths": list(months["abbreviated"].values()),
+        },
+    }}
 
 
 # ------------------------------------------------------------------ shared drawing
@@ -511,7 +533,7 @@ def _written(values: pd.Series, column: str) -> list[str]:
     if column.endswith("period"):
         return list(views.period_labels(values.dropna()).reindex(values.index).fillna("–"))
     if pd.api.types.is_datetime64_any_dtype(values):
-        return [f"{v:%d %b %Y}" if pd.notna(v) else "–" for v in values]
+        return [views.day(v) for v in values]
     if pd.api.types.is_bool_dtype(values):
         return ["yes" if v else "no" for v in values]
     if not pd.api.types.is_numeric_dtype(values):
@@ -522,10 +544,10 @@ def _written(values: pd.Series, column: str) -> list[str]:
 def _numbers(values: pd.Series, column: str) -> list[str]:
     """Numbers of a column, all with the same decimals."""
     if column.endswith("_ratio"):
-        return ["–" if pd.isna(v) else f"{v * 100:,.1f}" for v in values]
+        return [views.number(v * 100, 1) for v in values]
     is_small = values.abs().max() < 10 and not (values.dropna() % 1 == 0).all()
     digits = 1 if is_small or column.endswith(("_months", "_days")) else 0
-    return ["–" if pd.isna(v) else f"{v + 0.0 if abs(v) >= 0.5 * 10**-digits else 0.0:,.{digits}f}" for v in values]
+    return [views.number(v, digits) for v in values]
 
 
 def _chip(text: str) -> str:
@@ -537,6 +559,11 @@ def _chip_word(text: Any) -> str:
     """The word behind an icon: `▲ watch` → watch; `late by 2 months` → late."""
     words = str(text).split(" ", 1)
     return "late" if str(text).startswith("late by ") else words[1] if len(words) == 2 and words[0] in views.STATUS_ICONS.values() else ""
+
+
+def status_colour(text: str) -> str:
+    """Colour of a status told in words, as `● on target` or `late by 2 days`; white is readable on it."""
+    return _chip_colour(text)
 
 
 def _chip_colour(text: str) -> str:
@@ -1467,6 +1494,22 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=_fixed("kept", _KEPT, shown["kept"]), tooltip=_tooltips(view), y=alt.value(18))
     words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
     return (marks + words).properties(width=min(WIDTH, 95 * len(shown)), height=58)
+
+
+@_drawn
+def kpi_by_month(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """A KPI by member and period, coloured by its traffic light; the marks say the same without colour."""
+    lights = {"green": PALE_BLUE, "amber": "#f2c14e", "red": PALE_ORANGE, "none": "#c9ced3"}
+    colour = alt.Color("status:N", legend=None, scale=alt.Scale(domain=list(lights), range=list(lights.values())))
+    return _heat_map(view, "member", "period_label", _period_order(view), colour, "value_text")
+
+
+@_drawn
+def load_ahead(view: pd.DataFrame) -> alt.TopLevelMixin:
+    """Load of the next weeks in per cent of regular hours, orange when full; ■ where no hour is left."""
+    texts = [f"{ratio * 100:.0f}{' ■' if full else ''}" for ratio, full in zip(view["load_ratio"], view["is_at_limit"], strict=True)]
+    return _heat_map(view.assign(load_text=texts), "resource", "period_label", _period_order(view),
+                     _diverging("load_ratio", 0.4, 0.9, 1.25, True), "load_text")
 
 
 @_drawn

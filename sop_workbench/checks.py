@@ -730,12 +730,16 @@ def routing_hours_out_of_date(data: Evidence) -> list[dict]:
     operations = data["work_order_operation"][(begun >= first) & (begun < _plan_start(data))].dropna(subset=["booked_hours"])
     orders = data["work_order"].dropna(subset=["ordered_qty"])[["order_id", "ordered_qty"]]
     work = operations.merge(orders, on="order_id", validate="many_to_one")
-    routing = data["routing"].groupby(["item_id", "resource_id"], as_index=False)["hours_per_unit"].mean()
+    lot = data["production"][["item_id", "location_id", "usual_lot_qty"]]
+    routing = data["routing"].merge(lot, on=["item_id", "location_id"], how="left", validate="many_to_one")
+    # Hours of a lot count in a plan where its usual size is stated.
+    routing["hours_per_unit"] += (routing["hours_per_lot"] / routing["usual_lot_qty"]).fillna(0.0)
+    routing = routing.groupby(["item_id", "resource_id"], as_index=False)["hours_per_unit"].mean()
     work = work.merge(routing, left_on=["item_id", "work_centre_id"], right_on=["item_id", "resource_id"], validate="many_to_one")
     hours = work.assign(routed=work["hours_per_unit"] * work["ordered_qty"]).groupby("work_centre_id")[["booked_hours", "routed"]].sum()
     change = (hours["booked_hours"] / hours["routed"].where(hours["routed"] > 0) - 1).rename("change").reset_index()
     rows = change[change["change"].abs() > _ROUTING_TOLERANCE].sort_values("change", key=lambda part: -part.abs())
-    return _found("warns", "routing", rows, "renew the hours per unit, or plan with those booked lately (capacity.routing_as_booked)",
+    return _found("warns", "routing", rows, "renew the hours or the usual lots, or plan with those booked (capacity.routing_as_booked)",
                   key=["work_centre_id"], column="change")
 
 

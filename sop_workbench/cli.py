@@ -1,4 +1,4 @@
-"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab` and others.
+"""The command line: `sop new`, `check`, `run`, `status`, `report`, `approve`, `lock`, `verify`, `publish`, `lab`, `dashboards` and others.
 
 Libraries are imported where a command needs them: `sop --help` answers at once.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sop_workbench import __version__
-from sop_workbench.errors import SettingsError, SopError
+from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, exit_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sop_workbench import tables
     from sop_workbench.chain import Chain, StepState
     from sop_workbench.settings import Settings
-    from sop_workbench.store import Cycle
 
 ROOT = Path(__file__).parents[1]
+_WEEK = "week"  # folder of what a company's workspace has otherwise when it is planned in weeks
 _DIFFERENCES_SHOWN = 50
 _SEVERITIES = {"blocks": "red", "warns": "yellow", "info": "blue"}
 _STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
@@ -34,7 +34,7 @@ _STATUS_COLOURS = {"done": "green", "submitted": "green", "approved": "green",
 
 
 class _Commands(click.Group):
-    """Commands whose errors are lines for a planner: 1 for an error that is explained, 2 for one that is not."""
+    """Commands whose errors are lines for a planner: 1 for an error that is explained, 2 for one that is not, 3 for a cycle in use."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -42,7 +42,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except SopError as fault:
             click.echo(str(fault), err=True)
-            ctx.exit(1)
+            ctx.exit(exit_code(fault))
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends quietly when a pipe closes
             raise
         except Exception as fault:
@@ -58,7 +58,8 @@ def _remember(ctx: click.Context, _: click.Parameter, folder: Path) -> Path:
 
 _in_workspace: Callable = click.option("--workspace", "-w", "folder", type=click.Path(path_type=Path), default=".", show_default=True,
                                        callback=_remember, help="Folder with sop.yaml.")
-_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10; the newest of sop.yaml when left out.")
+_of_cycle: Callable = click.option("--cycle", "-c", "cycle_id", help="Cycle, such as 2026-10, or `current` (today's); "
+                                 "the newest of sop.yaml when left out.")
 _by: Callable = click.option("--by", required=True, help="Who decides.")
 _why: Callable = click.option("--why", required=True, help="Why, in a sentence.")
 
@@ -73,7 +74,9 @@ def main() -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--demo", "kind", flag_value="demo", help="Start with the demo company.")
 @click.option("--adventureworks", "kind", flag_value="adventureworks", help="Start with the mapping of the AdventureWorks extract.")
-def new(directory: Path, kind: str | None) -> None:
+@click.option("--bucket", type=click.Choice(["month", "week"]), default="month", show_default=True,
+              help="week: the light version, 13 weeks ahead, for what is decided every Monday.")
+def new(directory: Path, kind: str | None, bucket: str) -> None:
     """Make a workspace in DIRECTORY (which must be new or empty)."""
     source = ROOT / "data" / kind if kind else None
     if source and not source.is_dir():
@@ -82,7 +85,7 @@ def new(directory: Path, kind: str | None) -> None:
         raise SettingsError(f"{directory} is not empty; name a folder that is new or empty")
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.resolve().parent, prefix=".sop-new-") as partial:
-        _copy_company(source, Path(partial)) if source else _write_blank(Path(partial))
+        _copy_company(source, Path(partial), bucket) if source else _write_blank(Path(partial), bucket)
         directory.mkdir(exist_ok=True)
         for child in Path(partial).iterdir():
             child.replace(directory / child.name)
@@ -101,7 +104,7 @@ def check(folder: Path, cycle_id: str | None) -> None:
     from sop_workbench.settings import load_settings
 
     settings = load_settings(folder)
-    _, issues = gather(settings, folder, settings.calendar.as_of(cycle_id or _newest(settings)))
+    _, issues = gather(settings, folder, settings.calendar.as_of(_named(settings, cycle_id)))
     for severity, colour in _SEVERITIES.items():
         _print_issues(severity, colour, issues[issues["severity"] == severity])
     blocking = int((issues["severity"] == "blocks").sum())
@@ -116,54 +119,138 @@ def check(folder: Path, cycle_id: str | None) -> None:
 @click.option("--from", "first", metavar="STEP", help="Re-run from this step on, even where nothing changed.")
 @click.option("--to", "last", metavar="STEP", help="Stop after this step.")
 @click.option("--parameter", "-p", "assignments", metavar="STEP.NAME=VALUE", multiple=True, help="A notebook's parameter.")
-def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None, assignments: tuple[str, ...]) -> None:
+@click.option("--scheduled", "is_scheduled", is_flag=True, help="As a timer calls it: a cycle that is locked or being run already is no "
+              "failure, and a run that fails is told by e-mail (`mail` in sop.yaml).")
+def run(folder: Path, cycle_id: str | None, first: str | None, last: str | None, assignments: tuple[str, ...], is_scheduled: bool) -> None:
     """Run the monthly chain; steps that are done and unchanged are skipped.
 
-    STEP is a name (02_demand_review, demand_review) or a number (2).
+    STEP is a name (02_demand_review, demand_review) or a number (2). Exit code: 0 done, 1 a failure that is explained, 2 one that is not,
+    3 the cycle is being run already. How the run stands is in last_run.json of the workspace.
+    """
+    try:
+        chain = run_cycle(folder, cycle_id, first, last, assignments)
+    except (CycleLockedError, ChainRunningError) as fault:
+        if not is_scheduled:
+            raise
+        click.echo(f"nothing to run: {fault}")
+        return
+    except RoleError:  # which leaves no trace of a run, so there is none to tell of
+        raise
+    except Exception:
+        if is_scheduled:
+            _mail_failure(folder)
+        raise
+    click.echo(f"cycle {chain.cycle.id} is in {chain.cycle.folder}")
+
+
+def run_cycle(folder: Path | str, cycle_id: str | None = None, first: str | None = None, last: str | None = None,
+              assignments: tuple[str, ...] = ()) -> Chain:
+    """Run the chain of a cycle as `sop run` does, with its pack and its last-run record (see :func:`sop_workbench.chain.run_chain`).
+
+    Parameters
+    ----------
+    folder : Path or str
+        The workspace.
+    cycle_id : str, optional
+        The cycle, or `current`; the newest of the settings when left out.
+    first, last : str, optional
+        Steps to begin and to stop with.
+    assignments : tuple of str
+        Parameters, each `STEP.NAME=VALUE`.
     """
     from dataclasses import replace
 
+    from sop_workbench import last_run
     from sop_workbench import report as pack
     from sop_workbench.chain import run_chain
 
-    chain = _chain(folder, cycle_id)
-    chain = replace(chain, parameters=_parameters(chain, assignments))
-    run_chain(chain, first, last, outputs={"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
-    click.echo(f"cycle {chain.cycle.id} is in {chain.cycle.folder}")
+    with last_run.recorded(Path(folder), cycle_id or "") as record:
+        chain = _chain(Path(folder), cycle_id)
+        record.name_cycle(chain.cycle.id)
+        chain = replace(chain, parameters=_parameters(chain, assignments))
+        run_chain(chain, first, last, outputs=pack.RUN_FILES, told=record.note_step)
+    return chain
+
+
+def _mail_failure(folder: Path) -> None:
+    """Tell by mail that the run failed; what the mail server does never changes how the run ends."""
+    from sop_workbench import last_run, mail
+    from sop_workbench.settings import load_settings
+
+    record = last_run.read(folder)
+    try:
+        settings = load_settings(folder)
+        if settings.mail is None:
+            return
+        told = mail.send(settings.mail, *mail.failure(settings.company, record, str(folder.resolve())))
+    except SopError as fault:
+        told = f"no mail was sent: {_first_line(fault)}"
+    last_run.note_mail(folder, told)
+    click.echo(f"mail: {told}", err=True)
 
 
 @main.command()
 @_in_workspace
 @_of_cycle
-def status(folder: Path, cycle_id: str | None) -> None:
-    """Show where each step of the cycle stands, who owns it, when it is due and what made it stale."""
+@click.option("--mail", "is_mailed", is_flag=True, help="Tell what is late, and a last run that failed or died, by e-mail "
+              "(`mail` in sop.yaml).")
+def status(folder: Path, cycle_id: str | None, is_mailed: bool) -> None:
+    """Show where each step of the cycle stands, who owns it, when it is due and what made it stale, and how the last run ended."""
     import pandas as pd
 
-    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states
+    from sop_workbench import last_run
+    from sop_workbench.chain import as_last_run, cycle_state, kept_cycles, step_states, what_is_outside, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
     states = step_states(chain, pd.Timestamp.now())
     click.echo(f"{chain.workspace.settings.company}, cycle {chain.cycle.id}, {cycle_state(states)}")
     for state in states:
         _print_state(state)
+        outside = what_is_outside(chain, chain.find(state.step)) if state.status == "submitted" else []
+        if outside:
+            decides = who_decides(chain, chain.find(state.step), outside) or "the executive step"
+            click.secho(f"{'':<26} outside tolerance in {_counted(len(outside), 'point')}: for {decides} to approve", fg="yellow")
     before = kept_cycles(chain).iloc[:-1]
     for word, remedy in (("skipped", "no plan was made"), ("open", "never locked")):
         names = before.loc[before["state"] == word, "cycle_id"]
         if len(names):
             click.secho(f"{_counted(len(names), 'cycle')} {word} ({remedy}): {', '.join(names)}", fg="yellow")
+    record = last_run.read(folder)
+    if record:
+        click.secho(last_run.sentence(record), fg="red" if last_run.needs_attention(record) else None)
+    if is_mailed:
+        _mail_late(chain, states, last_run.sentence(record) if last_run.needs_attention(record) else "")
+
+
+def _mail_late(chain: Chain, states: list[StepState], attention: str) -> None:
+    """Tell by mail which steps are late and that the last run needs attention; nothing is sent where neither is the case."""
+    from sop_workbench import mail
+
+    settings = chain.workspace.settings
+    if settings.mail is None:
+        raise SettingsError("no mail is set; say in sop.yaml: mail: {smtp: host:port, from: sop@company, to: [planning@company]}")
+    late = [state for state in states if state.late_days]
+    if not late and not attention:
+        click.echo("mail: nothing is late")
+        return
+    click.echo(f"mail: {mail.send(settings.mail, *mail.late(settings.company, chain.cycle.id, late, attention))}")
 
 
 @main.command()
 @_in_workspace
 @_of_cycle
-@click.option("--format", "kind", type=click.Choice(["html", "xlsx"]), default="html", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["html", "xlsx", "pdf", "pptx", "all"]), default="html", show_default=True,
+              help="report.html, plan.xlsx, report.pdf (printed by Chromium), slides.pptx, or all of them.")
 def report(folder: Path, cycle_id: str | None, kind: str) -> None:
-    """Write the cycle's pack from its executed notebooks and tables."""
+    """Write the cycle's pack from its executed notebooks and tables; parts of a locked cycle that stand as they were locked are kept."""
     from sop_workbench import report as pack
+    from sop_workbench.chain import write_outputs
 
-    cycle = _chain(folder, cycle_id).cycle
-    write = {"html": pack.write_html, "xlsx": pack.write_workbook}[kind]
-    click.echo(str(write(cycle)))
+    chain = _chain(folder, cycle_id)
+    wanted = list(pack.FORMATS) if kind == "all" else [kind]
+    for name, write in (pack.FORMATS[one] for one in wanted):
+        write_outputs(chain, {name: write})
+        click.echo(str(Path(chain.cycle.folder) / name))
 
 
 @main.group()
@@ -282,12 +369,20 @@ def reject_corrections(**given: Any) -> None:
 @_by
 @_why
 def approve(step: str, folder: Path, cycle_id: str | None, by: str, why: str) -> None:
-    """Record that the owner of STEP stands behind its result; the step must be done."""
-    from sop_workbench.chain import approve_step, as_last_run
+    """Record that who decides stands behind the result of STEP; it must be done.
+
+    Within tolerance its owner decides, outside the approver of the executive step.
+    """
+    from sop_workbench.chain import approve_step, as_last_run, who_decides
 
     chain = as_last_run(_chain(folder, cycle_id))
-    approve_step(chain, step, by=by, why=why)
+    outside = approve_step(chain, step, by=by, why=why)
     click.echo(f"{chain.find(step).name} of cycle {chain.cycle.id} approved by {by}")
+    if outside:
+        decides = who_decides(chain, chain.find(step), outside) or "the executive step"
+        click.secho(f"outside tolerance, for {decides} to decide:", fg="yellow")
+    for sentence in outside:
+        click.echo(f"  {sentence}")
 
 
 @main.command()
@@ -318,8 +413,12 @@ def lock(folder: Path, cycle_id: str | None, by: str, why: str, keep_sources: bo
 
     chain = as_last_run(_chain(folder, cycle_id))
     lock_cycle(chain, by=by, why=why, keep_sources=keep_sources)
-    # they say now that the plan is approved
-    write_outputs(chain, {"report.html": pack.write_html, "plan.xlsx": pack.write_workbook})
+    binder = Path(chain.cycle.folder)
+    drafts = {name: write for name, write in pack.FORMATS.values() if name in pack.RUN_FILES or (binder / name).is_file()}
+    try:
+        write_outputs(chain, drafts, are_stale=True)  # they say now that the plan is approved
+    except SopError as fault:  # the cycle is locked all the same
+        click.echo(f"part of the pack still says draft: {fault}", err=True)
     click.echo(f"cycle {chain.cycle.id} locked by {by}")
 
 
@@ -440,6 +539,49 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
         click.echo(f"  and {len(found) - rows:,} smaller ones (--rows, --csv)")
 
 
+def _scoped(command: Callable) -> Callable:
+    """Options that say what a record speaks of."""
+    for option in (
+        click.option("--item", "item_id", default="", help="Item it speaks of."),
+        click.option("--family", default="", help="Family it speaks of."),
+        click.option("--market", "market_id", default="", help="Market it speaks of."),
+        click.option("--region", default="", help="Region it speaks of."),
+        click.option("--from", "from_period", type=click.DateTime(["%Y-%m-%d"]), help="First period it speaks of."),
+        click.option("--to", "to_period", type=click.DateTime(["%Y-%m-%d"]), help="Last period it speaks of."),
+    ):
+        command = option(command)
+    return command
+
+
+def _stated(scope: dict[str, Any]) -> dict[str, Any]:
+    """What was given of a scope; a measure without periods cannot be scored by actuals."""
+    if scope["measure"] is not None and None in (scope["from_period"], scope["to_period"]):
+        raise SettingsError(f"--measure {scope['measure']} needs --from and --to: actuals score it when the last period is over")
+    return {name: value for name, value in scope.items() if value is not None}
+
+
+@main.command()
+@click.argument("assumption")
+@_in_workspace
+@_of_cycle
+@click.option("--low", "low_value", type=float, help="It holds from here on.")
+@click.option("--high", "high_value", type=float, help="It holds up to here.")
+@click.option("--measure", type=click.Choice(["demand", "revenue", "price", "unit cost", "production"]),
+              help="What low and high are of: actuals score it then.")
+@click.option("--owner", help="Who watches it; who records it when left out.")
+@_scoped
+@_by
+@_why
+def assume(assumption: str, folder: Path, cycle_id: str | None, owner: str | None, by: str, why: str, **scope: Any) -> None:
+    """Record that the plan takes ASSUMPTION for granted; adjustments name it by its number.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
+    cycle = _chain(folder, cycle_id).cycle
+    stored = cycle.append("assumption", {"assumption": assumption, "owner": owner or by, **_stated(scope)}, by=by, why=why)
+    click.echo(f"assumption of cycle {cycle.id} recorded by {by}: {assumption} ({stored['record_id'].iloc[0]})")
+
+
 @main.command()
 @click.argument("number", type=int, required=False)
 @_in_workspace
@@ -448,16 +590,23 @@ def _print_differences(found: pd.DataFrame, rows: int, currency: str) -> None:
 @click.option("--choice", required=True, help="What was chosen.")
 @click.option("--options", "considered", default="", help="Options considered; those of the open decision when left out.")
 @click.option("--expected", type=float, help="Money expected from it.")
+@click.option("--measure", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
+@click.option("--baseline", "baseline_amt", type=float, help="Money that would come without it; the plan before when left out.")
+@_scoped
 @_by
 @_why
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
-           expected: float | None, by: str, why: str) -> None:
-    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver."""
+           expected: float | None, by: str, why: str, **scope: Any) -> None:
+    """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver.
+
+    With --measure, --from and --to it is scored by actuals when the last period is over.
+    """
     from sop_workbench.outcome import record_decision
 
-    cycle = _chain(folder, cycle_id).cycle
-    record = record_decision(cycle, number, choice, by=by, why=why, question=question or "", considered=considered, expected=expected)
-    click.echo(f"decision of cycle {cycle.id} recorded by {by}: {record['question']} → {choice}")
+    chain = _chain(folder, cycle_id)
+    record = record_decision(chain, number, choice, by=by, why=why, question=question or "", considered=considered, expected=expected,
+                             **_stated(scope))
+    click.echo(f"decision of cycle {chain.cycle.id} recorded by {by}: {record['question']} → {choice}")
 
 
 @main.command()
@@ -536,30 +685,78 @@ def lab(folder: Path, options: tuple[str, ...]) -> None:
     """Open JupyterLab on the workspace, with `what_if.ipynb` in it (OPTIONS go to JupyterLab, after --)."""
     import shutil
 
+    from sop_workbench.roles import may
+    from sop_workbench.settings import load_settings
+
+    settings = load_settings(folder)
+    what_if = folder / "what_if.ipynb"
+    if not what_if.exists() and may("planner", settings.users, settings.groups):
+        shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
+
+
+@main.command()
+@_in_workspace
+@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8866, show_default=True, help="Port to listen on.")
+@click.option("--base-url", default="/", show_default=True, help="Path under which a proxy passes the dashboards on, like /planning/.")
+@click.option("--users", type=click.Path(dir_okay=False, path_type=Path), help="Sign in with a password of this file (sop users add).")
+@click.option("--token", default="", help="Sign in with this token; without any other way one is made and shown.")
+@click.option("--trust-header", default="", help="The proxy in front names the user in this header, like X-Forwarded-User.")
+@click.option("--groups-header", default="", help="… and the user's groups in this one, separated by commas.")
+@click.option("--trust-address", "trust_addresses", multiple=True, help="Address or network of that proxy (this machine when left out).")
+@click.option("--log", "log_file", type=click.Path(dir_okay=False, path_type=Path), help="Log file; dashboards.log of the workspace.")
+def dashboards(folder: Path, **given: Any) -> None:
+    """Serve the dashboards: executives and planners open them in a browser, with the workspace's roles and nothing else."""
+    from sop_workbench.serving.server import Serving, serve
     from sop_workbench.settings import load_settings
 
     load_settings(folder)
-    what_if = folder / "what_if.ipynb"
-    if not what_if.exists():
-        shutil.copy(ROOT / "notebooks" / what_if.name, what_if)
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *options])
+    serve(Serving(folder.resolve(), **given), click.echo)
+
+
+@main.group()
+def users() -> None:
+    """People who sign in at the dashboards with a password."""
+
+
+@users.command("add")
+@click.argument("name")
+@_in_workspace
+@click.option("--role", type=click.Choice(["viewer", "planner", "approver"]), help="What the person may do; kept in users.yaml.")
+@click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="File of passwords; passwords.yaml of the workspace.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when left out.")
+def add_user(name: str, folder: Path, role: Any, file: Path | None, password: str) -> None:
+    """Give NAME a password for the dashboards (kept hashed), or another one; once people are named it takes an approver."""
+    from sop_workbench import roles
+    from sop_workbench.serving import identity
+    from sop_workbench.settings import load_settings
+
+    settings = load_settings(folder)
+    roles.require("approver", f"say who signs in to {settings.company}", settings.users, settings.groups)
+    click.echo(f"{name} may sign in with the password; it is hashed in {identity.add_user(folder, name, password, role, file)}")
 
 
 # ------------------------------------------------------------------ a new workspace
 
 
-def _copy_company(source: Path, target: Path) -> None:
-    """Everything of a company that comes with the workbench, but the program that drew it."""
+def _copy_company(source: Path, target: Path, bucket: str) -> None:
+    """Everything of a company that comes with the workbench, but the program that drew it; what differs in weeks goes over it."""
     import shutil
 
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__", "store", "cycles", ".*"))
+    left = ["*.py", "__pycache__", "store", "cycles", ".*", _WEEK]
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left))
+    if bucket == "week":
+        shutil.rmtree(target / "scenarios", ignore_errors=True)
+        (target / "planted.yaml").unlink(missing_ok=True)
+        shutil.copytree(source / _WEEK, target, dirs_exist_ok=True)
 
 
-def _write_blank(target: Path) -> None:
+def _write_blank(target: Path, bucket: str) -> None:
     """`sop.yaml`, empty folders, and one Excel template per input table: fill it in and put it into `extract/`."""
     from sop_workbench import tables
 
-    (target / "sop.yaml").write_text(_BLANK_SETTINGS, encoding="utf-8")
+    (target / "sop.yaml").write_text(_BLANK_SETTINGS if bucket == "month" else _blank_weeks(), encoding="utf-8")
     for name in ("sql", "scenarios", "extract", "templates"):
         (target / name).mkdir()
     for name in tables.names("input"):
@@ -584,11 +781,20 @@ def _write_template(path: Path, declared: tables.Table) -> None:
 
 
 def _chain(folder: Path, cycle_id: str | None) -> Chain:
-    from sop_workbench.chain import Chain
+    from sop_workbench.chain import Chain, steps_of
     from sop_workbench.store import open_workspace
 
     workspace = open_workspace(folder)
-    return Chain(workspace, workspace.cycle(cycle_id or _newest(workspace.settings)))
+    return Chain(workspace, workspace.cycle(_named(workspace.settings, cycle_id)), steps_of(workspace.settings))
+
+
+def _named(settings: Settings, cycle_id: str | None) -> str:
+    """The cycle asked for: by name, today's (`current`), or the newest of the settings."""
+    if cycle_id == "current":
+        import pandas as pd
+
+        return settings.calendar.current_cycle(pd.Timestamp.now())
+    return cycle_id or _newest(settings)
 
 
 def _newest(settings: Settings) -> str:
@@ -660,6 +866,28 @@ def _write_log(folder: Path | None) -> Path:
 def _first_line(fault: Exception) -> str:
     return next(iter(str(fault).splitlines()), "no message")
 
+
+def _blank_weeks() -> str:
+    """The settings to start the light version with."""
+    head, _, _ = _BLANK_SETTINGS.partition("steps:")
+    for monthly, weekly in (("bucket: month            # or week", "bucket: week             # or month"), ("horizon: 18", "horizon: 13"),
+                            ("frozen_buckets: 1", "frozen_buckets: 2"), ('"2026-10" ', '"2026-W40"')):
+        head = head.replace(monthly, weekly)
+    return head + _WEEKLY_STEPS
+
+
+_WEEKLY_STEPS = """\
+steps:
+  00_data_gathering: {owner: Planning, due_working_day: 1}
+  01_product_review: {owner: Product management, due_working_day: 1}
+  02_demand_review: {owner: Demand planning, due_working_day: 1}
+  03_supply_review: {owner: Operations, due_working_day: 2}
+  04_financial_review: {owner: Finance, due_working_day: 2}
+  08_weekly_execution: {owner: Operations, due_working_day: 3}
+
+risk:
+  samples: 0             # futures are tried in the monthly round
+"""
 
 _BLANK_SETTINGS = """\
 # Settings of this workspace; every key with its default is in the README of the workbench.

@@ -84,7 +84,8 @@ def open_decisions(
 
 def _budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
     """The whole plan, and the families in it, further below budget than the tolerance."""
-    sums = budget_gap.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
+    known = budget_gap[budget_gap["budget_revenue_amt"].notna()]
+    sums = known.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
     if len(sums) > 1:
         sums.loc[_WHOLE] = sums.sum()
     below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]]

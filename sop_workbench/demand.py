@@ -1195,12 +1195,33 @@ def _own_plans(
     scored = scored.merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
     scored = scored.merge(inputs["market"][["market_id", "region"]], on="market_id", how="left", validate="many_to_one")
     places = scored[_SCOPE].drop_duplicates(KEYS)
-    scored = scored.merge(_authors(inputs["demand_input"], places), on=["stream", *KEYS], how="left", validate="many_to_one")
+    scored = scored.merge(authors_of(inputs["demand_input"], places), on=["stream", *KEYS], how="left", validate="many_to_one")
     return scored.assign(**{column: scored[column].fillna("") for column in ("author", "family", "region")})
 
 
-def _authors(demand_input: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
-    """Who speaks for each place in each stream: stream, item_id, market_id, author."""
+def authors_of(demand_input: pd.DataFrame, places: pd.DataFrame) -> pd.DataFrame:
+    """Who speaks for each place in each stream: the most specific inputs count, equals speak together.
+
+    Parameters
+    ----------
+    demand_input : DataFrame
+        Input table; an empty scope column means all.
+    places : DataFrame
+        item_id, family, market_id, region; one row for each place.
+
+    Returns
+    -------
+    DataFrame
+        stream, item_id, market_id, author; places nobody speaks for are left out.
+
+    Examples
+    --------
+    >>> said = pd.DataFrame({"source": "sales", "author": ["Ann", "Bob"], "item_id": "", "family": ["", "Grills"], "market_id": "",
+    ...                      "region": "North"})
+    >>> place = pd.DataFrame({"item_id": ["A", "B"], "family": ["Grills", "Pans"], "market_id": "N-RET", "region": "North"})
+    >>> authors_of(said, place)[["item_id", "author"]].to_numpy().tolist()
+    [['A', 'Bob'], ['B', 'Ann']]
+    """
     said = demand_input.rename(columns={"source": "stream"})[["stream", "author", *_SCOPE]].drop_duplicates()
     said = said.assign(
         family=said["family"].where(said["item_id"] == "", ""),  # an item says more than its family

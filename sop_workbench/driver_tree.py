@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from sop_workbench.demand import authors_of
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.structure import bom_versions, refuse_loops
@@ -34,7 +35,7 @@ CAPACITY, SUPPLIER, SHORTFALL = "capacity loss", "late supplier", "other supply"
 UNKNOWN = "no cause known"
 OTHERS = "other items"
 _REMAINDERS = (UNFORESEEN, SHORTFALL, "counts and scrap", "not in sales", UNKNOWN, OTHERS)
-_LEAF = ["measure", "tree", "driver", "cause", "family", "item_id", "place", "amount", "evidence"]
+_LEAF = ["measure", "tree", "driver", "cause", "author", "family", "item_id", "place", "amount", "evidence"]
 _PLACE = ["item_id", "market_id"]
 _NO_FAMILY = "no family"
 _PRODUCTION = "production"
@@ -55,8 +56,8 @@ def driver_tree(
 
     A shortfall of production beyond `tolerances.plan_deviation_ratio` has a cause when an outage is on file for the item (or for a
     resource on its route), when a resource's demonstrated hours fell short of what it usually shows, or when a purchased part of it
-    was past due at the plant with less in stock than is overdue; the first of these counts. A stream's bias is what it was off, in
-    its region, over the last six periods; it enters by the weight with which the consensus followed the stream.
+    was past due at the plant with less in stock than is overdue; the first of these counts. A stream's bias is what each of its
+    authors was off, in the region, over the last six periods; it enters by the weight with which the consensus followed the stream.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def driver_tree(
         `plan_deviation`; the plan of the shortest lag is scored.
     inputs : mapping of DataFrame
         item, market, sales_history, stock_history, price, event, open_supply, supplier_item, stock_on_hand, bill_of_material,
-        routing, capacity; unit_cost_history where actual costs are known.
+        routing, capacity; unit_cost_history where actual costs are known, demand_input where authors of streams are.
     settings : Settings
         Its tolerance of plan deviation.
     calendar : Calendar
@@ -88,7 +89,7 @@ def driver_tree(
     if not over:
         return table("driver_tree").empty()
     shortest = _shortest_lag(deviation)
-    bias = stream_bias(shortest, inputs["market"])
+    bias = stream_bias(shortest, inputs)
     parts = []
     shortfall_before = _no_shortfalls()
     for period in map(pd.Timestamp, over):
@@ -106,7 +107,7 @@ def _leaves(rows: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], period: pd.T
     """Leaves of every measure of one period; what could not be made now or the period before cannot be shipped now."""
     made_short, supply_short = shortfalls
     sold = sales_rows(rows, inputs, period)
-    sold = _with_bias(sold, rows, bias).assign(event_id=_promoted(sold, inputs, period))
+    sold = _with_bias(sold, rows, bias, _authors(rows, inputs)).assign(event_id=_promoted(sold, inputs, period))
     made = rows[rows["stream"] == _PRODUCTION].rename(columns={"market_id": "place"})
     cost = inputs["item"].set_index("item_id")["standard_cost_amt"]
     parts = [
@@ -246,7 +247,8 @@ def _demand_causes(sold: pd.DataFrame, measure: str, worth: pd.Series) -> list[p
     parts = []
     for column in [c for c in sold if str(c).startswith("bias_of_")]:
         stream = str(column).removeprefix("bias_of_")
-        parts.append(_leaf(sold, measure, CAUSES, BIAS, f"{stream} stream", worth * sold[column], sold[f"said_of_{stream}"]))
+        said, who = sold[f"said_of_{stream}"], sold[f"author_of_{stream}"]
+        parts.append(_leaf(sold, measure, CAUSES, BIAS, f"{stream} stream", worth * sold[column], said, who))
         rest = rest - sold[column]
     is_promoted = sold["event_id"].notna()
     driver = pd.Series(np.where(is_promoted, PROMOTION, UNFORESEEN), index=sold.index)
@@ -325,41 +327,55 @@ def _promotion_spend(inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp) -
 
 
 def _leaf(rows: pd.DataFrame, measure: str, tree: str, driver: pd.Series | str, cause: pd.Series | str, amount: pd.Series,
-          evidence: pd.Series | str) -> pd.DataFrame:
+          evidence: pd.Series | str, author: pd.Series | str = "") -> pd.DataFrame:
     """Money of one driver by row, rows without any left out."""
     place = rows["place"] if "place" in rows else rows["market_id"]
-    columns = {"item_id": rows["item_id"], "place": place, "amount": amount, "driver": driver, "cause": cause, "evidence": evidence}
+    columns = {"item_id": rows["item_id"], "place": place, "amount": amount, "driver": driver, "cause": cause, "author": author,
+               "evidence": evidence}
     leaf = pd.DataFrame(columns, index=rows.index)
     return leaf[leaf["amount"] != 0].assign(measure=measure, tree=tree, family=None)
 
 
 # ------------------------------------------------------------------ bias of the streams
-def stream_bias(shortest: pd.DataFrame, market: pd.DataFrame) -> pd.DataFrame:
-    """How far every stream was off in every region over the last six periods, and the weight with which the consensus followed it.
+def stream_bias(shortest: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How far every stream was off over the last six periods, by region and author, and the weight with which the consensus followed it.
 
-    bias = Σ (F − A) / Σ F, the share of what the stream says that does not come; the weights are those non-negative ones, summing to 1,
+    bias = Σ (F − A) / Σ F, the share of what is said that does not come; the weights are those non-negative ones, summing to 1,
     with which the streams come closest to the consensus (least squares over the rows where all of them spoke).
 
     Parameters
     ----------
     shortest : DataFrame
         `plan_deviation` at the shortest lag.
-    market : DataFrame
-        Input table; regions.
+    inputs : mapping of DataFrame
+        item and market; demand_input where authors of streams are known.
 
     Returns
     -------
     DataFrame
-        stream, region, bias_ratio, weight_ratio, periods.
+        stream, region, author (empty where nobody is known), bias_ratio, weight_ratio, periods.
     """
     rows = shortest[~shortest["stream"].isin([_CONSENSUS, _CONSTRAINED, _PRODUCTION])]
     rows = rows[rows["period"].isin(sorted(rows["period"].unique())[-_BIAS_PERIODS:])]
-    rows = rows.assign(region=rows["market_id"].map(market.set_index("market_id")["region"]))
-    sums = rows.groupby(["stream", "region"], as_index=False).agg(
+    rows = rows.assign(region=rows["market_id"].map(inputs["market"].set_index("market_id")["region"]))
+    rows = rows.merge(_authors(rows, inputs), on=["stream", *_PLACE], how="left", validate="m:1")
+    rows["author"] = rows["author"].where(rows["author"].notna(), "")
+    sums = rows.groupby(["stream", "region", "author"], as_index=False).agg(
         plan_qty=("plan_qty", "sum"), actual_qty=("actual_qty", "sum"), periods=("period", "nunique"))
     sums["bias_ratio"] = (sums["plan_qty"] - sums["actual_qty"]) / sums["plan_qty"].where(sums["plan_qty"] != 0)
     weight = _stream_weights(shortest)
     return sums.dropna(subset=["bias_ratio"]).assign(weight_ratio=lambda found: found["stream"].map(weight).fillna(0.0))
+
+
+def _authors(rows: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Who speaks for each item and market in each stream: stream, item_id, market_id, author."""
+    said = inputs.get("demand_input", table("demand_input").empty())
+    if said.empty:
+        return pd.DataFrame({c: pd.Series(dtype=object) for c in ("stream", *_PLACE, "author")})
+    places = rows[_PLACE].drop_duplicates()
+    places = places.merge(inputs["item"][["item_id", "family"]], on="item_id", how="left", validate="m:1")
+    places = places.merge(inputs["market"][["market_id", "region"]], on="market_id", how="left", validate="m:1")
+    return authors_of(said, places)
 
 
 def _stream_weights(shortest: pd.DataFrame) -> pd.Series:
@@ -373,23 +389,30 @@ def _stream_weights(shortest: pd.DataFrame) -> pd.Series:
     return pd.Series(found / found.sum() if found.sum() else 1.0 / len(streams), index=streams)
 
 
-def _with_bias(sold: pd.DataFrame, rows: pd.DataFrame, bias: pd.DataFrame) -> pd.DataFrame:
-    """Units that the known bias of each stream put into (−) or kept out of (+) the consensus, by row."""
+def _with_bias(sold: pd.DataFrame, rows: pd.DataFrame, bias: pd.DataFrame, authors: pd.DataFrame) -> pd.DataFrame:
+    """Units that the known bias of each stream put into (−) or kept out of (+) the consensus, by row, with who said it."""
     out = sold
     said = rows.pivot(index=_PLACE, columns="stream", values="plan_qty").reindex(pd.MultiIndex.from_frame(sold[_PLACE]))
     streams = [s for s in bias["stream"].unique() if s in said]
     weights = {s: bias.loc[bias["stream"] == s, "weight_ratio"].iloc[0] for s in streams}
     present = sum((said[s].notna() * weights[s] for s in streams), start=pd.Series(0.0, index=said.index))
     for stream in streams:
-        mine = bias[bias["stream"] == stream].set_index("region")
-        ratio = sold["region"].map(mine["bias_ratio"]).fillna(0.0)
+        who = sold[_PLACE].merge(authors[authors["stream"] == stream], on=_PLACE, how="left", validate="m:1")["author"]
+        who = who.where(who.notna(), "")
+        mine = bias[bias["stream"] == stream].set_index(["region", "author"])["bias_ratio"]
+        known = pd.Series(pd.MultiIndex.from_arrays([sold["region"], who]).map(mine.to_dict()), index=sold.index, dtype=float)
         share = (weights[stream] / present.where(present > 0)).fillna(0.0).to_numpy()
-        # A stream that said nothing of the row put nothing into it.
-        units = -share * ratio * said[stream].fillna(0.0).to_numpy()
-        words = {region: f"weight {weights[stream]:.0%}; what it says is {abs(b):.0%} too {'high' if b > 0 else 'low'} in {region}"
-                 for region, b in mine["bias_ratio"].items()}
-        out = out.assign(**{f"bias_of_{stream}": units, f"said_of_{stream}": sold["region"].map(words)})
+        # A stream that said nothing of the row, or has no record there, put nothing into it.
+        units = -share * known.fillna(0.0).to_numpy() * said[stream].fillna(0.0).to_numpy()
+        words = {key: _bias_words(weights[stream], ratio, *key) for key, ratio in mine.items()}
+        out = out.assign(**{f"bias_of_{stream}": units, f"author_of_{stream}": who.to_numpy(),
+                            f"said_of_{stream}": [words.get(key) for key in zip(sold["region"], who, strict=True)]})
     return out
+
+
+def _bias_words(weight: float, bias: float, region: str, author: str) -> str:
+    whose = f"what {author} says" if author else "what it says"
+    return f"weight {weight:.0%}; {whose} is {abs(bias):.0%} too {'high' if bias > 0 else 'low'} in {region}"
 
 
 def _promoted(sold: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp) -> pd.Series:
@@ -544,12 +567,12 @@ def _together(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 # ------------------------------------------------------------------ the tree
 def grown(leaves: pd.DataFrame, explained_ratio: float = 0.8) -> pd.DataFrame:
-    """Grow the tree from its leaves: total, driver, cause, family, and the few items and places that hold most of the money.
+    """Grow the tree from its leaves: total, driver, cause, author, family, and the few items and places that hold most of the money.
 
     Parameters
     ----------
     leaves : DataFrame
-        measure, tree, driver, cause, family, item_id, place, amount, evidence.
+        measure, tree, driver, cause, author (empty where nobody said it), family, item_id, place, amount, evidence.
     explained_ratio : float
         Share of the absolute money of a tree that is named item by item.
 
@@ -565,7 +588,7 @@ def grown(leaves: pd.DataFrame, explained_ratio: float = 0.8) -> pd.DataFrame:
     """
     parts = []
     for (measure, tree), mine in leaves.groupby(["measure", "tree"], sort=True):
-        levels = [_total(mine), _level(mine, "driver", ["driver"]), _level(mine, "cause", ["driver", "cause"]),
+        levels = [_total(mine), _level(mine, "driver", ["driver"]), _level(mine, "cause", ["driver", "cause"]), _by_author(mine),
                   _level(mine, "family", ["driver", "cause", "family"]), _items(mine, explained_ratio)]
         parts += [level.assign(measure=measure, tree=tree) for level in levels]
     frame = pd.concat(parts, ignore_index=True)
@@ -586,6 +609,16 @@ def _level(leaves: pd.DataFrame, level: str, keys: list[str]) -> pd.DataFrame:
     sums["cause"], sums["member"] = sums.get("cause", "all"), sums.get("family", "all")
     sums["evidence"] = [said.get(pair, "") for pair in zip(sums["driver"], sums["cause"], strict=True)]
     return _ranked(sums, level)
+
+
+def _by_author(leaves: pd.DataFrame) -> pd.DataFrame:
+    """Causes by the person whose input they rest on; what nobody said stands with member `all`."""
+    named = leaves.assign(author=leaves["author"].replace("", "all"))
+    largest_first = named.loc[named["amount"].abs().sort_values(ascending=False, kind="stable").index]
+    keys = ["driver", "cause", "author"]
+    sums = largest_first.groupby(keys, as_index=False).agg(deviation_amt=("amount", "sum"), evidence=("evidence", "first"))
+    sums["evidence"] = sums["evidence"].where(sums["evidence"].notna(), "")
+    return _ranked(sums.rename(columns={"author": "member"}), "author")
 
 
 def _items(leaves: pd.DataFrame, explained_ratio: float) -> pd.DataFrame:

@@ -60,12 +60,33 @@ class StoreConflictError(SopError):
     """Another process wrote the same table of the same cycle at the same moment; nothing was lost, try again."""
 
 
+class ChainRunningError(StoreConflictError):
+    """Another process is running this cycle; nothing was started."""
+
+
+class MailError(SopError):
+    """A mail could not be handed to the mail server; the message says why."""
+
+
 class UnknownCycleError(SopError):
     """The cycle, scenario or table asked for is not in the store."""
 
 
 class StepFailedError(SopError):
     """A step of the chain failed; names notebook, cell and cause."""
+
+
+def exit_code(fault: BaseException) -> int:
+    """The exit code of the command line: 1 explained (or stopped by hand), 3 the cycle is being run already, 2 anything else.
+
+    Examples
+    --------
+    >>> exit_code(SettingsError("no")), exit_code(ChainRunningError("wait")), exit_code(KeyError("x")), exit_code(KeyboardInterrupt())
+    (1, 3, 2, 1)
+    """
+    if isinstance(fault, ChainRunningError):
+        return 3
+    return 1 if isinstance(fault, SopError) or not isinstance(fault, Exception) else 2
 
 
 def issue_lines(issues: pd.DataFrame) -> list[str]:

@@ -171,7 +171,10 @@ def verify(cycle: Cycle, standing: Mapping[str, Any]) -> pd.DataFrame:
     SopError
         When the cycle is not locked, or was locked without evidence.
     """
-    evidence, outputs = locked_evidence(cycle), read_manifest(Path(cycle.folder)).get("outputs", {})
+    evidence, manifest = locked_evidence(cycle), read_manifest(Path(cycle.folder))
+    outputs, harmed = manifest.get("outputs", {}), _approval_differences(cycle, manifest)
+    if harmed:  # it holds the pins and the seal: with it nothing else can be judged
+        return pd.DataFrame(harmed, columns=list(DIFFERENCE_COLUMNS))
     found = []
     if _approval_of(cycle)["seal"] != seal(evidence):
         found.append(("manifest", f"{MANIFEST}", "its evidence is not the one that the approval sealed", True))
@@ -222,6 +225,16 @@ def _table_differences(cycle: Cycle, name: str, before: Mapping[str, str]) -> li
     except Exception as fault:  # a log that was tampered with fails in as many ways as there are bytes
         return [(kind, name, f"cannot be read at its pinned version: {str(fault).splitlines()[0]}", True)]
     return [(kind, f"{name}: {path}", words, True) for path, words in _changes(before, now)]
+
+
+def _approval_differences(cycle: Cycle, manifest: Mapping[str, Any]) -> list[tuple]:
+    """What changed in the record of the approval itself; cycles locked before its hash was noted are not held to it."""
+    try:
+        now, pins = cycle.file_hashes("approval"), cycle.pins()
+    except Exception as fault:  # as in _table_differences
+        return [("record table", "approval", f"cannot be read: {str(fault).splitlines()[0]}", True)]
+    found = [("record table", f"approval: {path}", words, True) for path, words in _changes(manifest.get("approval", now), now)]
+    return found or [("manifest", "pins", "are not those of the approval", True)] * (manifest.get("pins", pins) != pins)
 
 
 def _earlier_difference(past: Cycle, record_id: str) -> list[tuple]:

@@ -386,17 +386,29 @@ def alerts(deviation: pd.DataFrame, results: Mapping[str, pd.DataFrame], setting
     return validate("alert", pd.DataFrame(found).sort_values(key, ignore_index=True))
 
 
-def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
+def families_off_plan(deviation: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Families whose consensus was missed by more than the tolerance in the last period that is over.
+
+    Returns
+    -------
+    DataFrame
+        family, period, plan_qty, actual_qty, ratio (actual / plan − 1), is_again (outside the same way the period before too).
+    """
     limit = settings.tolerances.plan_deviation_ratio
     now, before = (_family_deviation(_latest(deviation, "consensus", back)) for back in (0, 1))
-    found = []
-    for family, row in now[now["is_material"] & (now["ratio"].abs() > limit)].iterrows():
-        again = family in before.index and abs(before.loc[family, "ratio"]) > limit and before.loc[family, "ratio"] * row["ratio"] > 0
-        side = "above" if row["ratio"] > 0 else "below"
-        action = "; outside tolerance twice running: raise a change request to the next cycle" if again else ""
-        sentence = (f"{family} sold {abs(row['ratio']):.0%} {side} plan in {calendar.cycle_id(row['period'])} "
-                    f"({row['actual_qty']:,.0f} against {row['plan_qty']:,.0f} units){action}.")
-        found.append(_alert("sales off plan", "family", str(family), row["period"], row["ratio"], limit, sentence))
+    earlier = before["ratio"].reindex(now.index)
+    found = now.assign(is_again=(earlier.abs() > limit) & (earlier * now["ratio"] > 0))
+    return found[now["is_material"] & (now["ratio"].abs() > limit)].rename_axis("family").reset_index()
+
+
+def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
+    limit, found = settings.tolerances.plan_deviation_ratio, []
+    for row in families_off_plan(deviation, settings).itertuples():
+        side = "above" if row.ratio > 0 else "below"
+        action = "; outside tolerance twice running: raise a change request to the next cycle" if row.is_again else ""
+        sentence = (f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)} "
+                    f"({row.actual_qty:,.0f} against {row.plan_qty:,.0f} units){action}.")
+        found.append(_alert("sales off plan", "family", str(row.family), row.period, row.ratio, limit, sentence))
     return found
 
 
@@ -511,7 +523,7 @@ def past_kpis(
         The `kpi` table; what cannot be measured is empty with its reason.
     """
     rows = [*_accuracy(deviation, period), *_service(inputs["sales_history"], period), *_adherence(deviation, period),
-            *_money(inputs, period, calendar), *_stability(deviation)]
+            *_money(inputs, period, calendar)]
     return kpi.kpi_table(pd.DataFrame(rows, columns=["kpi", "level", "member", "value", "note"]).assign(period=period), settings)
 
 
@@ -594,17 +606,53 @@ def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, co
             ("working_capital", "total", "all", capital, "the ledger's balances at the end of the period")]
 
 
-def _stability(deviation: pd.DataFrame) -> list[tuple]:
-    """How much the last period's consensus moved between the last two plans of it."""
-    rows = _latest_all_lags(deviation)
-    lags = sorted(rows["lag"].unique())[:2]
-    if len(lags) < 2:
-        return [("plan_stability", "total", "all", np.nan, "fewer than two plans of the period")]
-    plans = rows[rows["lag"].isin(lags)].groupby(["item_id", "market_id", "lag"])["plan_qty"].sum()
-    wide = plans.unstack("lag", fill_value=0.0)  # both plans are whole: no row means nothing planned
-    return [("plan_stability", "total", "all", kpi.plan_stability(wide[lags[0]], wide[lags[1]]), f"lag {lags[0]} against lag {lags[1]}")]
+def stability_measures(
+    now: pd.DataFrame, archive: pd.DataFrame, settings: Settings, period: pd.Timestamp, calendar: Calendar
+) -> pd.DataFrame:
+    """How nervous the plan is: what moved inside the fence since the plan locked last, as measures for `kpi_table`.
+
+    Σ|plan now − plan last cycle| / Σ plan now, over items, places and the first `supply.plan_fence_buckets` periods of the cycle that
+    both plan. Production, consensus and constrained demand each; in total production, for which the fence is kept (consensus where
+    no production was archived).
+
+    Parameters
+    ----------
+    now, archive : DataFrame
+        The plan of this cycle and those locked before it, in the shape of `plan_archive`.
+    settings : Settings
+        Says how long the fence is.
+    period : Timestamp
+        First planned period of the cycle.
+    calendar : Calendar
+        The company's calendar.
+
+    Examples
+    --------
+    >>> made = {"stream": "production", "item_id": "A", "market_id": "P1", "period": pd.Timestamp("2026-10-01")}
+    >>> now, last = (pd.DataFrame([{"lock_cycle_id": c, **made, "plan_qty": q}]) for c, q in (("2026-10", 80.0), ("2026-09", 100.0)))
+    >>> found = stability_measures(now, last, Settings(company="Any"), pd.Timestamp("2026-10-01"), Calendar())
+    >>> found.loc[0, ["level", "member", "value", "note"]].tolist()
+    ['total', 'all', 0.25, 'production of 1 period inside the fence against the plan of 2026-09']
+    """
+    fence = [calendar.add(period, number) for number in range(settings.supply.plan_fence_buckets)]
+    found = {stream: row for stream in (PRODUCTION, "consensus", "constrained")
+             if (row := _moved(now, archive, stream, fence, calendar)) is not None}
+    whole = next(iter(found.values()), (np.nan, "no fence is set" if not fence else "no locked plan of the periods inside the fence"))
+    rows = [("total", "all", *whole), *(("stream", stream, *row) for stream, row in found.items())]
+    return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="plan_stability", period=period)
 
 
-def _latest_all_lags(deviation: pd.DataFrame) -> pd.DataFrame:
-    rows = deviation[deviation["stream"] == "consensus"]
-    return rows[rows["period"] == rows["period"].max()]
+def _moved(
+    now: pd.DataFrame, archive: pd.DataFrame, stream: str, fence: list[pd.Timestamp], calendar: Calendar
+) -> tuple[float, str] | None:
+    """Share of a stream that moved inside the fence since the last plan that has it, and against which; None where none has."""
+    mine, before = (rows[(rows["stream"] == stream) & rows["period"].isin(fence)] for rows in (now, archive))
+    if mine.empty or before.empty:
+        return None
+    last = max(before["lock_cycle_id"].unique(), key=calendar.cycle_period)
+    before = before[before["lock_cycle_id"] == last]
+    shared = set(mine["period"]) & set(before["period"])
+    sums = [rows[rows["period"].isin(shared)].groupby(_ROW_KEY)["plan_qty"].sum() for rows in (mine, before)]
+    both = pd.concat(sums, axis=1, keys=["now", "before"]).fillna(0.0)  # both plans are whole: no row means nothing planned
+    words = f"{stream} of {_periods(len(shared))} inside the fence against the plan of {last}"
+    return (kpi.plan_stability(both["now"], both["before"]), words) if shared else None

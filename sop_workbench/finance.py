@@ -13,6 +13,7 @@ import pandas as pd
 from sop_workbench import inventory
 from sop_workbench.errors import DataError
 from sop_workbench.kpi import DAYS_PER_YEAR
+from sop_workbench.lots import hours_at_usual_lots
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.tables import finding, issue_frame, key_text, table, validate
@@ -24,8 +25,8 @@ NOT_ATTRIBUTED = "not attributed"
 ALL_FAMILIES = "all families"
 COSTS = ("production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt", "subcontract_cost_amt",
          "purchase_cost_amt", "freight_cost_amt", "holding_cost_amt", "backlog_cost_amt")
-_SUPPLIERS_SEND_BILLS = ["purchase_cost_amt", "subcontract_cost_amt", "freight_cost_amt"]
-_PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt"]
+SUPPLIERS_SEND_BILLS = ["purchase_cost_amt", "subcontract_cost_amt", "freight_cost_amt"]
+PAID_AT_ONCE = ["production_cost_amt", "labour_cost_amt", "overtime_cost_amt", "hiring_cost_amt", "setup_cost_amt"]
 _WHOLE = {ALL_FAMILIES, "all", "all regions", "total", ""}
 _PLACE = ["item_id", "location_id"]
 _CENT = 0.005
@@ -151,8 +152,9 @@ def _pay(resource_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.Dat
 
 
 def _hour_shares(supply_plan: pd.DataFrame, inputs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Share of each family in the run hours of a resource and period (set-up hours aside); none where no hour is used."""
-    rows = supply_plan.merge(inputs["routing"], on=["item_id", "location_id"], how="inner", validate="m:m")
+    """Share of each family in the hours of a resource and period (those of lots without a usual size aside); none where none is used."""
+    routing = hours_at_usual_lots(inputs["routing"], inputs["production"])
+    rows = supply_plan.merge(routing, on=["item_id", "location_id"], how="inner", validate="m:m")
     rows["hours"] = rows["production_qty"] * rows["hours_per_unit"]
     rows["family"] = rows["item_id"].map(family_of(inputs["item"]))
     hours = rows.groupby(["resource_id", "period", "family"], as_index=False)["hours"].sum()
@@ -231,8 +233,9 @@ def budget_gap(financial_projection: pd.DataFrame, budget: pd.DataFrame) -> pd.D
     gap = plan − budget = (unconstrained demand − budget) + (plan − unconstrained demand)
 
     A budget row for `all families` (or region `all`) is compared with the plan's sum over them. Periods that the budget
-    does not cover are left out; a family or region it does not name in a period it covers was budgeted at zero, so that
-    the gaps of a period sum to plan less budget.
+    does not cover are left out. A family or region it does not name in a period it covers has no budget, and so no gap: its
+    demand and revenue stand in the table with an empty budget, so that `left_out` can say what no budget speaks of. Whoever adds gaps
+    up compares what is budgeted (`budgeted`) and nothing else. A budget for what the plan does not sell is a gap too.
 
     Parameters
     ----------
@@ -261,14 +264,42 @@ def budget_gap(financial_projection: pd.DataFrame, budget: pd.DataFrame) -> pd.D
     budgeted["family"] = _totals_named(budgeted["family"], ALL_FAMILIES)
     budgeted["region"] = _totals_named(budgeted["region"], ALL_REGIONS)
     gap = planned.merge(budgeted, on=KEY, how="outer", validate="1:1")
-    # Not in the plan: no sale is planned. Not in a budget that covers the period: budgeted at zero.
-    amounts = [*measures, "budget_revenue_amt"]
-    gap[amounts] = gap[amounts].fillna(0.0)
+    # Not in the plan, which speaks for everything: no sale is planned. Not in the budget: not budgeted, which is not zero.
+    gap[measures] = gap[measures].fillna(0.0)
     gap["gap_amt"] = gap["revenue_amt"] - gap["budget_revenue_amt"]
     gap["demand_gap_amt"] = gap["demand_amt"] - gap["budget_revenue_amt"]
     gap["supply_gap_amt"] = gap["revenue_amt"] - gap["demand_amt"]
     gap["margin_gap_amt"] = gap["gross_margin_amt"] - gap["budget_margin_amt"]
     return validate("budget_gap", gap.sort_values(KEY, ignore_index=True))
+
+
+def budgeted(gap: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `budget_gap` that a budget speaks of: the only ones whose gaps may be added up."""
+    return gap[gap["budget_revenue_amt"].notna()]
+
+
+def left_out(gap: pd.DataFrame) -> tuple[float, list[str]]:
+    """Revenue of the plan that no budget speaks of in the periods it covers, and where it is earned: families, or regions if fewer.
+
+    Examples
+    --------
+    >>> gap = pd.DataFrame({"family": ["Bikes", "Bikes", "Parts"], "region": ["North", "South", "South"], "revenue_amt": [90.0, 40.0, 2.0],
+    ...                     "budget_revenue_amt": [100.0, None, None]})
+    >>> left_out(gap)
+    (42.0, ['South'])
+    """
+    rows = gap[gap["budget_revenue_amt"].isna()]
+    families, regions = (sorted(rows[column].unique()) for column in ("family", "region"))
+    return float(rows["revenue_amt"].sum()), [str(name) for name in (families if len(families) <= len(regions) else regions)]
+
+
+def has_budget(rows: pd.DataFrame, budget: pd.DataFrame) -> pd.Series:
+    """Tell for each row with family, region and period whether a budget row speaks of it, by itself or in a total."""
+    named = budget.assign(family=_totals_named(budget["family"], ALL_FAMILIES), region=_totals_named(budget["region"], ALL_REGIONS))
+    known = set(zip(named["family"], named["region"], named["period"], strict=True))
+    cells = zip(rows["family"], rows["region"], rows["period"], strict=True)
+    found = [any((f, r, p) in known for f in (family, ALL_FAMILIES) for r in (region, ALL_REGIONS)) for family, region, p in cells]
+    return pd.Series(found, index=rows.index, dtype=bool)
 
 
 def _budget_levels(budget: pd.DataFrame) -> pd.DataFrame:
@@ -363,13 +394,13 @@ def cash_projection(
         The `cash_projection` table.
     """
     flows = financial_projection.groupby("period")[["revenue_amt", *COSTS]].sum()
-    opening = _opening_balances(inputs, settings, calendar, flows.index.min())
-    bills = flows[_SUPPLIERS_SEND_BILLS].sum(axis=1) + _open_purchases(inputs, flows.index, calendar)
+    opening = opening_balances(inputs, settings, calendar, flows.index.min())
+    bills = flows[SUPPLIERS_SEND_BILLS].sum(axis=1) + open_purchases(inputs, flows.index, calendar)
     days_per_bucket = DAYS_PER_YEAR / calendar.buckets_per_year
-    collected = _paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
-    bills_paid = _paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
+    collected = paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
+    bills_paid = paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
     overhead = _overhead(_past_statement(inputs["ledger"], flows.index.min()))
-    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[_PAID_AT_ONCE].sum(axis=1) + overhead})
+    cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[PAID_AT_ONCE].sum(axis=1) + overhead})
     cash["operating_cash_amt"] = cash["collected_amt"] - cash["paid_amt"]
     cash["closing_cash_amt"] = opening["cash"] + cash["operating_cash_amt"].cumsum()
     cash["opening_cash_amt"] = cash["closing_cash_amt"] - cash["operating_cash_amt"]
@@ -379,7 +410,7 @@ def cash_projection(
     return validate("cash_projection", cash.reset_index().assign(basis=opening["basis"]))
 
 
-def _paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
+def paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
     """Payments per period of evenly spread flows `delay` buckets late, and of the balance they left behind before."""
     whole, part = int(delay), delay - int(delay)
     # Nothing flows into the horizon from before it but the opening balance, so the shifted-in places are zero.
@@ -389,7 +420,8 @@ def _paid_later(flow: pd.Series, delay: float, opening: float) -> pd.Series:
     return paid + opening * released
 
 
-def _opening_balances(inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, first: pd.Timestamp) -> dict:
+def opening_balances(inputs: dict[str, pd.DataFrame], settings: Settings, calendar: Calendar, first: pd.Timestamp) -> dict:
+    """Receivables, payables and cash when the plan begins, and what each rests on (`basis`); see `cash_projection`."""
     ledger = inputs["ledger"][inputs["ledger"]["period"] < first].sort_values("period")
     newest = ledger.drop_duplicates("account", keep="last").set_index("account")["amount_amt"]
     delay = settings.finance.receivable_days * calendar.buckets_per_year / DAYS_PER_YEAR
@@ -408,7 +440,7 @@ def _still_open(flow: pd.Series, delay: float) -> float:
     return float((flow.to_numpy() * np.clip(delay - ages, 0, 1))[~flow.isna().to_numpy()].sum())
 
 
-def _open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
+def open_purchases(inputs: dict[str, pd.DataFrame], periods: pd.Index, calendar: Calendar) -> pd.Series:
     """Open purchase orders at standard cost by period of receipt; overdue ones arrive in the first period."""
     orders = inputs["open_supply"][inputs["open_supply"]["kind"] == "purchase"]
     rows = _rated(orders, _unit_value(inputs), ["item_id"], "open_qty", "value_amt", "item")
@@ -494,13 +526,14 @@ def budget_bridge(gap: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     gap : DataFrame
-        The `budget_gap` table.
+        The `budget_gap` table; rows without a budget are left out.
 
     Returns
     -------
     DataFrame
         Rows of the `bridge` table; within each half the largest loss comes first.
     """
+    gap = budgeted(gap)
     budget, demand, plan = (gap[c].sum() for c in ("budget_revenue_amt", "demand_amt", "revenue_amt"))
     demand_steps = _family_steps(gap, "demand_gap_amt", "demand", "unconstrained demand − budget")
     supply_steps = _family_steps(gap, "supply_gap_amt", "supply", "plan − unconstrained demand")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sop_workbench import governance, tables
+from sop_workbench import governance, roles, tables
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -25,8 +25,12 @@ def records_up_to(cycle: Cycle, kind: str) -> pd.DataFrame:
 
 
 def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
-    """Assumptions or decisions of all cycles up to this one, each with its newest outcome (empty where none is known yet)."""
-    newest = records_up_to(cycle, "outcome").sort_values("at").drop_duplicates("of_record_id", keep="last")
+    """Assumptions or decisions of all cycles up to this one, each with its newest outcome (empty where none is known yet).
+
+    What a person found goes before what the workbench computed, whenever either was recorded.
+    """
+    scored = records_up_to(cycle, "outcome").assign(is_person=lambda found: found["by"] != roles.WORKBENCH)
+    newest = scored.sort_values(["is_person", "at"]).drop_duplicates("of_record_id", keep="last")
     newest = newest[["of_record_id", "actual_value", "verdict"]].rename(columns={"of_record_id": "record_id"})
     return records_up_to(cycle, kind).merge(newest, on="record_id", how="left", validate="one_to_one")
 
@@ -36,7 +40,8 @@ def kept_cycles(cycle: Cycle) -> pd.DataFrame:
     store = cycle.store
     locked = {name: store.cycle(name).records("approval").query("status == 'locked'")["at"].iloc[-1] for name in store.locked_cycles()}
     owned = cycle.settings.steps.get(_EXECUTIVE)
-    return governance.cadence(store.cycles(), locked, cycle.id, cycle.calendar, owned.due_working_day if owned else None)
+    return governance.cadence(store.cycles(), locked, cycle.id, cycle.calendar, owned.due_working_day if owned else None,
+                              cycle.settings.working_days.holidays)
 
 
 def judge_maturity(cycle: Cycle, day: pd.Timestamp) -> pd.DataFrame:
@@ -66,7 +71,7 @@ def follow_up(cycle: Cycle, day: pd.Timestamp | None = None) -> dict[str, pd.Dat
     return {
         "assumption": records_with_outcome(cycle, "assumption"),
         "decision": governance.decision_states(records_with_outcome(cycle, "decision"), records_up_to(cycle, "action")),
-        "action": governance.action_states(records_up_to(cycle, "action"), when),
+        "action": governance.action_states(records_up_to(cycle, "action"), when, cycle.settings.working_days.holidays),
         "cadence": kept_cycles(cycle),
         "maturity": judge_maturity(cycle, when),
     }

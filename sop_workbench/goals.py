@@ -65,8 +65,8 @@ def revenue_sources(
 def estimate_gap(projection: pd.DataFrame, last_projection: pd.DataFrame, last_cycle_id: str) -> pd.DataFrame:
     """Plan against the last estimate: what the cycle locked before expected of the same periods.
 
-    gap = this plan − last locked plan, by family, region and period; a family or region in only one of them stands at zero in the
-    other. Periods that only one of the plans covers are left out.
+    gap = this plan − last locked plan, by family, region and period; a plan speaks for everything, so that a family or region in only one
+    of them was planned at zero in the other (unlike a budget, which may be silent). Periods that only one of the plans covers are left out.
 
     Parameters
     ----------
@@ -93,7 +93,8 @@ def estimate_gap(projection: pd.DataFrame, last_projection: pd.DataFrame, last_c
 def goal_alignment(budget_gap: pd.DataFrame, binding_limit: pd.DataFrame, settings: Settings, top: int = 8) -> pd.DataFrame:
     """Say what must be true to close the gap to each year's goal, priced by the limits that bind the plan.
 
-    The goal is the budgeted gross margin where every budget row states one, else budgeted revenue at the plan's own margin. A limit
+    What no budget speaks of is no part of the goal. The goal is the budgeted gross margin where every budget row states one, else budgeted
+    revenue at the plan's own margin. A limit
     closes price × room, where the room is how much more of it its price holds for; where the room was not worked out only the quantity
     needed at that price is told. What the limits do not close takes demand at the plan's margin.
 
@@ -113,7 +114,8 @@ def goal_alignment(budget_gap: pd.DataFrame, binding_limit: pd.DataFrame, settin
     DataFrame
         The `goal_alignment` table; empty where there is no budget, one row for a year whose goal is met.
     """
-    parts = [_year(int(year), rows, binding_limit, settings, top) for year, rows in budget_gap.groupby(budget_gap["period"].dt.year)]
+    gap = finance.budgeted(budget_gap)
+    parts = [_year(int(year), rows, binding_limit, settings, top) for year, rows in gap.groupby(gap["period"].dt.year)]
     return validate("goal_alignment", pd.concat(parts, ignore_index=True)) if parts else table("goal_alignment").empty()
 
 

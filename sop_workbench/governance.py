@@ -7,43 +7,27 @@ reached when its own question and those of all stages before it are answered wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from sop_workbench import kpi
-from sop_workbench.periods import Calendar
+from sop_workbench.periods import Calendar, due_day, working_days_late
+from sop_workbench.settings import Settings
 from sop_workbench.tables import validate
 
 STAGES = ("React", "Anticipate", "Integrate", "Collaborate", "Orchestrate")
 _CADENCE = 3  # cycles in a row that make a habit
 _STREAMS = ("sales", "marketing", "operations")
-
-
-def due_day(first_day: pd.Timestamp, working_day: int) -> pd.Timestamp:
-    """The working day (Monday to Friday) by which something is due, counted from the first day of the cycle.
-
-    Examples
-    --------
-    >>> str(due_day(pd.Timestamp("2026-10-01"), 4).date())
-    '2026-10-06'
-    """
-    return pd.bdate_range(first_day, periods=working_day)[-1]
-
-
-def working_days_late(due: pd.Timestamp, today: pd.Timestamp) -> int:
-    """Working days from the due day to today; 0 up to the due day.
-
-    Examples
-    --------
-    >>> working_days_late(pd.Timestamp("2026-10-09"), pd.Timestamp("2026-10-12 08:00"))
-    1
-    """
-    return max(0, int(np.busday_count(due.date(), today.date())))
+_MATERIAL_SHARE = 0.005
+_NO_FAMILY = "no family"
+_WHOLE = "the whole plan"
 
 
 def cadence(
-    written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar, due_working_day: int | None = None
+    written: Sequence[str], locked: Mapping[str, pd.Timestamp], until: str, calendar: Calendar, due_working_day: int | None = None,
+    holidays: Sequence[date | str] = (),
 ) -> pd.DataFrame:
     """Every cycle from the first that was planned to a given one, and whether it was kept, and in time.
 
@@ -59,6 +43,8 @@ def cadence(
         The company's calendar.
     due_working_day : int, optional
         Working day of the cycle by which its plan is approved; without one nothing is late.
+    holidays : sequence
+        Days nobody works (see :func:`sop_workbench.periods.days_off`).
 
     Returns
     -------
@@ -70,15 +56,15 @@ def cadence(
     names = [calendar.cycle_id(calendar.add(first, n)) for n in range(max(0, calendar.distance(first, last)) + 1)]
     states = ["locked" if name in locked else "open" if name in written else "skipped" for name in names]
     starts = [calendar.first_day(calendar.cycle_period(name)) for name in names]
-    days = [pd.NaT if due_working_day is None else due_day(start, due_working_day) for start in starts]
+    days = [pd.NaT if due_working_day is None else due_day(start, due_working_day, holidays) for start in starts]
     kept = pd.DataFrame({"cycle_id": names, "state": states, "locked_at": pd.to_datetime([locked.get(name) for name in names]),
                          "due_date": pd.to_datetime(days)})
     known = zip(kept["due_date"], kept["locked_at"], strict=True)
-    kept["late_days"] = [np.nan if pd.isna(due) or pd.isna(at) else working_days_late(due, at) for due, at in known]
+    kept["late_days"] = [np.nan if pd.isna(due) or pd.isna(at) else working_days_late(due, at, holidays) for due, at in known]
     return validate("cadence", kept)
 
 
-def action_states(action: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+def action_states(action: pd.DataFrame, day: pd.Timestamp, holidays: Sequence[date | str] = ()) -> pd.DataFrame:
     """Every action as it stands now, with the working days it is overdue (0 where it is not, or is done or cancelled).
 
     Parameters
@@ -87,10 +73,12 @@ def action_states(action: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
         Records; the newest of a title counts.
     day : Timestamp
         The day on which something is overdue.
+    holidays : sequence
+        Days nobody works.
     """
     newest = action.sort_values("at").drop_duplicates("title", keep="last")
     promised = zip(newest["due_date"], newest["status"], strict=True)
-    late = np.array([working_days_late(due, day) if status == "open" else 0 for due, status in promised], dtype=float)
+    late = np.array([working_days_late(due, day, holidays) if status == "open" else 0 for due, status in promised], dtype=float)
     return newest.assign(late_days=late).sort_values(["late_days", "due_date"], ascending=[False, True], ignore_index=True)
 
 
@@ -111,6 +99,82 @@ def takes_approver(level: str) -> bool:
     (True, False)
     """
     return level.startswith(("Executive S&OP", "Management review"))
+
+
+def takes_executive(level: str) -> bool:
+    """Tell whether a decision of this level is for the executive meeting alone.
+
+    Examples
+    --------
+    >>> takes_executive("Executive S&OP"), takes_executive("Management review")
+    (True, False)
+    """
+    return level.startswith("Executive S&OP")
+
+
+# ------------------------------------------------------------------ what lies outside tolerance
+
+
+def demand_changes(now: pd.DataFrame, before: pd.DataFrame, item: pd.DataFrame, settings: Settings, before_id: str) -> list[str]:
+    """Say which families' demand moved beyond tolerance since the last plan, over the periods that both plan.
+
+    change = (Σ now − Σ before) / Σ before, outside when |change| > `tolerances.demand_change_ratio`; a family that moved by less than
+    half a per cent of all planned units is left alone, one that the last plan did not have is outside where it is larger than that.
+
+    Parameters
+    ----------
+    now, before : DataFrame
+        `consensus_demand` of this cycle and of the one locked last.
+    item : DataFrame
+        Input table; families.
+    settings : Settings
+        Its tolerances.
+    before_id : str
+        Name of the cycle locked last.
+    """
+    shared = sorted(set(now["period"]) & set(before["period"]))
+    family = item.set_index("item_id")["family"]
+    sums = [rows[rows["period"].isin(shared)].groupby(rows["item_id"].map(family).fillna(_NO_FAMILY))["demand_qty"].sum()
+            for rows in (before, now)]
+    # Both plans are whole: a family without a row had no demand planned.
+    moved = pd.concat(sums, axis=1, keys=["before", "now"]).fillna(0.0)
+    change, limit = moved["now"] - moved["before"], settings.tolerances.demand_change_ratio
+    is_outside = (change.abs() > limit * moved["before"]) & (change.abs() >= _MATERIAL_SHARE * moved["before"].sum())
+    return [_demand_sentence(str(name), row["before"], row["now"], len(shared), before_id, limit)
+            for name, row in moved[is_outside].iterrows()]
+
+
+def _demand_sentence(family: str, before: float, now: float, periods: int, before_id: str, limit: float) -> str:
+    moved = f"moved {now / before - 1:+.0%}" if before else "is new"
+    shared = f"{periods} shared period{'' if periods == 1 else 's'}"
+    units = f"{before:,.0f} → {now:,.0f} units, tolerance {limit:.0%}"
+    return f"demand of {family} {moved} against the plan of {before_id} over {shared} ({units})"
+
+
+def budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say where the plan, or a family of it, stands further below budget than tolerance.
+
+    Outside when −Σ gap > `tolerances.budget_gap_ratio` × Σ budget, over the rows that have a budget.
+
+    Parameters
+    ----------
+    budget_gap : DataFrame
+        Result table.
+    settings : Settings
+        Tolerance and currency.
+    """
+    rows = budget_gap[budget_gap["budget_revenue_amt"].notna() & budget_gap["gap_amt"].notna()]
+    sums = rows.groupby("family")[["budget_revenue_amt", "gap_amt"]].sum()
+    if len(sums) > 1:
+        sums.loc[_WHOLE] = sums.sum()
+    limit = settings.tolerances.budget_gap_ratio
+    below = sums[-sums["gap_amt"] > limit * sums["budget_revenue_amt"]]
+    return [f"{name} stands {-row['gap_amt']:,.0f} {settings.currency} below budget"
+            + (f" ({-row['gap_amt'] / row['budget_revenue_amt']:.0%}, tolerance {limit:.0%})" if row["budget_revenue_amt"] else "")
+            for name, row in below.sort_values("gap_amt").iterrows()]
+
+
+# ------------------------------------------------------------------ maturity
 
 
 def maturity(

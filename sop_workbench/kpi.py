@@ -27,7 +27,8 @@ class Definition(NamedTuple):
 
     `tolerance` names the field of `settings.tolerances` that is its target; `amber` says how far beyond the
     target is still amber, as a multiple of the target (of the distance to 1 for shares where `high` is good; `most` is good without
-    an upper end). A KPI without a tolerance is judged when `kpi_targets` of the settings names a target for it.
+    an upper end); `kpi_amber` of the settings replaces it. The target is that of `kpi_targets` (`wape.family` for one level, else `wape`),
+    else the tolerance, else `target`; a KPI with none of them is not judged.
     """
 
     unit: str
@@ -36,14 +37,16 @@ class Definition(NamedTuple):
     better: Better = "not judged"
     tolerance: str = ""
     amber: float = 1.25
+    target: float = np.nan
 
 
 DEFINITIONS: dict[str, Definition] = {
     "wape": Definition("ratio", "Σ|A−F| / ΣA", "no actual demand", "low", "forecast_wape_ratio"),
     "bias": Definition("ratio", "Σ(F−A) / ΣA, + is over-forecast", "no actual demand", "near zero", "forecast_bias_ratio", 1.5),
-    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low"),
-    "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error", "near zero"),
-    "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known", "most"),
+    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low", target=1.0),
+    "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error", "near zero",
+                                  target=4.0),
+    "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known", "most", target=0.0),
     "cycle_service_level": Definition("ratio", "cycles without stockout / cycles", "no cycle", "high", "service_level_ratio", 2.0),
     "fill_rate": Definition("ratio", "on-time quantity / ordered quantity", "nothing ordered", "high", "service_level_ratio", 2.0),
     "otif": Definition("ratio", "orders complete and on time / orders", "no order", "high", "service_level_ratio", 2.0),
@@ -59,14 +62,14 @@ DEFINITIONS: dict[str, Definition] = {
                                        "service_level_ratio", 2.0),
     "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",
                               "utilisation_ratio", 1.1),
-    "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over the budgeted periods", "no budget", "low",
+    "budget_gap": Definition("ratio", "(budget − revenue of the plan) / budget, over what is budgeted", "no budget", "low",
                              "budget_gap_ratio", 1.5),
     "excess_stock": Definition("ratio", "stock beyond the cover limit / stock, in money", "no stock", "low"),
     "plan_stability": Definition("ratio", "Σ|plan now − plan last cycle| inside the fence / Σ plan now", "no plan", "low",
                                  "plan_deviation_ratio", 1.5),
-    "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due", "high", "", 2.0),
-    "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made", "high", "", 2.0),
-    "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override", "high", "", 2.0),
+    "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due", "high", "", 2.0, 0.9),
+    "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made", "high", "", 2.0, 0.8),
+    "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override", "high", "", 2.0, 1.0),
 }
 
 
@@ -388,8 +391,16 @@ def plan_measures(
     rows += _utilisation_rows(resource_plan, capacity)
     rows += _money_rows(financial_projection, cash_projection, settings.calendar.buckets_per_year)
     if budget_gap is not None:
-        rows.append(("budget_gap", "total", "all", ratio(-budget_gap["gap_amt"].sum(), budget_gap["budget_revenue_amt"].sum())))
+        rows += _budget_rows(budget_gap)
     return pd.DataFrame(rows, columns=["kpi", "level", "member", "value"]).assign(period=period)
+
+
+def _budget_rows(budget_gap: pd.DataFrame) -> list[tuple]:
+    """The gap in total, by family and by region, each over what is budgeted of it."""
+    known = budget_gap[budget_gap["budget_revenue_amt"].notna()]
+    groups: dict[tuple[str, str], pd.DataFrame] = {("total", "all"): known}
+    groups |= {(level, str(name)): part for level in ("family", "region") for name, part in known.groupby(level)}
+    return [("budget_gap", *key, ratio(-part["gap_amt"].sum(), part["budget_revenue_amt"].sum())) for key, part in groups.items()]
 
 
 def _utilisation_rows(resource_plan: pd.DataFrame, capacity: pd.DataFrame) -> list[tuple]:
@@ -499,9 +510,9 @@ def is_closed(action: pd.DataFrame) -> bool:
 
 def _judged(row: dict, settings: Settings) -> dict:
     definition = DEFINITIONS[row["kpi"]]
-    own = getattr(settings.tolerances, definition.tolerance) if definition.tolerance else np.nan
-    target = settings.kpi_targets.get(row["kpi"], own)
-    status, reason = _light(row["value"], target, definition)
+    own = getattr(settings.tolerances, definition.tolerance) if definition.tolerance else definition.target
+    target = settings.kpi_targets.get(f"{row['kpi']}.{row['level']}", settings.kpi_targets.get(row["kpi"], own))
+    status, reason = _light(row["value"], target, definition._replace(amber=settings.kpi_amber.get(row["kpi"], definition.amber)))
     note = row.get("note")
     return {**{c: row[c] for c in ("kpi", "level", "member", "period", "value")}, "unit": definition.unit, "target": target,
             "status": status, "formula": definition.formula, "reason": f"{reason}; {note}" if isinstance(note, str) and note else reason}

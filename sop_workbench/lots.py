@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 LotRule = Callable[[np.ndarray], np.ndarray]
 _Rate = float | np.ndarray
@@ -218,3 +219,39 @@ def _refuse_free(order_cost: _Rate, holding_cost: _Rate) -> None:
     for name, rate in (("order_cost", order_cost), ("holding_cost", holding_cost)):
         if not np.all(np.asarray(rate) >= 0):
             raise ValueError(f"{name} must be 0 or more, got {np.min(rate)}")
+
+
+def hours_at_usual_lots(routing: pd.DataFrame, production: pd.DataFrame) -> pd.DataFrame:
+    r"""The routing with the hours of a lot spread over the units of a usual lot, where one is stated.
+
+    .. math:: hours\_per\_unit_{ir} + hours\_per\_lot_{ir} \,/\, usual\_lot\_qty_i
+
+    The bill of capacity of the textbooks: run time and set-up time over lot size. What is spread is no longer an hour per lot.
+
+    Parameters
+    ----------
+    routing, production : DataFrame
+        Input tables.
+
+    Returns
+    -------
+    DataFrame
+        `routing`, same rows; as it is where no usual lot is stated.
+
+    Examples
+    --------
+    An order takes three hours whatever its size, and is usually for four units:
+
+    >>> routing = pd.DataFrame({"item_id": ["A", "B"], "location_id": "P", "resource_id": "R", "hours_per_unit": [0.1, 0.5],
+    ...                         "hours_per_lot": [3.0, 2.0]})
+    >>> production = pd.DataFrame({"item_id": ["A", "B"], "location_id": "P", "usual_lot_qty": [4.0, None]})
+    >>> hours_at_usual_lots(routing, production)[["hours_per_unit", "hours_per_lot"]].to_numpy().tolist()
+    [[0.85, 0.0], [0.5, 2.0]]
+    """
+    if "usual_lot_qty" not in production or "hours_per_lot" not in routing or not production["usual_lot_qty"].notna().any():
+        return routing
+    place = ["item_id", "location_id"]
+    lot = routing[place].merge(production[[*place, "usual_lot_qty"]], on=place, how="left", validate="m:1")["usual_lot_qty"]
+    is_spread = lot.notna().to_numpy()
+    spread = np.where(is_spread, routing["hours_per_lot"].to_numpy(dtype=float) / lot.to_numpy(dtype=float), 0.0)
+    return routing.assign(hours_per_unit=routing["hours_per_unit"] + spread, hours_per_lot=routing["hours_per_lot"].where(~is_spread, 0.0))

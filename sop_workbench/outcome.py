@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from sop_workbench import tables
+from sop_workbench.chain import Chain, require_executive
 from sop_workbench.errors import DataError, SettingsError
-from sop_workbench.governance import takes_approver
+from sop_workbench.governance import takes_approver, takes_executive
+from sop_workbench.scoring import verdict
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -17,18 +16,22 @@ if TYPE_CHECKING:
 _KINDS = ("assumption", "decision")
 
 
-def record_decision(cycle: Cycle, number: int | None, choice: str, *, by: str, why: str, question: str = "", considered: str = "",
-                    expected: float | None = None) -> dict[str, Any]:
+def record_decision(chain: Chain, number: int | None, choice: str, *, by: str, why: str, question: str = "", considered: str = "",
+                    expected: float | None = None, **scope: Any) -> dict[str, Any]:
     """Record what was decided on open decision `number`, or on any other question; outside tolerance it takes an approver.
 
     Parameters
     ----------
+    chain : Chain
+        The chain of the cycle decided in.
     number : int, optional
         Number of an open decision of the cycle; else give `question`.
     choice, considered : str
         What was chosen, and the options considered (those of the open decision when left out).
     expected : float, optional
         Money expected from it.
+    scope
+        What the money is of, and where: columns of `decision` by which actuals score it (measure, from_period, to_period, family, …).
 
     Raises
     ------
@@ -43,17 +46,27 @@ def record_decision(cycle: Cycle, number: int | None, choice: str, *, by: str, w
         raise SettingsError("give the number of an open decision, or --question")
     if not choice.strip():
         raise SettingsError("say what was chosen: a decision without a choice cannot be recorded")
+    record: dict[str, Any] = {"question": question, "options": considered, "choice": choice.strip(), **scope}
+    record["expected_effect_amt"] = expected
     if number is not None:
-        rows = cycle.read("open_decision")
-        if number not in set(rows["sequence"]):
-            raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
-        row = rows.set_index("sequence").loc[number]
-        if takes_approver(row["level"]):
-            cycle.store.require_role("approver", f"decide what is for {row['level']} in cycle {cycle.id}", by)
-        question, considered = str(row["question"]), considered or str(row["options"])
-    record = {"question": question, "options": considered, "choice": choice.strip(), "expected_effect_amt": expected}
-    cycle.append("decision", record, by=by, why=why)
+        record |= _open_decision(chain, number, considered, by)
+    chain.cycle.append("decision", record, by=by, why=why)
     return record
+
+
+def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[str, str]:
+    """Question and options of an open decision; refused where who decides is beyond the person at work."""
+    cycle = chain.cycle
+    rows = cycle.read("open_decision")
+    if number not in set(rows["sequence"]):
+        raise SettingsError(f"cycle {cycle.id} has no open decision {number}; it has 1 to {len(rows)}")
+    row = rows.set_index("sequence").loc[number]
+    doing = f"decide what is for {row['level']} in cycle {cycle.id}"
+    if takes_approver(row["level"]):
+        cycle.store.require_role("approver", doing, by)
+    if takes_executive(row["level"]):
+        require_executive(chain, doing, by)
+    return {"question": str(row["question"]), "options": considered or str(row["options"])}
 
 
 def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why: str) -> dict[str, Any]:
@@ -81,20 +94,3 @@ def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why:
             return scored
     remedy = f"give the record_id of an assumption or decision of cycle {cycle.id} or before (sop records lists them)"
     raise DataError(tables.issue_frame([tables.finding("unknown_record", "blocks", "outcome", "", 1, record_id, remedy)]))
-
-
-def verdict(kind: str, record: pd.Series, actual: float) -> str:
-    """Whether an assumption or a decision held.
-
-    Examples
-    --------
-    >>> verdict("assumption", pd.Series({"low_value": 90.0, "high_value": np.nan}), 95.0)
-    'held'
-    >>> verdict("decision", pd.Series({"expected_effect_amt": 1e6}), 4e5)
-    'missed'
-    """
-    low, high = (record["low_value"], record["high_value"]) if kind == "assumption" else (record["expected_effect_amt"], np.nan)
-    if pd.isna(low) and pd.isna(high):
-        return "unjudged"
-    is_held = (pd.isna(low) or actual >= low) and (pd.isna(high) or actual <= high)
-    return "held" if is_held else "missed"

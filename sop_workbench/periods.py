@@ -8,9 +8,12 @@ periods end early or late shifts the calendar: with `shift_days=4` the period 20
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from sop_workbench.errors import SettingsError
@@ -105,6 +108,16 @@ class Calendar:
         year, week, _ = period.isocalendar()
         return f"{year}-W{week:02d}"
 
+    def current_cycle(self, today: pd.Timestamp) -> str:
+        """Name of the cycle whose first period holds a day: what a timer runs.
+
+        Examples
+        --------
+        >>> Calendar("month").current_cycle(pd.Timestamp("2026-10-06 06:00")), Calendar("week").current_cycle(pd.Timestamp("2026-10-06"))
+        ('2026-10', '2026-W41')
+        """
+        return self.cycle_id(self.period_of(pd.Timestamp(today).normalize()))
+
     def as_of(self, cycle_id: str) -> pd.Timestamp:
         """Last day whose facts the cycle may know: the day before its first period begins."""
         return self.first_day(self.cycle_period(cycle_id)) - pd.Timedelta(days=1)
@@ -122,3 +135,70 @@ class Calendar:
         [0, 0, 1, 1, 2]
         """
         return ((days / _DAYS_PER_BUCKET[self.bucket]) + 0.5).floordiv(1).astype("int64")
+
+
+# ------------------------------------------------------------------ working days
+
+
+def days_off(holidays: Sequence[date | str], years: Iterable[int]) -> list[date]:
+    """Days of some years on which nobody works, beside Saturday and Sunday.
+
+    Parameters
+    ----------
+    holidays : sequence of date or str
+        Dates, countries (`DE`) and parts of countries (`DE-BY`), as the `holidays` library names them.
+    years : iterable of int
+        Years that the holidays of countries are wanted for; dates are taken as they are.
+
+    Raises
+    ------
+    SettingsError
+        When a country or part is not known.
+
+    Examples
+    --------
+    >>> days_off(["DE", date(2026, 12, 24)], [2026])[:2]
+    [datetime.date(2026, 1, 1), datetime.date(2026, 4, 3)]
+    """
+    wanted = list(years)
+    found = {day for given in holidays for day in ([given] if isinstance(given, date) else _days_of_country(given, wanted))}
+    return sorted(found)
+
+
+def _days_of_country(code: str, years: list[int]) -> Iterable[date]:
+    import holidays  # only where a country is named
+
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", code):  # a date in quotes
+        return [date.fromisoformat(code)]
+    country, _, part = code.partition("-")
+    try:
+        return list(holidays.country_holidays(country, subdiv=part or None, years=years))
+    except NotImplementedError:
+        raise SettingsError(f"no public holidays are known for {code!r}; write a country such as DE, a part of one such as DE-BY, or dates "
+                            "such as 2026-12-24") from None
+
+
+def due_day(first_day: pd.Timestamp, working_day: int, holidays: Sequence[date | str] = ()) -> pd.Timestamp:
+    """The working day (Monday to Friday, no holiday) by which something is due, counted from the first day of the cycle.
+
+    Examples
+    --------
+    >>> str(due_day(pd.Timestamp("2026-10-01"), 4).date()), str(due_day(pd.Timestamp("2026-04-01"), 4, ["DE"]).date())
+    ('2026-10-06', '2026-04-08')
+    """
+    off = days_off(holidays, range(first_day.year, first_day.year + 2))
+    return pd.Timestamp(np.busday_offset(np.datetime64(first_day.date()), working_day - 1, roll="forward", holidays=off))
+
+
+def working_days_late(due: pd.Timestamp, today: pd.Timestamp, holidays: Sequence[date | str] = ()) -> int:
+    """Working days from the due day to today; 0 up to the due day.
+
+    Examples
+    --------
+    >>> working_days_late(pd.Timestamp("2026-10-09"), pd.Timestamp("2026-10-12 08:00"))
+    1
+    >>> working_days_late(pd.Timestamp("2026-04-02"), pd.Timestamp("2026-04-07"), ["DE"])  # Easter lies between
+    1
+    """
+    off = days_off(holidays, range(due.year, today.year + 1))
+    return max(0, int(np.busday_count(due.date(), today.date(), holidays=off)))

@@ -44,9 +44,12 @@ def publish(cycle: Cycle, target: str) -> list[str]:
 
     Raises
     ------
+    RoleError
+        When the person at work may only read.
     SopError
         When the cycle is not locked: a plan that nobody approved is not published; or the target cannot be written.
     """
+    cycle.store.require_role("planner", f"publish cycle {cycle.id}")
     if not cycle.is_locked:
         raise SopError(f"cycle {cycle.id} is not approved; lock it first: only an approved plan is published")
     frames = {f"plan_{name}": plan_rows(cycle, name) for name in PUBLISHED}

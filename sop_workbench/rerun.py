@@ -132,7 +132,8 @@ def _make_workspace(kept: Path, folder: Path) -> None:
 
 
 def _copy_locked(past: Cycle, target: Cycle) -> None:
-    target.copy_from(past, tables.names("result"))
+    """Results and people's records of an earlier cycle: a later one judges how that cycle was run and what came of its records."""
+    target.copy_from(past, [*tables.names("result"), *(name for name in tables.names("record") if name != "approval")])
     target.lock(by=_SIGNED, why="locked before the cycle that is computed again")
 
 

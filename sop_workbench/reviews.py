@@ -27,16 +27,22 @@ from sop_workbench import (
     outlook,
     product,
     risk,
+    roles,
     scenario,
+    scorecard,
+    scoring,
     shaping,
     sources,
+    statement,
     supply,
     tables,
+    weekly_execution,
     what_if,
 )
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables
 from sop_workbench.forecast.decomposition import demand_components
+from sop_workbench.periods import due_day
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -47,6 +53,8 @@ _BUILDABLE_PERIODS = 3
 
 def data_gathering_review(cycle: Cycle) -> Tables:
     """Step 0: load the sources, check them, propose corrections of history; a blocking issue stops the cycle.
+
+    With the actuals that came in, the assumptions and decisions of earlier cycles whose time is over are scored.
 
     Raises
     ------
@@ -61,6 +69,7 @@ def data_gathering_review(cycle: Cycle) -> Tables:
         raise DataError(issue[issue["severity"] == "blocks"])
     corrections = propose_corrections(cycle, inputs, cycle.records("history_decision"))
     cycle.write_all({**inputs, "history_correction": corrections}, note="inputs as gathered")
+    score_records(cycle, inputs)
     return {**inputs, "issue": issue, "history_correction": corrections}
 
 
@@ -206,6 +215,9 @@ def financial_review(cycle: Cycle) -> Tables:
         "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
         "income_statement": finance.income_statement(projection, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
+        "financial_statement": _join("financial_statement", [
+            statement.past_statement(inputs, cycle.period, cycle.calendar),
+            statement.financial_statement(projection, read["unmet_demand"], inputs, cycle.settings, cycle.calendar)]),
         "bridge": _join("bridge", [finance.revenue_bridge(inputs["sales_history"], read["unmet_demand"], cycle.calendar),
                                    finance.profit_bridge(projection), *last_bridges]),
     }
@@ -216,22 +228,23 @@ def pre_sop_review(cycle: Cycle) -> Tables:
     """Step 5: scenarios beside base, how the plan stands up to losses and samples, last plan against actuals, KPIs."""
     inputs = cycle.inputs()
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "inventory_target", "inventory_tradeoff", "financial_projection",
-                         "cash_projection", "budget_gap", "excess_stock", "item_class"])
+                         "cash_projection", "budget_gap", "excess_stock", "item_class", "driver_effect"])
     settings, calendar = cycle.settings, cycle.calendar
     scenarios = scenario.load_scenarios(cycle.workspace.folder / "scenarios")
     results = {"base": read, **scenario.evaluate_all(
-        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar)}
+        scenarios, inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar, read["driver_effect"])}
     for scenario_id, result in results.items():
         if scenario_id != "base":
             cycle.write_all(result, scenario=scenario_id, note=f"scenario {scenario_id}")
-    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    archive = past_plans(cycle, inputs["plan_archive"])
+    deviation = execution.plan_deviation(archive, inputs, cycle.as_of, calendar)
     written = {
-        "scenario_comparison": scenario.compare(results, scenarios, calendar),
+        "scenario_comparison": scenario.compare(results, scenarios, calendar, read["driver_effect"]),
         "plan_deviation": deviation,
         "root_cause": execution.root_cause(deviation, inputs["price"]),
         "driver_tree": driver_tree.driver_tree(deviation, inputs, settings, calendar),
         "alert": execution.alerts(deviation, read, settings, calendar),
-        "kpi": _kpis(cycle, inputs, read, deviation),
+        "kpi": _kpis(cycle, inputs, read, deviation, archive),
         **risk.stress(inputs, read["consensus_demand"], read["inventory_target"], settings, cycle.periods, calendar),
     }
     return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "pre-S&OP")
@@ -257,6 +270,57 @@ def execution_review(cycle: Cycle) -> Tables:
         "family_grid": execution.family_grid(read["plan_deviation"], archive, inputs, cycle.calendar),
     }
     return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "execution review")
+
+
+def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
+    """Record what came of the assumptions and decisions of locked cycles whose time is over, signed by the workbench.
+
+    What a person scored is left alone, and so is what the workbench scored the same way before.
+    """
+    earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
+    said = {name: _of_cycles(cycle, name, earlier) for name in ("assumption", "decision", "demand_adjustment")}
+    plans = {past: _if_planned(cycle.store.cycle(past), "consensus_demand") for past in set(said["assumption"]["cycle_id"])}
+    last = {past: max((c for c in earlier if c < past), default=None) for past in set(said["decision"]["cycle_id"])}
+    before = {past: _if_planned(cycle.store.cycle(c), "financial_projection") for past, c in last.items() if c is not None}
+    scores = [scoring.score_assumptions(said["assumption"], said["demand_adjustment"], plans, inputs, cycle.period, cycle.settings),
+              scoring.score_decisions(said["decision"], before, inputs, cycle.period)]
+    known = _of_cycles(cycle, "outcome", [name for name in cycle.store.cycles() if name <= cycle.id])
+    fresh = pd.concat([scoring.unknown_scores(rows, known, roles.WORKBENCH) for rows in scores if len(rows)] or scores[:1])
+    for why, rows in fresh.groupby("why"):
+        cycle.append("outcome", rows.drop(columns="why"), by=roles.WORKBENCH, why=str(why))
+    return fresh
+
+
+def _if_planned(cycle: Cycle, name: str) -> pd.DataFrame:
+    return cycle.read(name) if cycle.has(name) else tables.table(name).empty()
+
+
+def _of_cycles(cycle: Cycle, record_table: str, names: list[str]) -> pd.DataFrame:
+    rows = cycle.store.read_all(record_table)
+    return rows[rows["cycle_id"].isin(names)]
+
+
+def weekly_execution_review(cycle: Cycle) -> Tables:
+    """Last step of a weekly cycle (S&OE): last week against plan, what runs out, what comes late, and who mends it."""
+    inputs = cycle.inputs()
+    read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "allocation", "financial_projection", "cash_projection", "budget_gap",
+                         "excess_stock", "item_class"])
+    settings, calendar, soon = cycle.settings, cycle.calendar, cycle.periods[:weekly_execution.AHEAD]
+    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    runs_out = weekly_execution.projected_stockouts(read["consensus_demand"], read["unmet_demand"], inputs, cycle.periods, calendar)
+    value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
+    late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, value)
+    written = {
+        "plan_deviation": deviation,
+        "plan_error_by_lag": execution.error_by_lag(deviation, inputs["market"]),
+        "root_cause": execution.root_cause(deviation, inputs["price"]),
+        "projected_stockout": runs_out,
+        "late_supply": late,
+        "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
+                                                           read["unmet_demand"], settings, soon, calendar),
+        "kpi": _kpis(cycle, inputs, read, deviation),
+    }
+    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
@@ -285,13 +349,13 @@ def previous_plan(cycle: Cycle, imported: pd.DataFrame) -> pd.DataFrame:
 def past_plans(cycle: Cycle, plan_archive: pd.DataFrame) -> pd.DataFrame:
     """Every plan locked before this cycle: those of earlier rounds (`plan_archive`) and of locked cycles of the store."""
     earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
-    locked = [_locked_plan(cycle.store.cycle(past)) for past in earlier]
+    locked = [_plan_of(cycle.store.cycle(past)) for past in earlier]
     imported = plan_archive[~plan_archive["lock_cycle_id"].isin(earlier) & (plan_archive["lock_cycle_id"] < cycle.id)]
     return _join("plan_archive", [imported, *locked])
 
 
-def _locked_plan(cycle: Cycle) -> pd.DataFrame:
-    """The streams of a locked cycle in the shape of `plan_archive`."""
+def _plan_of(cycle: Cycle) -> pd.DataFrame:
+    """The streams of a cycle in the shape of `plan_archive`."""
     streams = cycle.read("demand_stream").rename(columns={"demand_qty": "plan_qty"})
     agreed = cycle.read("consensus_demand").rename(columns={"demand_qty": "plan_qty"}).assign(stream="consensus")
     served = cycle.read("unmet_demand").rename(columns={"served_qty": "plan_qty"}).assign(stream="constrained")
@@ -324,7 +388,7 @@ def _material_tables(cycle: Cycle, inputs: Tables, supply_plan: pd.DataFrame, ta
     return {"material_plan": plan.material_plan, "planned_purchase": plan.planned_purchase}
 
 
-def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -> pd.DataFrame:
+def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame, archive: pd.DataFrame) -> pd.DataFrame:
     """KPIs of the period just ended and of the plan ahead, in one table."""
     ended = cycle.calendar.add(cycle.period, -1)
     past = execution.past_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
@@ -339,7 +403,9 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame) -
     # What is excess is judged for sold items alone, so its share is one of their stock.
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
-    return _join("kpi", [past, ahead, families, excess, _process_kpis(cycle)])
+    moved = execution.stability_measures(_plan_of(cycle), archive, cycle.settings, cycle.period, cycle.calendar)
+    levels = scorecard.level_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
+    return _join("kpi", [past, levels, ahead, families, excess, kpi.kpi_table(moved, cycle.settings), _process_kpis(cycle)])
 
 
 def _process_kpis(cycle: Cycle) -> pd.DataFrame:
@@ -357,7 +423,8 @@ def _process_kpis(cycle: Cycle) -> pd.DataFrame:
 def _due_days(cycle: Cycle) -> pd.Series:
     """Day on which each step of the settings is due: its working day counted from the cycle's first day."""
     first_day = cycle.as_of + pd.Timedelta(days=1)
-    return pd.Series({step: pd.bdate_range(first_day, periods=owned.due_working_day)[-1] for step, owned in cycle.settings.steps.items()},
+    holidays = cycle.settings.working_days.holidays
+    return pd.Series({step: due_day(first_day, owned.due_working_day, holidays) for step, owned in cycle.settings.steps.items()},
                      dtype="datetime64[ns]")
 
 

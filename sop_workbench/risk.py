@@ -19,7 +19,8 @@ from sop_workbench.supply.explain import money_words
 from sop_workbench.supply.frontier import frontiers
 from sop_workbench.supply.instance import SALE, Instance, supply_instance
 from sop_workbench.supply.plan import compiled_plan
-from sop_workbench.supply.recourse import Commitment, Future, Outcome, Recourse, Sample, best_commitment, cvar, mean_sample, outcomes
+from sop_workbench.supply.recourse import Commitment, Future, Outcome, Recourse, Sample, best_commitment, cvar, mean_sample
+from sop_workbench.supply.vary import VariedPlan
 from sop_workbench.supply.vulnerability import vulnerability
 
 PLAN, STOCHASTIC = "plan", "plan for all samples"
@@ -49,10 +50,13 @@ def stress(
     """
     instance = supply_instance(inputs, consensus_demand, inventory_target, settings, periods, calendar)
     arrays = compiled_plan(instance, settings)
+    solved = VariedPlan(arrays, settings)
+    if arrays.columns_count:
+        solved.solve()
     return {
-        "service_frontier": frontiers(instance, arrays, settings),
-        "vulnerability": vulnerability(instance, arrays, settings, settings.risk.loss_buckets),
-        **try_samples(instance, arrays, inputs, consensus_demand, settings, calendar),
+        "service_frontier": frontiers(instance, arrays, settings, like=solved),
+        "vulnerability": vulnerability(instance, arrays, settings, settings.risk.loss_buckets, like=solved),
+        **try_samples(instance, arrays, inputs, consensus_demand, settings, calendar, like=solved),
     }
 
 
@@ -149,7 +153,7 @@ def refuse_unknown_events(instance: Instance, rule: Risk) -> None:
 
 def try_samples(
     instance: Instance, arrays: Arrays, inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFrame, settings: Settings,
-    calendar: Calendar,
+    calendar: Calendar, like: VariedPlan | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Try the plan, and the plan that is best for all samples together, against every sample.
 
@@ -165,6 +169,8 @@ def try_samples(
         sales_history and item tell what errors families share; the range of demand tells how large they are.
     settings, calendar
         `risk` section; periods of a year.
+    like : VariedPlan, optional
+        The same plan, solved already.
 
     Returns
     -------
@@ -174,17 +180,16 @@ def try_samples(
     if settings.risk.samples == 0 or arrays.columns_count == 0 or consensus_demand.empty:
         return {name: tables.table(name).empty() for name in ("sample_outcome", "plan_risk", "risk_value")}
     committed = settings.risk.committed_buckets or max(1, settings.frozen_buckets)
-    recourse = Recourse(instance, arrays, settings, committed)
+    recourse = Recourse(instance, arrays, settings, committed, like)
     shared = shared_error_ratio(inputs["sales_history"], inputs["item"], calendar)
     samples = draw_samples(instance, consensus_demand, inputs["item"], arrays, settings, shared)
     futures = [Future(recourse, sample) for sample in samples]
     mean = Future(recourse, mean_sample(samples)).outcome(None).used
     best = best_commitment(recourse, futures, mean, settings.risk.cvar_weight_ratio, settings.risk.cvar_ratio)
-    tried = {PLAN: outcomes(futures, recourse.base_quantity), STOCHASTIC: best.outcomes}
-    known, expected = outcomes(futures, None), outcomes(futures, mean)
-    outcome = _sample_outcomes(tried, known)
+    tried = {PLAN: best.of_plan, STOCHASTIC: best.outcomes}
+    outcome = _sample_outcomes(tried, best.known)
     return {"sample_outcome": outcome, "plan_risk": _plan_risk(outcome, settings),
-            "risk_value": _risk_value(tried, known, expected, best, settings, committed, shared)}
+            "risk_value": _risk_value(tried, best, settings, committed, shared)}
 
 
 def _half_widths(instance: Instance, consensus_demand: pd.DataFrame, coverage: float) -> tuple[np.ndarray, np.ndarray]:
@@ -251,12 +256,10 @@ def _plan_risk(outcome: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return tables.validate("plan_risk", pd.DataFrame(rows))
 
 
-def _risk_value(
-    tried: dict[str, list[Outcome]], known: list[Outcome], expected: list[Outcome], best: Commitment, settings: Settings, committed: int,
-    shared: float,
-) -> pd.DataFrame:
+def _risk_value(tried: dict[str, list[Outcome]], best: Commitment, settings: Settings, committed: int, shared: float) -> pd.DataFrame:
     """What the spread costs, what planning for it brings, what knowing would be worth; each with its sentence."""
-    answered = {**tried, "known": known, "mean": expected}
+    known = best.known
+    answered = {**tried, "known": known, "mean": best.of_start}
     mean = {name: float(np.mean([one.worth_amt for one in found])) for name, found in answered.items()}
     regret = np.array([best_one.worth_amt - one.worth_amt for one, best_one in zip(tried[PLAN], known, strict=True)])
     count, currency = len(known), settings.currency

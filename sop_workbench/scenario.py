@@ -15,6 +15,9 @@ A scenario file reads::
         to_period: 2027-03
 
 or is a workbook (`.xlsx`) with one lever a row, see `load_workbook`.
+
+Demand answers a changed price list by the elasticity that the lever states (`elasticity: -1.3`; 0 for no answer), else by the one learned
+or assumed in the demand review; where a lever of the scenario moves the demand itself, that stands and is not moved twice.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from sop_workbench.errors import DataError, InfeasiblePlanError, SettingsError
 from sop_workbench.finance import cash_projection, income_statement, project_financials
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
+from sop_workbench.shaping import ELASTICITY, PRICE, STATED, repriced_demand
 from sop_workbench.supply import plan_supply
 from sop_workbench.tables import conform, finding, issue_frame, names, table, validate
 
@@ -54,7 +58,8 @@ _MASTERS = (("item_id", "item"), ("parent_item_id", "item"), ("market_id", "mark
             ("to_id", "market"), ("location_id", "location"), ("from_location_id", "location"))
 _TIMES = ("period", "close_period", "due_date", "from_period", "valid_from")
 _SIGNS = {"multiply": "×", "add": "+", "set": "=", "shift": "shifted by"}
-_WORKBOOK_COLUMNS = ("scenario", "title", "reason", "table", "column", "operation", "value", "where", "from_period", "to_period")
+_WORKBOOK_COLUMNS = ("scenario", "title", "reason", "table", "column", "operation", "value", "where", "from_period", "to_period",
+                     "elasticity")
 # A worker process first imports the planning libraries (some 3 s): below this many scenarios one after another is sooner done.
 _FEWEST_IN_PARALLEL = 8
 
@@ -65,8 +70,9 @@ class Lever(BaseModel):
 
     multiply and add change numbers; set writes a value; shift moves dates, or the quantities of a table with periods, by
     whole buckets; remove takes rows out; insert puts `rows` in (a new site, lane or supplier), one for each period where the
-    table has periods and the row names none. `where` names columns of the table or of item, market, resource and location joined
-    by id, with one value or a list; `from_period` and `to_period` (inclusive) pick periods.
+    table has periods and the row names none. A change of `price.price_amt` may state the `elasticity` by which demand answers.
+    `where` names columns of the table or of item, market, resource and location joined by id, with one value or a list;
+    `from_period` and `to_period` (inclusive) pick periods.
 
     Examples
     --------
@@ -83,6 +89,7 @@ class Lever(BaseModel):
     where: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     from_period: str | None = None
     to_period: str | None = None
+    elasticity: float | None = Field(default=None, le=0)
     rows: tuple[dict[str, Scalar | None], ...] = ()
 
     @field_validator("from_period", "to_period", mode="before")
@@ -102,6 +109,8 @@ class Lever(BaseModel):
                 raise ValueError("insert writes its rows as they are: leave where out")
         elif not self.column:
             raise ValueError(f"{self.operation} needs a column")
+        elif self.elasticity is not None and (self.table, self.column) != ("price", "price_amt"):
+            raise ValueError("demand answers a price: state an elasticity with price.price_amt only")
         elif self.operation in ("multiply", "add") and not is_number:
             raise ValueError(f"{self.operation} needs a number as value")
         elif self.operation == "shift" and not (is_number and float(self.value or 0).is_integer()):
@@ -117,7 +126,8 @@ class Lever(BaseModel):
         changes = {"remove": "removed", "insert": f"gets {'; '.join(_row_words(row) for row in self.rows)}"}
         change = changes.get(self.operation, f"{_SIGNS.get(self.operation)} {_shown(self.value)}")
         target = f"{self.table}.{self.column}" if self.column else self.table
-        return f"{target} {change}" + (f" ({', '.join(filters)})" if filters else "")
+        answer = "" if self.elasticity is None else f", demand answers by elasticity {_shown(self.elasticity)} (stated)"
+        return f"{target} {change}" + (f" ({', '.join(filters)})" if filters else "") + answer
 
 
 class Scenario(BaseModel):
@@ -195,7 +205,7 @@ def load_workbook(path: Path | str) -> list[Scenario]:
     """Read the scenarios of a workbook: one lever a row on the first sheet, in the order in which scenarios first appear.
 
     Columns: scenario, table, operation, and where they apply title, reason, column, value, where (`column=value; column=value|value`),
-    from_period, to_period; title and reason need to stand in one row of a scenario only.
+    from_period, to_period, elasticity; title and reason need to stand in one row of a scenario only.
 
     Raises
     ------
@@ -261,10 +271,12 @@ def lever_records(scenario: Scenario, calendar: Calendar) -> pd.DataFrame:
         {"scenario_id": scenario.scenario_id, "table": lever.table, "column": lever.column, "operation": lever.operation,
          "value": json.dumps(lever.rows) if lever.rows else _shown(lever.value),
          "where": "; ".join(f"{column}={_listed(value, '|')}" for column, value in lever.where.items()),
-         "from_period": _period(lever.from_period, calendar), "to_period": _period(lever.to_period, calendar)}
+         "from_period": _period(lever.from_period, calendar), "to_period": _period(lever.to_period, calendar),
+         "elasticity": _shown(lever.elasticity)}
         for lever in scenario.levers
     ]
-    return pd.DataFrame(rows, columns=["scenario_id", "table", "column", "operation", "value", "where", "from_period", "to_period"])
+    return pd.DataFrame(rows, columns=["scenario_id", "table", "column", "operation", "value", "where", "from_period", "to_period",
+                                       "elasticity"])
 
 
 # ------------------------------------------------------------------ applying
@@ -465,15 +477,18 @@ def picked_rows(tables: Tables, lever: Lever, calendar: Calendar) -> np.ndarray 
 
 
 def scenario_tables(inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, levers: Sequence[Lever],
-                    calendar: Calendar, periods: pd.DatetimeIndex) -> dict[str, pd.DataFrame]:
+                    calendar: Calendar, periods: pd.DatetimeIndex, driver_effect: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     """Every table as the plan of a scenario reads it: levers applied, demand at the changed prices, inside the horizon.
+
+    Demand answers a changed price by the elasticity its lever states, else by that of `driver_effect` (none given: not at all), except
+    where a lever moves the demand itself.
 
     Raises
     ------
     DataError
         With every fault of every lever.
     """
-    return _scenario_tables(inputs, consensus_demand, inventory_target, levers, calendar, periods)
+    return _scenario_tables(inputs, consensus_demand, inventory_target, levers, calendar, periods, driver_effect)
 
 
 def _picked(frame: pd.DataFrame, lever: Lever, tables: Tables, calendar: Calendar) -> pd.Series:
@@ -558,7 +573,7 @@ def _split_at(frame: pd.DataFrame, key: list[str], edge: pd.Timestamp) -> pd.Dat
 # ------------------------------------------------------------------ evaluating
 def evaluate(
     inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, levers: Sequence[Lever],
-    settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar,
+    settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar, driver_effect: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Plan and value one scenario from consensus demand on, by the functions that make base.
 
@@ -572,6 +587,8 @@ def evaluate(
         None for base.
     settings, periods, calendar
         As for `plan_supply`.
+    driver_effect : DataFrame, optional
+        Elasticities by which demand answers a changed price where the lever states none.
 
     Returns
     -------
@@ -585,7 +602,7 @@ def evaluate(
     InfeasiblePlanError
         When hard limits clash.
     """
-    changed = _scenario_tables(inputs, consensus_demand, inventory_target, levers, calendar, periods)
+    changed = _scenario_tables(inputs, consensus_demand, inventory_target, levers, calendar, periods, driver_effect)
     demand, target = changed.pop("consensus_demand"), changed.pop("inventory_target")
     plan = plan_supply(changed, demand, target, settings, periods, calendar)
     projection = project_financials(plan.supply_plan, plan.resource_plan, plan.shipment_plan, plan.purchase_plan, plan.unmet_demand,
@@ -599,7 +616,7 @@ def evaluate(
 
 def evaluate_all(
     scenarios: Sequence[Scenario], inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame,
-    settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar,
+    settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar, driver_effect: pd.DataFrame | None = None,
 ) -> dict[str, dict[str, pd.DataFrame]]:
     """Evaluate several scenarios; the faulty levers of all are told before anything is planned.
 
@@ -620,7 +637,7 @@ def evaluate_all(
     faults = [row for rows in found for row in rows]
     if faults:
         raise DataError(issue_frame(faults))
-    planned = partial(_feasible_or_told, inputs, consensus_demand, inventory_target, settings, periods, calendar)
+    planned = partial(_feasible_or_told, inputs, consensus_demand, inventory_target, settings, periods, calendar, driver_effect)
     workers = settings.compute.workers
     if workers > 1 and len(scenarios) >= _FEWEST_IN_PARALLEL:
         results = _side_by_side(planned, scenarios, workers)
@@ -631,13 +648,13 @@ def evaluate_all(
 
 def _feasible_or_told(
     inputs: Tables, consensus_demand: pd.DataFrame, inventory_target: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex,
-    calendar: Calendar, scenario: Scenario,
+    calendar: Calendar, driver_effect: pd.DataFrame | None, scenario: Scenario,
 ) -> dict[str, pd.DataFrame]:
     """The tables of one scenario, or the issue that no plan keeps its limits; how far each price holds is worked out for base alone."""
     explained = 0 if scenario.levers else settings.supply.explained_limits
     brief = settings.model_copy(update={"supply": settings.supply.model_copy(update={"explained_limits": explained})})
     try:
-        return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, brief, periods, calendar)
+        return evaluate(inputs, consensus_demand, inventory_target, scenario.levers, brief, periods, calendar, driver_effect)
     except InfeasiblePlanError as clash:
         clashing = finding("infeasible_plan", "warns", "supply_plan", "", 1, str(clash), "relax one of the limits named")
         return {"issue": issue_frame([clashing])}
@@ -672,7 +689,7 @@ def _named_faults(scenario: Scenario, inputs: Tables, demand: pd.DataFrame, targ
 
 
 def _scenario_tables(inputs: Tables, demand: pd.DataFrame, target: pd.DataFrame, levers: Sequence[Lever], calendar: Calendar,
-                     periods: pd.DatetimeIndex) -> dict[str, pd.DataFrame]:
+                     periods: pd.DatetimeIndex, driver_effect: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     unread = [_fault("table_not_read_by_plan", lever, lever.table, "a scenario starts from consensus demand: address consensus_demand, "
                      "inventory_target or a table the plan reads") for lever in levers if lever.table not in _PLAN_READS]
     if unread:
@@ -680,7 +697,8 @@ def _scenario_tables(inputs: Tables, demand: pd.DataFrame, target: pd.DataFrame,
     base = {**inputs, "consensus_demand": demand, "inventory_target": target}
     changed = apply_levers(base, levers, calendar)
     if changed["price"] is not base["price"]:
-        changed["consensus_demand"] = _repriced(changed["consensus_demand"], base["price"], changed["price"], periods)
+        answered = _answered_price(base, changed["consensus_demand"], levers, driver_effect, calendar, periods)
+        changed["consensus_demand"] = _repriced(answered, base["price"], changed["price"], periods)
     if levers:
         # Demand shifted past the horizon is not planned any more.
         planned = changed["consensus_demand"]["period"].isin(periods)
@@ -688,19 +706,67 @@ def _scenario_tables(inputs: Tables, demand: pd.DataFrame, target: pd.DataFrame,
     return changed
 
 
+_CELL, _QUANTITIES = ["item_id", "market_id", "period"], ["demand_qty", "low_qty", "high_qty"]
+
+
+def _answered_price(base: Tables, demand: pd.DataFrame, levers: Sequence[Lever], driver_effect: pd.DataFrame | None, calendar: Calendar,
+                    periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Demand after the levers, answering every price lever in turn by its elasticity, where no lever moved the demand itself."""
+    before = demand[_CELL].merge(base["consensus_demand"][[*_CELL, "demand_qty"]], on=_CELL, how="left", validate="1:1")
+    stands = before["demand_qty"].to_numpy() != demand["demand_qty"].to_numpy()
+    answered, now = demand.copy(), dict(base)
+    for lever in levers:
+        old = now["price"]
+        now[lever.table], _ = _applied(now, lever, calendar)
+        effect = _elasticity(lever, driver_effect)
+        if lever.table != "price" or effect is None:
+            continue
+        change = _listed_prices(demand, old, now["price"], periods)["ratio"].fillna(1.0) - 1
+        moved = (change != 0).to_numpy() & ~stands
+        if moved.any():
+            answered.loc[moved, _QUANTITIES] = repriced_demand(answered[moved], effect, change[moved])[_QUANTITIES]
+    return answered
+
+
+def _elasticity(lever: Lever, driver_effect: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Elasticities a price lever is answered by, as rows of `driver_effect`: the stated one, else those learned; None for no answer."""
+    if lever.elasticity is not None:
+        return pd.DataFrame([{"driver": PRICE, "member": "all", "measure": ELASTICITY, "effect_ratio": lever.elasticity,
+                              "low_ratio": lever.elasticity, "high_ratio": lever.elasticity, "basis": STATED}])
+    if driver_effect is None or lever.table != "price" or lever.column != "price_amt":
+        return None
+    known = driver_effect[(driver_effect["driver"] == PRICE) & (driver_effect["measure"] == ELASTICITY)]
+    return driver_effect if (known["member"] == "all").any() else None
+
+
+def _listed_prices(demand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame:
+    """Old and new list price (price_amt_old, price_amt_new) of each row of demand; empty where the list did not move."""
+    moved = price_in_period(before, periods).merge(price_in_period(after, periods), on=_CELL, suffixes=("_old", "_new"), validate="1:1")
+    moved = moved[moved["price_amt_old"] != moved["price_amt_new"]]
+    listed = demand[_CELL].merge(moved, on=_CELL, how="left", validate="1:1").set_index(demand.index)
+    return listed.assign(ratio=listed["price_amt_new"] / listed["price_amt_old"].where(listed["price_amt_old"] != 0))
+
+
+def _answer_words(scenario: Scenario, driver_effect: pd.DataFrame | None) -> str:
+    """On what the demand of a scenario with a price lever that states no elasticity rests."""
+    effects = [_elasticity(lever, driver_effect) for lever in scenario.levers if lever.table == "price" and lever.elasticity is None]
+    known = next((effect for effect in effects if effect is not None), None)
+    if known is None:
+        return ""
+    general = known[(known["driver"] == PRICE) & (known["measure"] == ELASTICITY) & (known["member"] == "all")].iloc[0]
+    return f"; demand answers the price by elasticity {general['effect_ratio']:.2f} ({general['basis']}) where no lever moves it"
+
+
 def _repriced(demand: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame:
     """Consensus at the changed prices: each row's own price moved as the price list moved."""
-    key = ["item_id", "market_id", "period"]
-    moved = price_in_period(before, periods).merge(price_in_period(after, periods), on=key, suffixes=("_old", "_new"), validate="1:1")
-    moved = moved[moved["price_amt_old"] != moved["price_amt_new"]]
-    listed = demand[key].merge(moved, on=key, how="left", validate="1:1").set_index(demand.index)
-    ratio = listed["price_amt_new"] / listed["price_amt_old"].where(listed["price_amt_old"] != 0)
-    price = (demand["price_amt"] * ratio).fillna(listed["price_amt_new"]).fillna(demand["price_amt"])
+    listed = _listed_prices(demand, before, after, periods)
+    price = (demand["price_amt"] * listed["ratio"]).fillna(listed["price_amt_new"]).fillna(demand["price_amt"])
     return demand.assign(price_amt=price, revenue_amt=demand["demand_qty"] * price)
 
 
 # ------------------------------------------------------------------ comparing
-def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calendar: Calendar) -> pd.DataFrame:
+def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calendar: Calendar,
+            driver_effect: pd.DataFrame | None = None) -> pd.DataFrame:
     """Put every measure of every scenario beside base.
 
     Parameters
@@ -712,6 +778,8 @@ def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calend
         Where their levers come from.
     calendar : Calendar
         Scales flows of the horizon to a year for days of inventory.
+    driver_effect : DataFrame, optional
+        As for `evaluate`: the words of a price lever say by what elasticity demand answered.
 
     Returns
     -------
@@ -725,7 +793,7 @@ def compare(results: Mapping[str, Tables], scenarios: Sequence[Scenario], calend
     """
     if "financial_projection" not in results.get(BASE, {}):
         raise DataError(issue_frame([finding("no_base", "blocks", "scenario_comparison", "", 1, "", "make the base plan first")]))
-    levers = {scenario.scenario_id: "; ".join(lever.words for lever in scenario.levers) for scenario in scenarios}
+    levers = {one.scenario_id: "; ".join(lever.words for lever in one.levers) + _answer_words(one, driver_effect) for one in scenarios}
     titles = {scenario.scenario_id: scenario.title for scenario in scenarios}
     base = _measures(results[BASE], calendar)
     rows = []
@@ -789,6 +857,9 @@ def _lever_content(row: dict) -> dict:
     where = {column.strip(): value.strip().split("|") for column, value in parts}
     days = {name: _day_words(row[name]) for name in ("from_period", "to_period")}
     content = {"table": row["table"], "column": row["column"] or "", "operation": row["operation"], "where": where, **days}
+    answer = row.get("elasticity")
+    if answer is not None and not pd.isna(answer) and str(answer).strip():
+        content["elasticity"] = _number_or_text(answer)
     if row["operation"] == "insert":
         return {**content, "rows": json.loads(str(row["value"] or "[]"))}
     return content if row["operation"] == "remove" else {**content, "value": _number_or_text(row["value"])}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from babel import Locale, UnknownLocaleError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sop_workbench.errors import SettingsError
-from sop_workbench.periods import Bucket, Calendar
+from sop_workbench.periods import Bucket, Calendar, days_off
 from sop_workbench.roles import Role
 
 SETTINGS_FILE = "sop.yaml"
@@ -52,10 +54,41 @@ class Sources(Section):
 
 
 class Step(Section):
-    """Who owns a step of the cycle and by which working day it is due."""
+    """Who owns a step of the cycle and by which working day it is due.
+
+    `user` is the owner's user name: the one who approves what lies within tolerance; of the executive step the one who decides
+    everything beyond. Where none is named any approver may.
+    """
 
     owner: str
     due_working_day: int = Field(ge=1, le=23)
+    user: str | None = None
+
+
+class WorkingDays(Section):
+    """Days on which nobody works, beside Saturday and Sunday: steps are due and late by the working days that remain.
+
+    `holidays`: a country (`DE`), a part of one (`DE-BY`), a date, or a list of those.
+    """
+
+    holidays: tuple[date | str, ...] = ()
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _as_list(cls, given: object) -> object:
+        listed = given if isinstance(given, (list, tuple)) else (given,)
+        if any(isinstance(one, bool) for one in listed):
+            raise ValueError("YAML reads NO as no; write the country in quotes: 'NO'")
+        return listed
+
+    @field_validator("holidays")
+    @classmethod
+    def _known(cls, given: tuple[date | str, ...]) -> tuple[date | str, ...]:
+        try:
+            days_off(given, range(2026, 2027))
+        except SettingsError as fault:
+            raise ValueError(str(fault)) from None
+        return given
 
 
 class Tolerances(Section):
@@ -166,6 +199,26 @@ class Compute(Section):
     workers: int = Field(default=2, ge=1)
 
 
+class Mail(Section):
+    """Where failed and late runs are told.
+
+    `smtp` is a server (`host` or `host:port`); the password stands in the environment variable `password_variable`, never in the file.
+    """
+
+    smtp: str = Field(pattern=r"^[^\s:]+(:\d+)?$")
+    sender: str = Field(alias="from", pattern=r"^\S+@\S+$")
+    to: tuple[Annotated[str, Field(pattern=r"^\S+@\S+$")], ...] = Field(min_length=1)
+    starttls: bool = False
+    user: str | None = None
+    password_variable: str = "SOP_MAIL_PASSWORD"
+    timeout_seconds: float = Field(default=20, gt=0)
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
 class Hierarchy(Section):
     """Levels from top to bottom; each is a column of `item` or of `market`."""
 
@@ -177,7 +230,10 @@ class Settings(Section):
     """Everything `sop.yaml` may say. Money is in `currency` unless a row says otherwise.
 
     An exchange rate (reporting currency for one unit of the other) is a number, or a table of first days and the rate from then on:
-    `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name.
+    `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name, of one
+    level by `kpi.level` (`wape.item_id`); `kpi_amber` says up to which multiple of the target it is still amber.
+    `calendar: {holidays: DE}` says which days are no working days (see `WorkingDays`).
+    `locale` says how numbers and months are written (`de`: 1.234,5 and Okt. 26); `brand_colour` is the company's colour on every page.
     """
 
     company: str
@@ -185,6 +241,7 @@ class Settings(Section):
     exchange_rates: dict[str, float | dict[str, float]] = {}
     bucket: Bucket = "month"
     calendar_shift_days: int = Field(default=0, ge=-15, le=15)
+    working_days: WorkingDays = Field(default=WorkingDays(), alias="calendar")
     horizon: int = Field(default=18, ge=1, le=104)
     frozen_buckets: int = Field(default=1, ge=0)
     newest_cycle: str | None = None
@@ -197,6 +254,7 @@ class Settings(Section):
     groups: dict[str, Role] = {}
     tolerances: Tolerances = Tolerances()
     kpi_targets: dict[str, float] = {}
+    kpi_amber: dict[str, Annotated[float, Field(ge=1)]] = {}
     forecast: Forecast = Forecast()
     supply: Supply = Supply()
     risk: Risk = Risk()
@@ -204,6 +262,17 @@ class Settings(Section):
     compute: Compute = Compute()
     check_severity: dict[str, Literal["blocks", "warns", "info"]] = {}
     brand_colour: str = Field(default="#0b5394", pattern="^#[0-9a-fA-F]{6}$")
+    locale: str = "en"
+    mail: Mail | None = None
+
+    @field_validator("locale")
+    @classmethod
+    def _is_known_locale(cls, value: str) -> str:
+        try:
+            Locale.parse(value, sep="-" if "-" in value else "_")
+        except (UnknownLocaleError, ValueError):
+            raise ValueError("not a locale that is known; write it like en, de or pt_BR") from None
+        return value
 
     @property
     def calendar(self) -> Calendar:

@@ -21,6 +21,7 @@ from sop_workbench.forecast.panel import KEYS, Panel, demand_panel, like_for_lik
 from sop_workbench.periods import Calendar
 
 ESTIMATED, STATED, ASSUMED = "estimated from history", "as stated", "assumed"
+PRICE, ELASTICITY = "price", "elasticity"
 SCOPE = ["item_id", "family", "market_id", "region"]
 SHAPING_KINDS = ("promotion", "price")
 _CELL = [*KEYS, "period"]

@@ -165,9 +165,12 @@ class WhatIf:
             raise SettingsError("nothing is changed: pull a lever before you keep a scenario")
         if not reason.strip():
             raise SettingsError("say why: a scenario is kept with its reason")
+        # Here demand does not answer a price unless the lever says how; the scenario kept is to give the same figures.
+        kept = tuple(one.model_copy(update={"elasticity": one.elasticity or 0.0}) if one.table == "price" and one.column == "price_amt"
+                     else one for one in self.now.levers)
         try:
             return Scenario.model_validate(
-                {"scenario": scenario_id, "title": title.strip() or scenario_id, "reason": reason.strip(), "levers": self.now.levers}
+                {"scenario": scenario_id, "title": title.strip() or scenario_id, "reason": reason.strip(), "levers": kept}
             )
         except ValidationError as faults:
             text = "; ".join(str(fault["msg"]).removeprefix("Value error, ") for fault in faults.errors())
@@ -255,7 +258,7 @@ class WhatIf:
             return None
         key = lever.table, lever.column
         if key == ("price", "price_amt"):
-            return self._price_place(lever)
+            return None if lever.elasticity else self._price_place(lever)
         if self.plan.effects(*key) is None:
             return None
         picked = self._rows(lever)
@@ -323,7 +326,7 @@ class WhatIf:
             answer.objective_amt,
             answer.way,
             {**spent, **answer.seconds},
-            self._notes(answer),
+            (*_price_notes(levers), *self._notes(answer)),
         )
 
     def _notes(self, answer: Answer) -> tuple[str, ...]:
@@ -339,6 +342,12 @@ class WhatIf:
 
 
 # ------------------------------------------------------------------ shaping
+def _price_notes(levers: tuple[Lever, ...]) -> tuple[str, ...]:
+    """That demand stands when a price is pulled."""
+    is_silent = any(lever.table == "price" and lever.column == "price_amt" and not lever.elasticity for lever in levers)
+    return ("Demand does not answer the price here; in a scenario file it does, by the elasticity of the demand review.",) * is_silent
+
+
 def _measures(figures: Figures, answer: Answer, calendar: Calendar) -> dict[str, tuple[str, float]]:
     """The measures of the scenario table that a screen shows, in its order (cash, which no lever screen needs, is left to the scenario)."""
     money, hours, instance = figures.money, figures.hours, answer.instance

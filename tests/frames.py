@@ -686,12 +686,15 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             ("total", (("all", "all", "all", -90_000.0),)),
             ("cause", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "all", -30_000.0),
                        ("other supply", "no cause known", "all", 10_000.0))),
+            ("author", (("capacity loss", "R1", "all", -70_000.0), ("biased forecast", "sales stream", "K. Vogel", -40_000.0),
+                        ("biased forecast", "sales stream", "G. Sand", 10_000.0), ("other supply", "no cause known", "all", 10_000.0))),
             ("item × place", (("capacity loss", "R1", "I03 P1", -70_000.0), ("biased forecast", "sales stream", "I01 M0", -30_000.0),
                               ("other supply", "all", "other items", 10_000.0))))
         for n, (driver, cause, member, money) in enumerate(found, start=1)
     ]
     return {
         **_records(),
+        **_weekly(),
         "driver_tree": _rows("driver_tree", grown),
         "item_class": _rows("item_class", classes),
         "excess_stock": _rows("excess_stock", excess),
@@ -738,6 +741,29 @@ def _records() -> dict[str, pd.DataFrame]:
         "cadence": kept,
         "maturity": _rows("maturity", judged),
     }
+
+
+def _weekly() -> dict[str, pd.DataFrame]:
+    """What the weekly round finds."""
+    stockout = {"item_id": "I03", "item_name": "City bike 03", "family": "City bikes", "period": PERIODS[1], "periods_until": 1,
+                "on_hand_qty": 100.0, "firm_qty": 40.0, "needed_qty": 200.0, "missing_qty": 60.0, "lead_time_periods": 2.0,
+                "is_within_lead_time": True, "plan_short_qty": 60.0, "short_amt": 42_000.0}
+    late = {"order_id": "PO-1", "item_id": "I03", "item_name": "City bike 03", "location_id": "P1", "kind": "production",
+            "due_date": pd.Timestamp("2026-09-20"), "problem": "overdue", "late_days": 10.0, "open_qty": 40.0, "open_amt": 8_000.0,
+            "stockout_date": PERIODS[1]}
+    found = [
+        {"sequence": n, "kind": kind, "level": "item_id", "member": "I03", "period": PERIODS[1], "value": 0.7, "tolerance": 0.95,
+         "money_amt": money, "is_outside": outside, "response": "change request" if outside else "fix it this week", "sentence": words}
+        for n, (kind, money, outside, words) in enumerate((
+            ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."),
+            ("late supply", 8_000.0, False, "PO-1 is overdue.")), start=1)
+    ]
+    lines = {name: 1000.0 * n for n, name in enumerate(tables.table("financial_statement").columns) if name.endswith("_amt")}
+    statement = _grid(source=["plan"], family=FAMILIES, region=REGIONS, period=PERIODS).assign(**lines)
+    books = _grid(source=["actual"], family=FAMILIES, region=REGIONS, period=PAST[-1:]).assign(**lines)
+    return {"financial_statement": _rows("financial_statement", pd.concat([books, statement]).to_dict("records")),
+            "projected_stockout": _rows("projected_stockout", [stockout]), "late_supply": _rows("late_supply", [late]),
+            "execution_exception": _rows("execution_exception", found)}
 
 
 def _demand_screens(frames: dict) -> dict[str, pd.DataFrame]:

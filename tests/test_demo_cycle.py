@@ -14,10 +14,12 @@ import nbformat
 import openpyxl
 import pandas as pd
 import pytest
+from pyomo_oracle import assert_same_model
 
 from sop_workbench import tables
 from sop_workbench.chain import STEPS, Chain, step_states
 from sop_workbench.store import open_workspace
+from sop_workbench.supply.instance import supply_instance
 
 SOP = str(Path(sys.executable).with_name("sop"))
 KILLED = "03_supply_review"
@@ -109,6 +111,14 @@ def test_the_manifest_accounts_for_every_step(undisturbed: Chain) -> None:
     assert all(entry["wall_seconds"] > 0 and entry["peak_memory_mb"] > 50 for entry in manifest["steps"].values())
     assert set(manifest["outputs"]) == {"report.html", "plan.xlsx"}
     assert {"sales_history", "consensus_demand", "supply_plan", "financial_projection"} <= set(manifest["tables"])
+
+
+def test_stock_pyomo_states_the_same_model(undisturbed: Chain) -> None:
+    """Every row, cost and bound of the company's plan."""
+    cycle = undisturbed.cycle
+    instance = supply_instance(cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target"), cycle.settings,
+                               cycle.periods, cycle.calendar)
+    assert_same_model(instance, cycle.settings)
 
 
 def test_killed_and_resumed_gives_the_same_tables(undisturbed: Chain, resumed: Chain) -> None:

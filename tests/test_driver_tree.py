@@ -104,7 +104,7 @@ def test_a_biased_stream_is_charged_with_its_weight_and_the_rest_is_not_foreseen
         ("statistical", 100), ("sales", 150), ("consensus", 120 if i == "A" else 120))))
     history = sold(*((i, "N", m, 100, 100, 100, 1000) for m in months for i in "AB"))
     tree = grown(archive, company(sales_history=history, price=prices(A=10, B=10)))
-    weight = driver_tree.stream_bias(execution.plan_deviation(archive, company(sales_history=history), AS_OF, CALENDAR), MARKET)
+    weight = driver_tree.stream_bias(execution.plan_deviation(archive, company(sales_history=history), AS_OF, CALENDAR), company())
     assert weight["weight_ratio"].sum() == pytest.approx(1)
     causes = money(tree, "revenue", "why", "cause")
     sales = weight.set_index("stream").loc["sales"]
@@ -112,6 +112,26 @@ def test_a_biased_stream_is_charged_with_its_weight_and_the_rest_is_not_foreseen
     assert causes["sales stream"] == pytest.approx(-2 * sales["weight_ratio"] * 150 / 3 * 10)
     assert causes.sum() == pytest.approx(-2 * 20 * 10)
     assert causes.index[0] == "sales stream"
+
+
+def test_the_bias_of_a_stream_is_told_by_the_person_who_put_it_in():
+    """Ann says 50 % too much for A, Bob 25 % too little for B; both rows follow sales half."""
+    archive = plan(*(("2026-09", stream, i, "N", SEPTEMBER, q) for i, given in (("A", (100, 200, 150)), ("B", (100, 60, 80)))
+                     for stream, q in zip(("statistical", "sales", "consensus"), given, strict=True)))
+    history = sold(("A", "N", SEPTEMBER, 100, 100, 100, 1000), ("B", "N", SEPTEMBER, 75, 75, 75, 750))
+    said = rows("demand_input", *({"source": "sales", "author": who, "item_id": i, "market_id": "N", "period": SEPTEMBER, "input_qty": 1.0}
+                                  for who, i in (("Ann", "A"), ("Bob", "B"))))
+    inputs = company(sales_history=history, price=prices(A=10, B=10), demand_input=said)
+    bias = driver_tree.stream_bias(execution.plan_deviation(archive, inputs, AS_OF, CALENDAR), inputs)
+    sales = bias[bias["stream"] == "sales"].set_index("author")
+    assert sales["bias_ratio"].to_dict() == {"Ann": 0.5, "Bob": -0.25}
+    assert sales["weight_ratio"].tolist() == pytest.approx([0.5, 0.5])
+    tree = grown(archive, inputs)
+    mine = tree[(tree["measure"] == "revenue") & (tree["tree"] == "why") & (tree["level"] == "author") & (tree["cause"] == "sales stream")]
+    assert mine.set_index("member")["deviation_amt"].to_dict() == pytest.approx({"Ann": -0.5 * 0.5 * 200 * 10, "Bob": 0.5 * 0.25 * 60 * 10})
+    assert mine["evidence"].iloc[0] == "weight 50%; what Ann says is 50% too high in North"
+    by_cause = money(tree, "revenue", "why", "cause")
+    assert by_cause["sales stream"] == pytest.approx(mine["deviation_amt"].sum())
 
 
 def shortage() -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -247,41 +267,60 @@ def test_every_level_of_either_tree_is_the_deviation_to_the_cent(drawn, explaine
 
 
 def test_a_tree_that_does_not_sum_is_refused():
-    leaf = {"measure": "margin", "cause": "x", "family": "F", "item_id": "A", "place": "N", "evidence": "", "driver": "price"}
+    leaf = {"measure": "margin", "cause": "x", "author": "", "family": "F", "item_id": "A", "place": "N", "evidence": "", "driver": "price"}
     leaves = pd.DataFrame([{**leaf, "tree": "why", "amount": 5.0}, {**leaf, "tree": "what moved", "amount": 4.0}])
     with pytest.raises(ArithmeticError, match="margin"):
         driver_tree.grown(leaves)
 
 
 # ------------------------------------------------------------------ the demo company
+DEMO_CYCLES = ("2026-08", "2026-09", "2026-10")
+
+
 @cache
-def demo() -> pd.DataFrame:
+def demo(cycle_id: str = "2026-10") -> pd.DataFrame:
+    """The tree that a cycle of the demo shows, of what was known then, against the plans of the rounds before the workbench."""
     company_settings = load_settings(DEMO)
-    as_of = company_settings.calendar.as_of("2026-10")
+    as_of = company_settings.calendar.as_of(cycle_id)
     inputs, _ = load_inputs(company_settings, DEMO, as_of)
-    deviation = execution.plan_deviation(inputs["plan_archive"], inputs, as_of, company_settings.calendar)
+    known = inputs["plan_archive"][inputs["plan_archive"]["lock_cycle_id"] < cycle_id]
+    deviation = execution.plan_deviation(known, inputs, as_of, company_settings.calendar)
     return driver_tree.driver_tree(deviation, inputs, company_settings, company_settings.calendar)
 
 
-def first(measure: str, level: str, period: pd.Timestamp) -> pd.Series:
-    tree = demo()
+def first(measure: str, level: str, period: pd.Timestamp, cycle_id: str = "2026-10") -> pd.Series:
+    tree = demo(cycle_id)
     mine = tree[(tree["measure"] == measure) & (tree["tree"] == "why") & (tree["level"] == level) & (tree["period"] == period)]
     return mine[mine["sequence"] == 1].iloc[0]
 
 
+@pytest.mark.parametrize("cycle_id", DEMO_CYCLES)
 @pytest.mark.parametrize("measure", ["revenue", "margin"])
-def test_demo_the_biased_sales_stream_comes_first(measure):
-    for period in pd.date_range("2026-04-01", SEPTEMBER, freq="MS"):
-        found = first(measure, "cause", period)
+def test_demo_the_biased_sales_stream_comes_first(measure, cycle_id):
+    periods = sorted(demo(cycle_id)["period"].unique())
+    assert periods == list(pd.date_range("2026-04-01", CALENDAR.add(CALENDAR.cycle_period(cycle_id), -1), freq="MS"))
+    for period in periods:
+        found = first(measure, "cause", period, cycle_id)
         assert (found["driver"], found["cause"]) == ("biased forecast", "sales stream"), period
         assert found["deviation_amt"] < 0
 
 
+def test_demo_the_people_behind_the_biased_stream_are_those_who_game():
+    """Over-optimists cost revenue in every month, the one who sandbags hid some; nobody else stands in the sales stream."""
+    tree, gaming = demo(), PLANTED["streams"]["gaming"]
+    said = tree[(tree["measure"] == "revenue") & (tree["level"] == "author") & (tree["cause"] == "sales stream")]
+    assert set(said["member"]) == set(gaming) - {"E. Sandberg"}, "she speaks for marketing"
+    money_of = said.groupby("member")["deviation_amt"]
+    assert {who: np.sign(part).unique().tolist() for who, part in money_of} == {
+        who: [1.0 if gaming[who]["flag"] == "sandbagging" else -1.0] for who in money_of.groups}
+
+
+@pytest.mark.parametrize("cycle_id", ["2026-09", "2026-10"])
 @pytest.mark.parametrize("measure", ["production", "inventory"])
-def test_demo_the_fire_in_the_burner_cell_comes_first_in_august(measure):
-    found = first(measure, "cause", pd.Timestamp(PLANTED["history"]["outage"]["period"]))
+def test_demo_the_fire_in_the_burner_cell_comes_first_in_august(measure, cycle_id):
+    found = first(measure, "cause", pd.Timestamp(PLANTED["history"]["outage"]["period"]), cycle_id)
     assert (found["driver"], found["cause"]) == ("capacity loss", PLANTED["history"]["outage"]["resource"])
-    assert first(measure, "family", AUGUST)["member"] == PLANTED["history"]["outage"]["family"]
+    assert first(measure, "family", AUGUST, cycle_id)["member"] == PLANTED["history"]["outage"]["family"]
 
 
 @pytest.mark.parametrize("measure", ["production", "inventory", "service"])
@@ -291,9 +330,10 @@ def test_demo_the_late_supplier_comes_first_in_september(measure):
     assert first(measure, "family", SEPTEMBER)["member"] == "Patio Heaters"
 
 
-def test_demo_the_overspent_promotion_is_the_largest_single_item_of_april():
+@pytest.mark.parametrize("cycle_id", DEMO_CYCLES)
+def test_demo_the_overspent_promotion_is_the_largest_single_item_of_april(cycle_id):
     planted = PLANTED["history"]["overspend"]
-    found = first("margin", "item × place", pd.Timestamp(planted["period"]))
+    found = first("margin", "item × place", pd.Timestamp(planted["period"]), cycle_id)
     assert (found["driver"], found["cause"], found["member"]) == ("promotion cost", planted["event"], "North")
     assert found["deviation_amt"] == planted["planned"] - planted["booked"]
 

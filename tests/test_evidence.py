@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from test_chain import CODE, GATHER, REVIEW, TARGETS, open_chain, write_workspace
 
 from sop_workbench import chain as chain_module
-from sop_workbench import evidence
+from sop_workbench import cli, evidence
 from sop_workbench.chain import Chain, lock_cycle, run_chain, verify_cycle, write_outputs
 from sop_workbench.errors import SopError
 from sop_workbench.rerun import rerun_cycle, table_differences
@@ -98,6 +99,69 @@ def test_one_byte_of_a_file_in_the_binder_is_named(copy: Chain, file: str, kind:
     assert verify_cycle(copy).to_dict("records") == [{"kind": kind, "what": file, "difference": "changed", "is_broken": True}]
 
 
+def evidence_files(chain: Chain) -> dict[Path, str]:
+    """Every file that the locked cycle rests on, and what verify has to say when it changes."""
+    binder, store = Path(chain.cycle.folder), Path(chain.workspace.folder) / "store"
+    found = {store / name / path: name for name in ("service_target", "stream_weight", "assumption", "step_status")
+             for path in chain.cycle.file_hashes(name)}
+    found |= {path: path.relative_to(binder).as_posix() for path in binder.rglob("*")
+              if path.is_file() and not path.name.startswith(".") and path.suffix != ".log" and path.name != "manifest.json"}
+    return found
+
+
+def test_one_byte_anywhere_is_named_and_nothing_else_is(copy: Chain) -> None:
+    """Every file of inputs, results, records, notebooks, copies and packs; first, middle and last byte in turn."""
+    files = evidence_files(copy)
+    assert {Path(name).suffix for name in files.values()} == {"", ".ipynb", ".yaml", ".csv", ".html"}
+    assert len(files) == 19
+    for number, (path, what) in enumerate(files.items()):
+        content = path.read_bytes()
+        harmed = bytearray(content)
+        harmed[(0, len(content) // 2, -1)[number % 3]] ^= 1
+        path.write_bytes(bytes(harmed))
+        found = verify_cycle(copy)
+        assert found["what"].str.startswith(what).tolist() == [True], path
+        assert found["is_broken"].tolist() == [True]
+        path.write_bytes(content)
+    assert verify_cycle(copy).empty
+
+
+def test_one_byte_is_named_at_the_command_line(copy: Chain) -> None:
+    folder = Path(copy.workspace.folder)
+    flip(file_of(copy, "stream_weight"))
+    flip(Path(copy.cycle.folder) / "01_review.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "_chain", lambda *_: open_chain(folder))
+        said = CliRunner().invoke(cli.main, ["verify", "2026-10", "--workspace", str(folder)])
+    assert said.exit_code == 1
+    assert "CHANGED SINCE THE LOCK: 2" in said.output
+    assert "  executed notebook: 01_review.ipynb changed\n" in said.output
+    assert "  result table: stream_weight: cycle_id=2026-10/scenario_id=base/" in said.output
+
+
+def test_the_record_of_the_approval_is_guarded_too(copy: Chain) -> None:
+    """Who approved and why, the pins and the seal: one byte anywhere in its file is named."""
+    [path] = (Path(copy.workspace.folder) / "store" / "approval" / "cycle_id=2026-10").glob("*.parquet")
+    content = path.read_bytes()
+    for place in range(0, len(content), len(content) // 9):
+        harmed = bytearray(content)
+        harmed[place] ^= 1
+        path.write_bytes(bytes(harmed))
+        [found] = verify_cycle(copy).to_dict("records")
+        assert (found["kind"], found["is_broken"]) == ("record table", True), place
+        assert found["what"].startswith("approval")
+    path.write_bytes(content)
+    assert verify_cycle(copy).empty
+
+
+def test_pins_that_are_not_those_of_the_approval_are_named(copy: Chain) -> None:
+    path = Path(copy.cycle.folder) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["pins"]["assumption"] += 1
+    path.write_text(json.dumps(manifest))
+    assert verify_cycle(copy)[["kind", "what"]].to_numpy().tolist() == [["manifest", "pins"]]
+
+
 def test_a_file_that_is_gone_or_new_is_named(copy: Chain) -> None:
     (Path(copy.cycle.folder) / "01_review.ipynb").rename(Path(copy.cycle.folder) / "01_other.ipynb")
     (Path(copy.cycle.folder) / "report.html").unlink()
@@ -180,3 +244,40 @@ def test_differences_of_tables_with_dates_empty_cells_and_extra_columns() -> Non
     assert found[["keys", "column"]].to_numpy().tolist() == [
         ["item_id=B, location_id=P, period=2026-10-01", "target_qty"], ["item_id=A, location_id=P, period=2026-10-01", "note"]]
     assert table_differences("inventory_projection", old, old.iloc[::-1]).empty
+
+
+# ------------------------------------------------------------------ the pack of a locked cycle
+
+
+def _writer(text: str, written: list[str]) -> dict:
+    def write(cycle) -> None:
+        written.append(text)
+        (Path(cycle.folder) / "report.html").write_text(text)
+
+    return {"report.html": write}
+
+
+def test_a_part_of_the_pack_that_stands_as_it_was_locked_is_left_alone(copy: Chain) -> None:
+    written: list[str] = []
+    write_outputs(copy, _writer("another", written))
+    assert written == []
+    assert verify_cycle(copy).empty
+
+
+def test_a_part_that_was_changed_or_lost_or_is_stale_is_written_again_and_noted(copy: Chain) -> None:
+    written: list[str] = []
+    page = Path(copy.cycle.folder) / "report.html"
+    flip(page)
+    write_outputs(copy, _writer("mended", written))
+    page.unlink()
+    write_outputs(copy, _writer("found again", written))
+    write_outputs(copy, _writer("approved", written), are_stale=True)
+    assert written == ["mended", "found again", "approved"]
+    assert verify_cycle(copy).empty
+
+
+def test_a_new_part_of_a_locked_cycle_is_noted_and_watched(copy: Chain) -> None:
+    write_outputs(copy, {"report.pdf": lambda cycle: (Path(cycle.folder) / "report.pdf").write_bytes(b"printed")})
+    assert verify_cycle(copy).empty
+    flip(Path(copy.cycle.folder) / "report.pdf")
+    assert verify_cycle(copy)[["kind", "what", "difference"]].values.tolist() == [["pack", "report.pdf", "changed"]]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_company import rows
 
-from sop_workbench import execution, tables
+from sop_workbench import execution, kpi, tables
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -319,8 +319,36 @@ def test_kpis_of_the_past_month(deviation):
     assert found["production_adherence", "total", "all"] == pytest.approx((90 + 50 + 30) / 180), "B was over-built, that does not help"
     assert found["gross_margin", "total", "all"] == pytest.approx(0.5)
     assert found["inventory_turns", "total", "all"] == pytest.approx(12 * 1500 / (10 * 2 * np.mean([200, 195, 190, 185, 180, 175, 170])))
-    assert found["plan_stability", "total", "all"] == pytest.approx(3 / 180)
     assert found["tracking_signal", "total", "all"] == pytest.approx(6)
+
+
+def test_stability_is_what_moved_inside_the_fence_since_the_plan_locked_last():
+    """Fence of three months from October; September's plan counts, not August's, and only in months that it plans too."""
+    made, asked = ("production", "A", "P1"), ("consensus", "A", "N")
+    before = archive(("2026-08", *made, "2026-10-01", 999), ("2026-09", *made, "2026-10-01", 100), ("2026-09", *made, "2026-11-01", 50),
+                     ("2026-09", *asked, "2026-10-01", 40))
+    now = archive(("2026-10", *made, "2026-10-01", 90), ("2026-10", *made, "2026-11-01", 70), ("2026-10", *made, "2026-12-01", 30),
+                  ("2026-10", *made, "2027-01-01", 500), ("2026-10", "production", "B", "P1", "2026-10-01", 40),
+                  ("2026-10", *asked, "2026-10-01", 50))
+    october = pd.Timestamp("2026-10-01")
+    found = execution.stability_measures(now, before, SETTINGS, october, CALENDAR).set_index(["level", "member"])
+    assert found["value"].to_dict() == {("total", "all"): (10 + 20 + 40) / 200, ("stream", "production"): 0.35,
+                                        ("stream", "consensus"): 10 / 50}
+    assert found.loc[("total", "all"), "note"] == "production of 2 periods inside the fence against the plan of 2026-09"
+    judged = kpi.kpi_table(found.reset_index(), SETTINGS)
+    assert judged["status"].unique().tolist() == ["red"]
+    calm = execution.stability_measures(before, before, SETTINGS, pd.Timestamp("2026-09-01"), CALENDAR)
+    assert calm.set_index("member").loc["consensus", "value"] == 0
+
+
+def test_stability_without_a_plan_before_or_without_a_fence_says_why():
+    now = archive(("2026-10", "production", "A", "P1", "2026-10-01", 90))
+    october = pd.Timestamp("2026-10-01")
+    unfenced = Settings(company="Any", supply={"plan_fence_buckets": 0})
+    for given_settings, words in ((SETTINGS, "no locked plan of the periods"), (unfenced, "no fence")):
+        found = execution.stability_measures(now, now.iloc[:0], given_settings, october, CALENDAR)
+        assert found["value"].isna().all()
+        assert words in kpi.kpi_table(found, given_settings)["reason"].iloc[0]
 
 
 def test_kpis_that_cannot_be_measured_say_why():

@@ -13,7 +13,7 @@ from situations import read_situation
 from small_company import PERIODS, SETTINGS, demand, inputs, rows, target
 
 from sop_workbench import demand as demand_module
-from sop_workbench import finance, inventory, sources, tables
+from sop_workbench import finance, inventory, sources, tables, views
 from sop_workbench.errors import DataError
 from sop_workbench.settings import Settings, load_settings
 from sop_workbench.supply import SupplyResult, plan_supply
@@ -242,11 +242,31 @@ def test_a_budget_for_all_families_is_compared_with_their_sum(projection):
     assert gap["budget_margin_amt"].isna().all(), "a budget without margin gives no margin gap"
 
 
-def test_a_family_the_budget_forgot_counts_as_budgeted_at_zero(projection):
+def test_what_no_budget_speaks_of_has_no_gap_and_is_said_with_its_money(projection):
     budget = rows("budget", {"family": "Bikes", "region": "North", "period": PERIODS[0], "revenue_amt": 5000})
     gap = finance.budget_gap(projection, budget)
-    first = projection[projection["period"] == PERIODS[0]]
-    assert gap["gap_amt"].sum() == pytest.approx(first["revenue_amt"].sum() - 5000, abs=CENT)
+    first = projection[(projection["period"] == PERIODS[0])]
+    is_named = (first["family"] == "Bikes") & (first["region"] == "North")
+    earned, rest = first.loc[is_named, "revenue_amt"].sum(), first.loc[~is_named, "revenue_amt"].sum()
+    assert gap["gap_amt"].sum() == pytest.approx(earned - 5000, abs=CENT)
+    assert gap["gap_amt"].notna().sum() == 1
+    money, where = finance.left_out(gap)
+    assert (money, rest > 0) == (pytest.approx(rest, abs=CENT), True)
+    assert set(where) <= {"Trailers", "Bikes", "North", "South"}
+    bridge = bars(finance.budget_bridge(gap))
+    assert (bridge["Budget"], bridge["Plan"]) == (5000, pytest.approx(earned, abs=CENT))
+    shown = views.family_numbers(projection, gap).set_index("family")
+    assert shown.loc["Total", "gap_amt"] == pytest.approx(earned - 5000, abs=CENT)
+    assert shown.loc["Total", "not_budgeted_amt"] == pytest.approx(rest, abs=CENT)
+    assert "no budget speaks of it" in views.budget_bridge(gap).attrs["note"]
+    assert finance.has_budget(first, budget).tolist() == is_named.tolist()
+
+
+def test_a_budget_of_zero_is_a_budget(projection):
+    budget = rows("budget", {"family": "Bikes", "region": "North", "period": PERIODS[0], "revenue_amt": 0})
+    gap = finance.budgeted(finance.budget_gap(projection, budget))
+    assert gap["gap_amt"].tolist() == pytest.approx(gap["revenue_amt"].tolist())
+    assert len(gap) == 1
 
 
 def test_a_budget_that_counts_twice_is_refused(projection):
@@ -399,7 +419,7 @@ def test_budget_bridge_goes_over_demand_to_plan(projection):
     bridge = finance.budget_bridge(gap)
     assert_sums(bridge)
     assert bridge.loc[bridge["kind"] == "total", "bar"].tolist() == ["Budget", "Demand", "Plan"]
-    assert bars(bridge)["Plan"] == pytest.approx(projection["revenue_amt"].sum(), abs=CENT)
+    assert bars(bridge)["Plan"] == pytest.approx(projection.loc[projection["region"] == "North", "revenue_amt"].sum(), abs=CENT)
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,14 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 from test_chain import STEPS, Chain, open_chain, write_workspace
 
-from sop_workbench import cli, governance, tables, views
+from sop_workbench import chain as chain_module
+from sop_workbench import cli, governance, tables, tolerance, views
 from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
 from sop_workbench.errors import DataError, RoleError, SettingsError, UnknownCycleError
 from sop_workbench.follow_up import follow_up, records_with_outcome
 from sop_workbench.outcome import record_outcome
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
-from sop_workbench.store import Cycle, open_store
+from sop_workbench.store import Cycle, open_store, open_workspace
 
 USERS = "users: {helga: approver, max: approver, ann: planner}\n"
 
@@ -75,6 +77,212 @@ def test_who_submitted_does_not_approve(chain: Chain, as_user) -> None:
     as_user("max")
     approve_step(chain, "review", by="max", why="fine")
     assert step_states(chain)[1].status == "approved"
+
+
+# ------------------------------------------------------------------ tolerances decide who decides
+OWNED = """
+company: Any
+steps:
+  gather: {owner: Anna, due_working_day: 3}
+  review: {owner: Demand planning (O. Lund), due_working_day: 9, user: olaf}
+  compare: {owner: General manager (H. Varnholt), due_working_day: 18, user: helga}
+users: {helga: approver, max: approver, olaf: planner, ann: planner}
+"""
+OUTSIDE = ["demand of Grills moved +14% against the plan of 2026-09", "demand of Stoves is new"]
+
+
+@pytest.fixture
+def owned(ran: Chain, tmp_path: Path) -> Path:
+    """A cycle that ran, of a company that says who owns the review and who decides for the executive."""
+    folder = shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    (folder / "sop.yaml").write_text(OWNED)
+    return folder
+
+
+def judged(folder: Path, outside: list[str]) -> Chain:
+    """The chain, its review inside tolerance or not; the last step is the executive's."""
+    chain = open_chain(folder)
+    gather, review, compare = chain.steps
+    return replace(chain, steps=(gather, replace(review, outside=lambda _: outside), replace(compare, is_executive=True)))
+
+
+def test_within_tolerance_the_owner_decides_planner_or_not(owned: Path, as_user) -> None:
+    chain = judged(owned, [])
+    as_user("ann")
+    submit_step(chain, "review", by="ann", why="checked")
+    with pytest.raises(RoleError, match="ann is a planner .* may not approve a step"):
+        approve_step(chain, "review", by="ann", why="fine")
+    as_user("max")
+    with pytest.raises(RoleError, match="max may not approve 01_review of cycle 2026-10: it is for its owner, olaf; olaf or helga"):
+        approve_step(chain, "review", by="max", why="fine")
+    as_user("olaf")
+    assert approve_step(chain, "review", by="olaf", why="agreed") == []
+    assert step_states(chain)[1].status == "approved"
+    assert chain.cycle.records("step_status")["outside_tolerance"].iloc[-1] == ""
+
+
+def test_outside_tolerance_the_next_level_up_decides_and_is_told_what(owned: Path, as_user) -> None:
+    chain = judged(owned, OUTSIDE)
+    as_user("ann")
+    submit_step(chain, "review", by="ann", why="checked")
+    as_user("olaf")
+    with pytest.raises(RoleError, match="olaf is a planner .* may not approve a step"):
+        approve_step(chain, "review", by="olaf", why="mine")
+    as_user("max")
+    with pytest.raises(RoleError) as refused:
+        approve_step(chain, "review", by="max", why="fine")
+    assert str(refused.value) == (
+        "max may not approve 01_review of cycle 2026-10: it lies outside tolerance, so General manager (H. Varnholt) decides; helga "
+        f"approves it\n  {OUTSIDE[0]}\n  {OUTSIDE[1]}")
+    assert step_states(chain)[1].status == "submitted"
+    as_user("helga")
+    assert approve_step(chain, "review", by="helga", why="the spring campaign explains it") == OUTSIDE
+    assert chain.cycle.records("step_status")["outside_tolerance"].iloc[-1] == "; ".join(OUTSIDE)
+
+
+def test_status_says_who_has_to_approve_what_is_outside(owned: Path, as_user, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = judged(owned, OUTSIDE)
+    monkeypatch.setattr(cli, "_chain", lambda *_: chain)
+    as_user("ann")
+    submit_step(chain, "review", by="ann", why="checked")
+    said = CliRunner().invoke(cli.main, ["status", "--workspace", str(owned)])
+    assert "outside tolerance in 2 points: for General manager (H. Varnholt) to approve" in said.output
+    as_user("helga")
+    said = CliRunner().invoke(cli.main, ["approve", "review", "--workspace", str(owned), "--by", "helga", "--why", "agreed"])
+    assert said.output.splitlines() == [
+        "01_review of cycle 2026-10 approved by helga", "outside tolerance, for General manager (H. Varnholt) to decide:",
+        *(f"  {sentence}" for sentence in OUTSIDE)]
+
+
+def test_an_owner_does_not_approve_at_the_store_either_what_is_another_step(owned: Path, as_user) -> None:
+    cycle = open_chain(owned).cycle
+    as_user("olaf")
+    cycle.append("step_status", {"step": "01_review", "status": "approved"}, by="olaf", why="mine")
+    with pytest.raises(RoleError, match="olaf is a planner"):
+        cycle.append("step_status", {"step": "02_compare", "status": "approved"}, by="olaf", why="not mine")
+
+
+def test_the_executive_step_and_the_lock_are_for_the_person_named_there(owned: Path, as_user) -> None:
+    chain = judged(owned, [])
+    as_user("ann")
+    for step in STEPS:
+        submit_step(chain, step.name, by="ann", why="checked")
+    as_user("max")
+    with pytest.raises(RoleError, match="max may not approve 02_compare .* decided by the executive step; helga approves it"):
+        approve_step(chain, "compare", by="max", why="fine")
+    with pytest.raises(RoleError, match=r"max may not lock cycle 2026-10: that is for helga, General manager \(H. Varnholt\), to decide"):
+        lock_cycle(chain, by="max", why="go")
+    approve_step(chain, "gather", by="max", why="nobody is named there")
+    as_user("olaf")
+    approve_step(chain, "review", by="olaf", why="fine")
+    as_user("helga")
+    approve_step(chain, "compare", by="helga", why="fine")
+    lock_cycle(chain, by="helga", why="go")
+    assert chain.cycle.is_locked
+
+
+def test_where_nobody_is_named_another_approver_is_enough(chain: Chain, as_user) -> None:
+    judged_chain = replace(chain, steps=tuple(replace(step, outside=lambda _: OUTSIDE) for step in chain.steps))
+    as_user("ann")
+    submit_step(judged_chain, "review", by="ann", why="checked")
+    as_user("max")
+    assert approve_step(judged_chain, "review", by="max", why="seen") == OUTSIDE
+
+
+def test_without_users_nobody_is_refused_and_what_is_outside_stays_on_record(ran: Chain, tmp_path: Path) -> None:
+    shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    chain = judged(tmp_path / "w", OUTSIDE)
+    assert approve_step(chain, "review", by="Ann", why="agreed in the meeting") == OUTSIDE
+    assert chain.cycle.records("step_status")["outside_tolerance"].iloc[-1] == "; ".join(OUTSIDE)
+
+
+def test_every_tolerance_of_the_settings_judges_a_step() -> None:
+    outside = {step.name: step.outside for step in chain_module.STEPS}
+    assert [name for name, judge in outside.items() if judge is not None] == [
+        "02_demand_review", "03_supply_review", "04_financial_review", "07_execution_monitoring"]
+    assert [step.name for step in chain_module.STEPS if step.is_executive] == ["06_executive_sop"]
+
+
+def consensus(**by_item: list[float]) -> pd.DataFrame:
+    """Demand of items over October, November and so on, in one market."""
+    return pd.DataFrame([{"item_id": i, "market_id": "N", "period": p, "demand_qty": q} for i, given in by_item.items()
+                         for p, q in zip(pd.date_range("2026-10-01", periods=len(given), freq="MS"), given, strict=True)])
+
+
+ITEM = pd.DataFrame({"item_id": list("ABCD"), "family": ["Grills", "Grills", "Stoves", None]})
+
+
+def test_demand_that_moved_beyond_tolerance_is_named_by_family() -> None:
+    """Grills 200 → 222 (+11 %), Stoves 100 → 110 (+10 %, just inside); the third month is planned now only."""
+    before = consensus(A=[50, 50], B=[50, 50], C=[50, 50])
+    now = consensus(A=[60, 62, 999], B=[50, 50, 999], C=[55, 55, 999])
+    settings = Settings(company="Any")
+    assert governance.demand_changes(now, before, ITEM, settings, "2026-09") == [
+        "demand of Grills moved +11% against the plan of 2026-09 over 2 shared periods (200 → 222 units, tolerance 10%)"]
+    wider = settings.model_copy(update={"tolerances": settings.tolerances.model_copy(update={"demand_change_ratio": 0.12})})
+    assert governance.demand_changes(now, before, ITEM, wider, "2026-09") == []
+
+
+def test_a_family_without_a_plan_before_is_outside_and_a_tiny_one_is_not() -> None:
+    before, now = consensus(A=[500, 500]), consensus(A=[500, 500], C=[2, 2], D=[50, 50])
+    assert governance.demand_changes(now, before, ITEM, Settings(company="Any"), "2026-09") == [
+        "demand of no family is new against the plan of 2026-09 over 2 shared periods (0 → 100 units, tolerance 10%)"]
+
+
+def test_a_budget_that_is_missed_beyond_tolerance_is_named_in_whole_and_by_family() -> None:
+    """Grills 900 of 1000, Stoves 990 of 1000 (−1 %), together 1890 of 2000 (−5.5 %, tolerance 5 %); Pans have no budget."""
+    gap = pd.DataFrame({"family": ["Grills", "Stoves", "Pans"], "budget_revenue_amt": [1000.0, 1000.0, None],
+                        "gap_amt": [-100.0, -10.0, None]})
+    assert governance.budget_gaps(gap, Settings(company="Any")) == [
+        "the whole plan stands 110 EUR below budget (6%, tolerance 5%)", "Grills stands 100 EUR below budget (10%, tolerance 5%)"]
+    assert governance.budget_gaps(gap.assign(gap_amt=[500.0, -10.0, None]), Settings(company="Any")) == []
+
+
+def test_what_is_judged_of_a_cycle_is_read_from_its_tables(tmp_path: Path) -> None:
+    """Demand against the plan locked last, loads and service of the plan, the gap to budget; a cycle without tables has nothing."""
+    (tmp_path / "sop.yaml").write_text("company: Any\n")
+    workspace = open_workspace(tmp_path)
+    judges = (tolerance.demand_changes, tolerance.supply_limits, tolerance.budget_gaps, tolerance.actual_deviations)
+    assert [judge(workspace.cycle("2026-10")) for judge in judges] == [[]] * 4
+    whole = {name: tables.table(name) for name in ("consensus_demand", "resource_plan", "budget_gap")}
+    blank = {name: {c.name: 0.0 if c.type == "number" else "" for c in t.columns.values()} for name, t in whole.items()}
+
+    def write(cycle: Cycle, demand: float) -> None:
+        rows = {"item": {"item_id": "A", "item_name": "A", "item_type": "finished", "family": "Grills"},
+                "consensus_demand": {"item_id": "A", "market_id": "N", "demand_qty": demand},
+                "resource_plan": {"resource_id": "WELD", "used_hours": 97.0, "regular_hours": 100.0},
+                "budget_gap": {"family": "Grills", "region": "North", "budget_revenue_amt": 100.0, "gap_amt": -20.0}}
+        rows = {name: row if name == "item" else blank[name] | row | {"period": "2026-10-01"} for name, row in rows.items()}
+        cycle.write_all({name: tables.conform(name, pd.DataFrame([row]))[0] for name, row in rows.items()})
+
+    write(workspace.cycle("2026-09"), 100.0)
+    workspace.cycle("2026-09").lock(by="GM", why="go")
+    write(workspace.cycle("2026-10"), 150.0)
+    found = [judge(workspace.cycle("2026-10")) for judge in judges]
+    assert found[0] == ["demand of Grills moved +50% against the plan of 2026-09 over 1 shared period (100 → 150 units, tolerance 10%)"]
+    assert found[1] == ["WELD is loaded above 95% of its regular hours in 1 period, most in 2026-10 (97%, 0 h overtime)."]
+    assert found[2] == ["Grills stands 20 EUR below budget (20%, tolerance 5%)"]
+    assert found[3] == []
+
+
+# ------------------------------------------------------------------ working days
+@pytest.mark.parametrize(("holidays", "due"), [
+    ("[]", "2026-10-05"), ("DE", "2026-10-05"), ("['2026-10-02']", "2026-10-06"), ("[2026-10-01, 2026-10-02]", "2026-10-07"),
+    ("GB-NIR", "2026-10-05")])
+def test_steps_are_due_by_the_working_days_of_the_settings(tmp_path: Path, holidays: str, due: str) -> None:
+    """Working day 3 from Thursday 1 October 2026; Germany's holiday of the 3rd is a Saturday."""
+    chain = write_workspace(tmp_path / "w")
+    settings = Path(chain.workspace.folder) / "sop.yaml"
+    settings.write_text(settings.read_text() + f"calendar: {{holidays: {holidays}}}\n")
+    assert step_states(open_chain(settings.parent))[0].due == f"WD3 ({due})"
+
+
+def test_holidays_are_no_working_days_late(tmp_path: Path) -> None:
+    chain = write_workspace(tmp_path / "w")
+    settings = Path(chain.workspace.folder) / "sop.yaml"
+    settings.write_text(settings.read_text() + "calendar: {holidays: [2026-10-06, 2026-10-07]}\n")
+    late = [step_states(open_chain(settings.parent), pd.Timestamp(f"2026-10-{day:02}"))[0].late_days for day in (5, 6, 7, 8, 9)]
+    assert late == [0, 1, 1, 1, 2], "due on Monday the 5th; the 6th and 7th count for nothing"
 
 
 def test_a_step_that_is_not_done_is_not_submitted(tmp_path: Path) -> None:

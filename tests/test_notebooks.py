@@ -19,6 +19,7 @@ STEPS = [
     "05_pre_sop",
     "06_executive_sop",
     "07_execution_monitoring",
+    "08_weekly_execution",
 ]
 _NOT_THIN = (
     ast.FunctionDef,

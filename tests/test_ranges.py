@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from sop_workbench import demand, tables
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast import forecast_tables, intervals
+from sop_workbench.forecast.backtest import Backtest
+from sop_workbench.forecast.engine import _of_what_was_on_sale
 from sop_workbench.forecast.hierarchy import held_sums
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, held_out_bounds
 from sop_workbench.forecast.models import MODELS
-from sop_workbench.forecast.nodes import hierarchy_nodes, plain_nodes, shared_forecast
+from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes, hierarchy_nodes, plain_nodes
 from sop_workbench.forecast.panel import Panel
 from sop_workbench.forecast.pins import pinned_models
+from sop_workbench.forecast.shares import by_shares, shared_forecast
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Forecast, Settings
 
@@ -150,16 +153,60 @@ def test_an_item_that_ended_by_date_gets_no_demand_and_its_family_none_of_it() -
     assert family == pytest.approx(leaf.loc["B", "forecast_qty"], rel=1e-6)
 
 
+def shop(demand_now: np.ndarray, families: tuple[str, str] = ("F", "F")) -> Nodes:
+    """Items A and B in markets M and N of one channel: rows A·M, A·N, B·M, B·N."""
+    keys = pd.DataFrame({"item_id": ["A", "A", "B", "B"], "market_id": ["M", "N", "M", "N"]})
+    item = pd.DataFrame({"item_id": ["A", "B"], "family": families, "phase_out_date": pd.NaT})
+    market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
+    periods = pd.date_range("2025-01-01", periods=demand_now.shape[1], freq="MS")
+    return hierarchy_nodes(Panel(keys, periods, demand_now, [""] * 4), np.zeros((4, len(periods) + 1, 2)), item, market)
+
+
 def test_a_sparse_series_takes_its_share_of_item_and_market() -> None:
     """Two items, two markets, independent: the share forecast is item times market over the whole."""
-    keys = pd.DataFrame({"item_id": ["A", "A", "B", "B"], "market_id": ["M", "N", "M", "N"]})
-    demand_now = np.outer([60.0, 20.0, 30.0, 10.0], np.ones(12))
-    item = pd.DataFrame({"item_id": ["A", "B"], "family": "F", "phase_out_date": pd.NaT})
-    market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
-    panel = Panel(keys, pd.date_range("2025-01-01", periods=12, freq="MS"), demand_now, [""] * 4)
-    nodes = hierarchy_nodes(panel, np.zeros((4, 13, 2)), item, market)
-    ahead = nodes.demand[:, -1:] * 2
-    np.testing.assert_allclose(shared_forecast(nodes, nodes.demand, ahead).ravel(), [120, 40, 60, 20])
+    nodes = shop(np.outer([60.0, 20.0, 30.0, 10.0], np.ones(12)))
+    rows, shared = shared_forecast(nodes, LEAF_LEVEL, nodes.demand, nodes.demand[:, -1:] * 2, 12)
+    assert rows.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(shared.ravel(), [120, 40, 60, 20])
+
+
+def test_families_wanted_by_turns_are_forecast_by_turns() -> None:
+    """M's customers of the first month of a quarter want A, those of the second B, of the third both; N's want both always.
+
+    The sums carry their part of the rhythm; what each market takes of it comes back from the quarters before.
+    """
+    turns = np.tile(np.array([[90.0, 10, 50], [50, 50, 50], [10, 90, 50], [50, 50, 50]]), (1, 4))
+    nodes = shop(turns, families=("F", "G"))
+    rows, shared = shared_forecast(nodes, "family × market_id", nodes.demand, nodes.demand[:, :6], 12)
+    by_row = dict(zip(rows.tolist(), shared, strict=True))
+    first, second = (by_row[row] for row in nodes.row_of("family × market_id")[:2])
+    np.testing.assert_allclose(first, [90, 10, 50, 90, 10, 50])
+    np.testing.assert_allclose(second, 50)
+
+
+def test_demand_without_a_rhythm_gets_none() -> None:
+    steady = np.outer([60.0, 20.0, 30.0, 10.0], np.ones(12)) * np.random.default_rng(3).lognormal(0, 0.05, (1, 12))
+    _, shared = shared_forecast(shop(steady), LEAF_LEVEL, shop(steady).demand, np.ones((len(shop(steady).demand), 6)), 12)
+    assert np.ptp(shared, axis=1).max() == 0
+
+
+def test_an_item_leans_on_what_it_took_of_its_family_in_a_year() -> None:
+    """A took three quarters of the family for a year; its own forecast says half. It is put half way, and the family keeps its sum."""
+    nodes = shop(np.outer([45.0, 30.0, 15.0, 10.0], np.ones(14)))
+    leaf = np.array([[30.0], [20], [30], [20]])
+    whole = np.vstack([leaf, nodes.summing @ leaf])
+    nobody = np.zeros(len(whole), dtype=bool)
+    made = by_shares(nodes, nodes.demand, whole, 12, nobody)
+    np.testing.assert_allclose(made[:4].ravel(), [37.5, 25, 22.5, 15])
+    ended = nobody.copy()
+    ended[[2, 3, *np.unique(nodes.row_of("item_id × channel")[2:])]] = True
+    np.testing.assert_allclose(by_shares(nodes, nodes.demand, whole, 12, ended)[2:4], leaf[2:])
+
+
+def test_items_of_no_known_family_are_not_held_together() -> None:
+    nodes = shop(np.outer([45.0, 30.0, 15.0, 10.0], np.ones(14)), families=("", ""))
+    whole = np.vstack([leaf := np.array([[30.0], [20], [30], [20]]), nodes.summing @ leaf])
+    np.testing.assert_allclose(by_shares(nodes, nodes.demand, whole, 12, np.zeros(len(whole), dtype=bool))[:4], leaf)
 
 
 # ---------------------------------------------------------------- pins and the leaderboard
@@ -290,3 +337,33 @@ def test_nested_locks_come_out_and_nothing_is_negative(values: list[float], tota
 def test_an_empty_record_changes_nothing() -> None:
     assert tables.table("demand_lock").empty().empty
     pd.testing.assert_frame_equal(demand.held_to_locks(plan(), tables.table("demand_lock").empty(), MASTERS, HORIZON), plan())
+
+
+# ---------------------------------------------------------------- how many forecasts errors are worth
+def test_errors_that_all_share_count_once_an_origin() -> None:
+    rng = np.random.default_rng(5)
+    alone = rng.normal(size=(200, 6, 4))
+    assert intervals._independent(alone) == pytest.approx(1200, rel=0.3)
+    together = np.repeat(rng.normal(size=(1, 6, 1)), 200, axis=0) + 0.1 * alone
+    assert intervals._independent(together) == pytest.approx(6, rel=0.1)
+    empty = np.full((3, 2, 4), np.nan)
+    empty[0, 0] = 1.0
+    assert intervals._independent(empty) == 1
+
+
+def test_few_cases_widen_as_students_t_does() -> None:
+    assert intervals._few_cases(1e6, 0.8) == pytest.approx(1, abs=1e-5)
+    assert intervals._few_cases(10, 0.95) == pytest.approx(2.2622 / 1.95996 * np.sqrt(1.1), rel=1e-4)
+    assert intervals._few_cases(1, 0.8) == intervals._few_cases(3, 0.8)
+
+
+def test_what_a_sum_sold_of_later_launches_is_no_error_of_its_forecast() -> None:
+    """A family of one steady item; another is launched inside the test. The family is judged by the item that was there."""
+    demand_now = np.vstack([np.full((2, 24), 10.0), np.full((2, 24), np.nan)])
+    demand_now[2:, 20:] = 50.0
+    nodes = shop(demand_now)
+    actual = np.stack([nodes.demand[:, 16:22], nodes.demand[:, 18:24]], axis=1)
+    judged = _of_what_was_on_sale(nodes, Backtest({}, actual, [16, 18])).actual
+    family = np.unique(nodes.row_of("family"))[0]
+    np.testing.assert_array_equal(actual[family, 0], [20, 20, 20, 20, 120, 120])
+    np.testing.assert_array_equal(judged[family], 20)

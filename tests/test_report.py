@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +12,13 @@ import openpyxl
 import pandas as pd
 import pytest
 from frames import PERIODS, SETTINGS, all_frames
+from pydantic import ValidationError
 from shown import execute
 
-from sop_workbench import report, tables
+from sop_workbench import charts, report, tables, views
 from sop_workbench.errors import SourceError
+from sop_workbench.report import slides, workbook
+from sop_workbench.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,9 @@ def test_workbook_has_its_sheets_units_and_totals(tmp_path: Path, frames) -> Non
     book = openpyxl.load_workbook(report.write_workbook(_cycle(tmp_path, frames)))
     assert book.sheetnames == [
         "Summary",
+        "KPIs",
+        "Bridge",
+        "Families",
         "Demand",
         "Supply",
         "Capacity",
@@ -98,6 +105,7 @@ def test_workbook_has_its_sheets_units_and_totals(tmp_path: Path, frames) -> Non
         "Inventory",
         "Finance",
         "Scenarios",
+        "Risks",
         "Issues",
         "Decisions",
         "Decided",
@@ -158,3 +166,110 @@ def test_the_same_plan_gives_the_same_workbook(tmp_path: Path, frames) -> None:
         folder.mkdir()
         report.write_workbook(_cycle(folder, frames))
     assert (first / "plan.xlsx").read_bytes() == (second / "plan.xlsx").read_bytes()
+
+
+# ------------------------------------------------------------------ tips and sources of the page
+def test_figures_and_tables_name_their_tables_and_tell_formula_and_values(tmp_path: Path, frames) -> None:
+    page = report.page_of([execute("04_financial_review", tmp_path, frames)], "Plan", "draft", SETTINGS)
+    assert re.search(r'<p class="sop-source">Source: <span title="[^"]+">budget_gap</span></p>', page)
+    tips = re.findall(r"<title>([^<]+)</title></(?:path|text|rect|line)>", page)
+    assert len(tips) > 50
+    assert any(re.search(r"Bar: Budget; Kind: total; Amount: [\d,]+", tip) for tip in tips)
+    assert not any("_amt" in tip for tip in tips), "no raw column name"
+    tables_told = re.findall(r'<table [^>]*title="([^"]+)"', page)
+    (told,) = [told for told in tables_told if "Profit of the plan = revenue − all costs above it" in told]
+    assert told.endswith("Source: financial_projection")
+
+
+def test_every_sheet_of_paper_says_what_it_is_of(tmp_path: Path, frames) -> None:
+    page = report.page_of([execute("01_product_review", tmp_path, frames)], 'Plan "A" </style>', "draft", SETTINGS, "printed today")
+    (edges,) = re.findall(r"@page\{(@top-left.+?)\}\}", page)
+    assert "counter(page)" in edges
+    assert "printed today" in edges
+    assert "</style>" not in edges
+    assert page.count("</style>") == len(re.findall("<style", page))
+
+
+# ------------------------------------------------------------------ locale
+@pytest.fixture
+def german() -> Iterator[None]:
+    views.use_locale("de")
+    yield
+    views.use_locale("en")
+    charts.use(SETTINGS)
+
+
+@pytest.mark.usefixtures("german")
+def test_numbers_and_months_follow_the_locale(frames) -> None:
+    charts.use(SETTINGS.model_copy(update={"locale": "de"}))
+    table = str(charts.table(views.family_numbers(frames["financial_projection"], frames["budget_gap"])))
+    total = frames["financial_projection"]["revenue_amt"].sum()
+    assert f"{total:,.0f}".replace(",", ".") in table
+    assert "Okt. 26" in table
+    spec = charts.profit_by_period(views.profit_by_period(frames["financial_projection"])).to_dict()
+    assert spec["config"]["locale"]["number"]["decimal"] == ","
+    assert "Okt." in charts.svg(spec)
+
+
+def test_an_unknown_locale_is_refused() -> None:
+    with pytest.raises(ValidationError, match="not a locale that is known"):
+        Settings(company="Any", locale="elvish")
+
+
+# ------------------------------------------------------------------ formulas of the workbook
+def _sheet(path: Path, name: str, **options: object):
+    return openpyxl.load_workbook(path, **options)[name]
+
+
+def _plain(formula: str, sheet) -> float:
+    """What a formula gives, computed here from the cached figures of its cells."""
+    body = re.sub(r"\b([A-Z]{1,2}\d+)\b", lambda m: repr(float(sheet[m[1]].value or 0)), formula.removeprefix("="))
+    return float(eval(body, {"MIN": min, "MAX": max}))
+
+
+@pytest.mark.parametrize("name", ["Summary", "Bridge", "Families", "KPIs", "Finance"])
+def test_every_formula_gives_the_figure_it_carries(tmp_path: Path, frames, name: str) -> None:
+    path = report.write_workbook(_cycle(tmp_path, frames))
+    formulas, values = _sheet(path, name), _sheet(path, name, data_only=True)
+    checked = 0
+    for row in formulas.iter_rows():
+        for cell in row:
+            if isinstance(cell.value, str) and cell.value.startswith("=") and not re.search("SUBTOTAL|SUM", cell.value):
+                carried = values[cell.coordinate].value
+                assert _plain(cell.value, values) == pytest.approx(carried, rel=1e-9, abs=1e-6), (cell.coordinate, cell.value)
+                checked += 1
+    assert checked >= 3
+
+
+@pytest.mark.parametrize("name", ["Summary", "Demand", "Supply", "Finance", "Families", "Purchase"])
+def test_every_sum_gives_the_figure_it_carries(tmp_path: Path, frames, name: str) -> None:
+    path = report.write_workbook(_cycle(tmp_path, frames))
+    formulas, values = _sheet(path, name), _sheet(path, name, data_only=True)
+    sums = [(cell, m) for row in formulas.iter_rows() for cell in row
+            if (m := re.fullmatch(r"=(?:SUM\(|SUBTOTAL\(109,)([A-Z]+\d+):([A-Z]+\d+)\)", str(cell.value)))]
+    assert sums
+    for cell, m in sums:
+        total = sum(float(inner.value or 0) for line in values[f"{m[1]}:{m[2]}"] for inner in line)
+        assert total == pytest.approx(values[cell.coordinate].value, rel=1e-9, abs=1e-6), cell.coordinate
+
+
+def test_the_workbook_draws_the_bridge_families_and_scenarios(tmp_path: Path, frames) -> None:
+    measures = frames["scenario_comparison"]["measure"].replace(frames["scenario_comparison"]["measure"].iloc[0], "profit")
+    held = {**frames, "scenario_comparison": frames["scenario_comparison"].assign(measure=measures)}
+    book = openpyxl.load_workbook(report.write_workbook(_cycle(tmp_path, held)))
+    drawn = {name: len(book[name]._charts) for name in ("Summary", "Bridge", "Families", "Finance", "Scenarios")}
+    assert drawn == {"Summary": 1, "Bridge": 1, "Families": frames["financial_projection"].query("demand_amt > 0")["family"].nunique(),
+                     "Finance": 1, "Scenarios": 1}
+    assert all(book[name].freeze_panes for name in ("KPIs", "Bridge", "Families", "Demand", "Finance", "Scenarios", "Decisions"))
+
+
+def test_a_part_that_fails_leaves_nothing_behind(tmp_path: Path, frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    cycle = _cycle(tmp_path, frames)
+    before = report.write_workbook(cycle).read_bytes()
+    monkeypatch.setattr(workbook, "_finance", lambda *_: 1 / 0)
+    monkeypatch.setattr(slides, "_risks", lambda *_: 1 / 0)
+    for write in (report.write_workbook, report.write_slides):
+        with pytest.raises(ZeroDivisionError):
+            write(cycle)
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.xlsx"]
+    assert (tmp_path / "plan.xlsx").read_bytes() == before

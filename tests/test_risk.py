@@ -116,9 +116,10 @@ def everything_at_once(recourse: Recourse, futures: list[Future], count: int) ->
     width, lead = arrays.columns_count, len(recourse.columns)
     bounds_low, bounds_high, blocks, objective, offset = [], [], [], [np.tile(-value, 1)], 0.0
     for future in futures:
-        lp = future.plan._solver.getLp()
-        bounds_low.append(np.asarray(lp.row_lower_))
-        bounds_high.append(np.asarray(lp.row_upper_))
+        future.outcome(None)  # the shared plan then has its limits
+        lp = recourse.plan._solver.getLp()
+        bounds_low.append(np.array(lp.row_lower_))
+        bounds_high.append(np.array(lp.row_upper_))
         gain = arrays.cost.copy()
         gain[first] += value
         objective.append(gain / count)

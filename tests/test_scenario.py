@@ -322,6 +322,87 @@ def test_a_dearer_price_list_reaches_demand_and_revenue():
     assert result["financial_projection"]["revenue_amt"].sum() == pytest.approx((served["served_qty"] * served["price_amt"]).sum())
 
 
+def elasticities(**by_member: float) -> pd.DataFrame:
+    """Rows of `driver_effect` as the demand review writes them."""
+    return pd.DataFrame([
+        {"driver": "price", "level": "all" if member == "all" else "item_id", "member": member, "measure": "elasticity",
+         "effect_ratio": value, "low_ratio": value - 1, "high_ratio": value + 1, "basis": "assumed"}
+        for member, value in by_member.items()
+    ])  # fmt: skip
+
+
+def answered(*levers: Lever, effects: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Consensus of a scenario beside base: ratio of quantities and of prices by item, market and period."""
+    after = scenario.scenario_tables(inputs(), demand(), target(), levers, CALENDAR, PERIODS, effects)["consensus_demand"]
+    both = demand().merge(after, on=["item_id", "market_id", "period"], suffixes=("_old", ""), validate="1:1")
+    assert (both["revenue_amt"] - both["demand_qty"] * both["price_amt"]).abs().max() < 1e-9
+    return both.assign(quantity=both["demand_qty"] / both["demand_qty_old"], price=both["price_amt"] / both["price_amt_old"])
+
+
+DEARER = {"table": "price", "column": "price_amt", "operation": "multiply", "value": 1.1, "where": {"item_id": "B1"}}
+
+
+def test_demand_answers_a_price_by_the_elasticity_stated():
+    rows = answered(lever(**DEARER, from_period="2027-03", elasticity=-1.5))
+    moved = (rows["item_id"] == "B1") & (rows["period"] >= pd.Timestamp("2027-03-01"))
+    assert rows.loc[moved, "price"].to_numpy() == pytest.approx(1.1)
+    assert rows.loc[moved, "quantity"].to_numpy() == pytest.approx(1.1**-1.5)
+    assert (rows.loc[~moved, ["price", "quantity"]] == 1).all(axis=None)
+    ratio = rows["low_qty"] / rows["low_qty_old"]
+    assert ratio[moved].to_numpy() == pytest.approx(1.1**-1.5)
+
+
+def test_two_price_levers_answer_one_after_the_other():
+    rows = answered(lever(**DEARER, elasticity=-1.5), lever(**DEARER, elasticity=-2.0))
+    assert rows.loc[rows["item_id"] == "B1", "quantity"].to_numpy() == pytest.approx(1.1**-3.5)
+
+
+def test_demand_answers_a_price_by_what_the_demand_review_learned():
+    effects = elasticities(all=-2.0, T1=-0.5)
+    everything = {**DEARER, "where": {}}
+    rows = answered(lever(**everything), effects=effects).groupby("item_id")["quantity"].first()
+    assert (rows["B1"], rows["T1"]) == pytest.approx((1.1**-2, 1.1**-0.5))
+    assert (answered(lever(**everything))["quantity"] == 1).all()  # nothing learned, nothing stated
+    assert (answered(lever(**everything, elasticity=0), effects=effects)["quantity"] == 1).all()
+
+
+def test_demand_that_a_lever_states_is_not_moved_twice():
+    here = {"item_id": "B1", "market_id": "N"}
+    stated = lever(table="consensus_demand", column="demand_qty", operation="multiply", value=0.95, where=here)
+    rows = answered(lever(**DEARER), stated, effects=elasticities(all=-2.0))
+    north = rows["market_id"] == "N"
+    assert rows.loc[(rows["item_id"] == "B1") & north, "quantity"].to_numpy() == pytest.approx(0.95)
+    assert rows.loc[(rows["item_id"] == "B1") & ~north, "quantity"].to_numpy() == pytest.approx(1.1**-2)
+
+
+def test_the_comparison_says_by_what_elasticity_demand_answered(base):
+    learned, stated = (
+        scenario.Scenario(scenario=name, levers=(lever(**DEARER, **extra),)) for name, extra in (("a", {}), ("b", {"elasticity": -1.5}))
+    )
+    results = {"base": base, **scenario.evaluate_all([learned, stated], inputs(), demand(), target(), SETTINGS, PERIODS, CALENDAR,
+                                                     elasticities(all=-2.0))}  # fmt: skip
+    words = scenario.compare(results, [learned, stated], CALENDAR, elasticities(all=-2.0)).groupby("scenario")["levers"].first()
+    assert words["a"].endswith("(item_id B1); demand answers the price by elasticity -2.00 (assumed) where no lever moves it")
+    assert words["b"] == "price.price_amt × 1.1 (item_id B1), demand answers by elasticity -1.5 (stated)"
+    total = {name: result["consensus_demand"]["demand_qty"].sum() for name, result in results.items()}
+    assert total["a"] < total["b"] < total["base"]
+
+
+@pytest.mark.parametrize("options", [{"elasticity": 0.4}, {"column": "currency", "operation": "set", "value": "EUR", "elasticity": -1}])
+def test_an_elasticity_belongs_to_a_price_and_is_not_above_zero(options):
+    with pytest.raises(ValueError, match=r"less than or equal to 0|price_amt only"):
+        lever(**{**DEARER, **options})
+
+
+def test_an_elasticity_survives_records(tmp_path):
+    kept = scenario.Scenario(scenario="dear", levers=(lever(**DEARER, elasticity=-1.5), lever(**DEARER)))
+    rows = scenario.lever_records(kept, CALENDAR).assign(why="test")
+    assert [one.elasticity for one in scenario.scenarios_from_records(rows)[0].levers] == [-1.5, None]
+    rows = rows.rename(columns={"scenario_id": "scenario"}).drop(columns="why")
+    rows.to_excel(tmp_path / "levers.xlsx", index=False)
+    assert [one.elasticity for one in scenario.load_workbook(tmp_path / "levers.xlsx")[0].levers] == [-1.5, None]
+
+
 def test_demand_shifted_past_the_horizon_is_not_planned():
     result = evaluated(lever(table="consensus_demand", column="demand_qty", operation="shift", value=2))
     assert result["consensus_demand"]["period"].max() == PERIODS[-1]

@@ -65,7 +65,9 @@ def test_weeks_and_months_are_named() -> None:
 def _calls(frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     """Arguments of views that are not named like a table."""
     other = {"inputs": frames, "as_of": pd.Timestamp("2026-09-30"), "calendar": Calendar("month"), "plan_from": PERIODS[0]}
-    return {**frames, **other, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": frames["bridge"]}
+    bars = frames["bridge"]
+    chosen = {"family": str(frames["item"]["family"].dropna().max()), "scenario": "overtime", "kpis": {"2026-10": frames["kpi"]}}
+    return {**frames, **other, **chosen, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": bars}
 
 
 def _all_views() -> list:
@@ -82,7 +84,9 @@ def _all_views() -> list:
 def _needed(view, frames: dict) -> dict:
     known = _calls(frames)
     parameters = inspect.signature(view).parameters.values()
-    return {p.name: known[p.name] for p in parameters if p.name in known} | ({"level": "total"} if view is views.kpi_list else {})
+    # An optional choice of a member is left at its default: all of them.
+    wanted = {p.name: known[p.name] for p in parameters if p.name in known and not (p.name == "family" and p.default is None)}
+    return wanted | ({"level": "total"} if view is views.kpi_list else {})
 
 
 @pytest.mark.parametrize("view", _all_views(), ids=lambda view: view.__name__)
@@ -479,3 +483,9 @@ def test_limits_carry_the_name_of_their_item(frames) -> None:
     row = {"limit": "lead time", "member": "I03 at P1", "period": PERIODS[0], "price_amt": 2.0, "money_amt": 9.0, "unit": "base units"}
     limit = frames["binding_limit"].head(1).assign(**row)
     assert views.bottlenecks(limit, frames["resource"], frames["item"])["member"].tolist() == ["City bike 03 (I03) at P1"]
+
+
+def test_people_behind_a_biased_stream_stand_with_what_their_inputs_cost(frames) -> None:
+    view = views.driver_people(frames["driver_tree"], "revenue")
+    assert view[["person", "deviation_amt"]].to_numpy().tolist() == [["K. Vogel", -40_000.0], ["G. Sand", 10_000.0]]
+    assert view.attrs["title"] == "What K. Vogel said was too high"

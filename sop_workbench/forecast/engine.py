@@ -11,12 +11,13 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.forecast.backtest import Backtest, combine, model_weights, run_backtest
 from sop_workbench.forecast.events import event_effects
-from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, range_table
+from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, range_table, scale_coefficients
 from sop_workbench.forecast.leaderboard import leaderboard
 from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SHORT, Model, forecast_models, route
-from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes, shared_forecast
+from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.forecast.pins import pinned_models, with_pinned
+from sop_workbench.forecast.shares import SHARE_WEIGHT, by_shares
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 
@@ -24,12 +25,10 @@ ENSEMBLE = "ensemble"
 WIDE_COVERAGE = 0.95
 _COMPARED = (NAIVE, SEASONAL_NAIVE)
 _TABLES = ("statistical_forecast", "forecast_error", "forecast_range", "forecast_coverage")
-# Coefficients of the scale of errors do not depend on the coverage asked for.
-_ANY_COVERAGE = 0.8
 _HELD_SHARE = 1e-3
 _SHARED_LEVEL = "family × market_id"
 # Younger series have errors of their own: a month or two says little.
-_NEW_PERIODS = 6
+_NEW_PERIODS = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class NodeForecast:
     group : ndarray of int, series
         Kind of series whose errors the range is calibrated on; −1 where nothing is expected any more.
     is_shared : ndarray of bool, leaves
-        Half of the forecast comes from the shares in item and market.
+        Three quarters of the forecast come from the share in item and market.
     """
 
     forecast: np.ndarray
@@ -107,8 +106,8 @@ def forecast_tables(
     """Forecast demand at every level, say how wrong each model was, and how far the range can be trusted.
 
     Season is pooled over family and channel, events are taken out of the past and put into the future; each series goes the
-    route its length and zeros ask for; models are weighed by their back-test, unless a planner pinned one. Item × market is
-    the mean of its own forecast and of its share in item and market.
+    route its length and zeros ask for; models are weighed by their back-test, unless a planner pinned one. Item × market leans
+    three quarters on its share in item and market, the item half on its share in the family.
 
     Parameters
     ----------
@@ -214,17 +213,18 @@ def mixed_forecast(
     """Models weighed by their back-test, the mix added up over the hierarchy, a range around it."""
     names = sorted({model.name for models in ROUTES[settings.forecast.effort].values() for model in models})
     level = _mean_level(nodes.demand)
-    names, weights = _pinned(names, _weights(_without_ended(nodes, backtest), final, names, level), final, pins)
-    kinds = np.where(nodes.ended_at(nodes.demand.shape[1]), ENDED, route(nodes.demand))
-    mixed = _mixed(nodes, combine(final, names, weights), nodes.demand, kinds == ENDED, _held(nodes, pins))
+    names, weights = _pinned(names, _weights(_of_what_was_on_sale(nodes, backtest), final, names, level), final, pins)
+    kinds, year = np.where(nodes.ended_at(nodes.demand.shape[1]), ENDED, route(nodes.demand)), calendar.buckets_per_year
+    mixed = _without_demand(combine(final, names, weights), kinds == ENDED)
     shared = np.full(nodes.leaves, nodes.row_of(_SHARED_LEVEL) is not None) & (kinds != ENDED)[: nodes.leaves]
-    backtest, errors = _past_errors(nodes, backtest, names, level, pins, calendar)
-    hardness = difficulty(nodes.demand, calendar.buckets_per_year)
+    backtest, errors, coefficients = _past_errors(nodes, backtest, names, level, pins, calendar)
+    hardness = difficulty(nodes.demand, year)
     group = _error_group(nodes, nodes.demand, kinds)
-    scale = np.exp(hardness @ calibrate(errors, settings.forecast.interval_ratio, mixed.shape[1]).coefficients)
+    held = _held(nodes, pins)
     # What a planner pinned stays as its model says, as far as the sums allow.
-    scale = np.where(_held(nodes, pins), _HELD_SHARE * scale, scale)
-    made = NodeForecast(coherent(nodes, mixed, scale), mixed, mixed, names, weights, kinds, backtest, errors, hardness, group, shared)
+    scale = np.where(held, _HELD_SHARE, 1.0) * np.exp(hardness @ coefficients)
+    whole = _added_up(nodes, mixed, nodes.demand, scale, (kinds == ENDED) | held, year)
+    made = NodeForecast(whole, mixed, mixed, names, weights, kinds, backtest, errors, hardness, group, shared)
     low, high = made.bounds(settings.forecast.interval_ratio)
     return replace(made, low=low, high=high)
 
@@ -243,11 +243,19 @@ def _mean_level(demand: np.ndarray) -> np.ndarray:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _without_ended(nodes: Nodes, backtest: Backtest) -> Backtest:
-    """The back-test without what happened after a phase-out: that is planned by date, no model is to blame for it."""
-    at = np.add.outer(backtest.origins, np.arange(backtest.actual.shape[2]))
+def _of_what_was_on_sale(nodes: Nodes, backtest: Backtest) -> Backtest:
+    """The back-test of what was on sale at each origin: launches and phase-outs are planned by date, no model is to blame for them.
+
+    What happened after a phase-out counts for nothing; of what a sum sold, only the part of the leaves that had begun.
+    """
+    actual, leaves = backtest.actual.copy(), nodes.leaves
+    for number, origin in enumerate(backtest.origins):
+        begun = ~np.isnan(nodes.demand[:leaves, :origin]).all(axis=1)
+        sold = nodes.summing @ np.where(begun[:, None], np.nan_to_num(actual[:leaves, number]), 0.0)
+        actual[leaves:, number] = np.where(np.isnan(actual[leaves:, number]), np.nan, sold)
+    at = np.add.outer(backtest.origins, np.arange(actual.shape[2]))
     over = nodes.end[:, None, None] <= at[None]
-    return replace(backtest, actual=np.where(over, np.nan, backtest.actual))
+    return replace(backtest, actual=np.where(over, np.nan, actual))
 
 
 def _weights(backtest: Backtest, forecasts: dict[str, np.ndarray], names: list[str], level: np.ndarray) -> np.ndarray:
@@ -276,25 +284,29 @@ def _held(nodes: Nodes, pins: dict[int, str] | None) -> np.ndarray:
     return held
 
 
-def _mixed(nodes: Nodes, mix: np.ndarray, known: np.ndarray, ended: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """The mix with zero for what has ended, and leaves leaning half on their share in item and market unless pinned."""
+def _without_demand(mix: np.ndarray, ended: np.ndarray) -> np.ndarray:
+    """The mix with zero for what has ended."""
     mix = np.where(ended[:, None] & ~np.isnan(mix), 0.0, mix)
     mix[ended & np.isnan(mix).all(axis=1)] = 0.0
-    leaves = nodes.leaves
-    shared = shared_forecast(nodes, known, mix)
-    alone = (ended | held)[:leaves, None]
-    mix[:leaves] = np.where(np.isnan(shared) | alone, mix[:leaves], (mix[:leaves] + shared) / 2)
     return mix
+
+
+def _added_up(nodes: Nodes, mix: np.ndarray, known: np.ndarray, scale: np.ndarray, alone: np.ndarray, season_length: int) -> np.ndarray:
+    """Forecasts that add up: all nodes reconciled, what is sparse told by its shares in them, and reconciled again."""
+    shared = by_shares(nodes, known, coherent(nodes, mix, scale), season_length, alone)
+    return coherent(nodes, shared, scale)
 
 
 def _past_errors(
     nodes: Nodes, backtest: Backtest, names: list[str], level: np.ndarray, pins: dict[int, str] | None, calendar: Calendar
-) -> tuple[Backtest, PastErrors]:
-    """The mix at every origin, weighed by the other origins: an error that chose its own weights would be too small."""
-    judged = _without_ended(nodes, backtest)
-    count = len(backtest.origins)
+) -> tuple[Backtest, PastErrors, np.ndarray]:
+    """The mix at every origin, weighed by the other origins: an error that chose its own weights would be too small.
+
+    Third, the coefficients of the scale of the errors before anything was added up, by which reconciliation moves.
+    """
+    judged, count, year = _of_what_was_on_sale(nodes, backtest), len(backtest.origins), calendar.buckets_per_year
     empty = np.full((len(nodes.demand), max(backtest.actual.shape[2], 1)), np.nan)
-    mixes, hardness, groups = [], [], []
+    mixes, hardness, groups, alone = [], [], [], []
     for number, origin in enumerate(backtest.origins):
         others = [place for place in range(count) if place != number] or [number]
         at = {name: backtest.forecasts[name][:, number] if name in backtest.forecasts else empty for name in names}
@@ -303,16 +315,22 @@ def _past_errors(
         kinds = np.where(nodes.ended_at(origin), ENDED, route(known))
         begun = ~np.isnan(backtest.forecasts[NAIVE.name][:, number])
         mix = combine(at, *_pinned(names, _weights(kept, at, names, level), at, pins))
-        mixes.append(np.where(begun, _mixed(nodes, mix, known, kinds == ENDED, _held(nodes, pins)), np.nan))
-        hardness.append(difficulty(known, calendar.buckets_per_year))
+        mixes.append(np.where(begun, _without_demand(mix, kinds == ENDED), np.nan))
+        alone.append((kinds == ENDED) | _held(nodes, pins))
+        hardness.append(difficulty(known, year))
         groups.append(np.where(begun.any(axis=1), _error_group(nodes, known, kinds), -1))
     if not count:
         none = np.full((len(nodes.demand), 1, 1), np.nan)
-        return backtest, PastErrors(none, none, difficulty(nodes.demand, calendar.buckets_per_year)[:, None], np.full((len(level), 1), -1))
+        errors = PastErrors(none, none, difficulty(nodes.demand, year)[:, None], np.full((len(level), 1), -1))
+        return backtest, errors, scale_coefficients(errors)
     errors = PastErrors(np.stack(mixes, 1), judged.actual, np.stack(hardness, 1), np.stack(groups, 1))
-    scale = np.exp(errors.difficulty @ calibrate(errors, _ANY_COVERAGE, 1).coefficients)
-    added_up = np.stack([coherent(nodes, errors.forecast[:, number], scale[:, number]) for number in range(count)], axis=1)
-    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), replace(errors, forecast=added_up)
+    coefficients = scale_coefficients(errors)
+    made = [
+        _added_up(nodes, mix, nodes.demand[:, :origin], np.exp(hard @ coefficients), single, year)
+        for origin, mix, hard, single in zip(backtest.origins, mixes, hardness, alone, strict=True)
+    ]
+    added_up = np.stack(made, axis=1)
+    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), replace(errors, forecast=added_up), coefficients
 
 
 def _error_group(nodes: Nodes, demand: np.ndarray, kinds: np.ndarray) -> np.ndarray:
@@ -333,7 +351,7 @@ def _forecast_table(panel: Panel, periods: pd.DatetimeIndex, result: NodeForecas
 
 
 def _model_words(panel: Panel, result: NodeForecast, pins: dict[int, str]) -> np.ndarray:
-    """Such as `regular: 45 % structure + theta, 55 % ces; half by its share of item and market`."""
+    """Such as `regular: 45 % structure + theta, 55 % ces; 75% by its share of item and market`."""
     words = []
     for row, (kind, note) in enumerate(zip(result.kinds, panel.notes, strict=False)):
         mix = ", ".join(f"{share:.0%} {name}" for name, share in zip(result.names, result.weights[row], strict=True) if share > 0.005)
@@ -342,6 +360,6 @@ def _model_words(panel: Panel, result: NodeForecast, pins: dict[int, str]) -> np
             is_used = result.weights[row, result.names.index(pins[row])] == 1
             text += " (pinned)" if is_used else f" ({pins[row]} is pinned and does not suit)"
         elif result.is_shared[row]:
-            text += "; half by its share of item and market"
+            text += f"; {SHARE_WEIGHT:.0%} by its share of item and market"
         words.append(f"{text} ({note})" if note else text)
     return np.array(words, dtype=object)

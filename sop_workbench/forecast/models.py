@@ -13,7 +13,7 @@ import pandas as pd
 from sop_workbench.forecast import candidates, smoothing
 from sop_workbench.forecast.events import EFFECT_MEAN, EFFECT_SD
 from sop_workbench.forecast.learned import FULL_EXAMPLES, boosted_trees, learn
-from sop_workbench.forecast.panel import like_for_like
+from sop_workbench.forecast.panel import like_for_like, repeats_quarterly
 from sop_workbench.forecast.structure import (
     FOURIER_ORDER,
     LEAST_FACTOR,
@@ -30,7 +30,6 @@ _SEASONS, _SEASONS_BY_ITSELF = 2, 3
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 _QUARTER_PRIOR = 0.3
-_QUARTER_CORRELATION = 0.2
 _QUARTER_TERMS = np.array([6, 7])  # sine and cosine of the fourth harmonic of the year
 # How many average gaps without a sale make a series count as ended, and at least how many periods.
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
@@ -261,22 +260,9 @@ def _group_quarter(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarra
 
 
 def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.ndarray, mean: np.ndarray, season_length: int) -> np.ndarray:
-    """Whether series of the group repeat themselves after a quarter, once the season of the group is out.
-
-    Customers who order once a quarter give every item and market a cycle of its own; one series of half a year cannot show
-    it, a group of them can: the correlation of log growth with that of a quarter before, over all series of the group.
-    """
-    quarter = season_length // 4
+    """Whether series of the group repeat themselves after a quarter, once the season of the group is out."""
     season = np.maximum(1 + mean @ yearly_terms(dates, FOURIER_ORDER).T, LEAST_FACTOR)
-    growth = np.clip(np.diff(np.log1p(demand / season), axis=1), -2, 2)
-    now, before = growth[:, quarter:], growth[:, :-quarter]
-    known = ~np.isnan(now) & ~np.isnan(before)
-    now, before = np.where(known, now, 0.0), np.where(known, before, 0.0)
-    count = int(group.max(initial=0)) + 1
-    together, one, other = (
-        np.bincount(group, (a * b).sum(axis=1), minlength=count) for a, b in ((now, before), (now, now), (before, before))
-    )
-    return (together > _QUARTER_CORRELATION * np.sqrt(one * other))[group]
+    return repeats_quarterly(demand / season, group, season_length // 4)[group]
 
 
 def _own_season_sd(demand: np.ndarray, season_length: int, quarter: np.ndarray, has_group: bool) -> np.ndarray:

@@ -15,7 +15,6 @@ LEAF, ITEM = 0, 1
 TOTAL, NONE = "all", "none"
 BETWEEN = " × "
 LEAF_LEVEL = "item_id × market_id"
-_SHARE_PERIODS = 12
 # Each level: whose sums it holds, the widest group whose season it leans on, and the closest. Item × market and items shape
 # those seasons; all others are sums of the same sales.
 _LEVELS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -164,41 +163,6 @@ def coherent(nodes: Nodes, forecast: np.ndarray, deviation: np.ndarray) -> np.nd
     rules = sparse.hstack([-nodes.summing, sparse.identity(nodes.summing.shape[0])]).tocsr()
     moved = reconcile(base, rules, np.zeros((rules.shape[0], forecast.shape[1])), variance)
     return np.where(empty, np.nan, moved)
-
-
-def shared_forecast(nodes: Nodes, known: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """Forecast of each leaf by its share in its item and its market, leaves × ahead.
-
-    leaf = item · market / whole · affinity, where item is the item in the channel, market the family in the market and whole
-    the family in the channel; affinity = (Σ sold + k) / (Σ item · market / whole + k) over the last year: how much more the
-    market takes of the item than of its family, leaning on 1 by k, which is estimated from all leaves (gamma–Poisson). Most
-    series of item × market are too sparse to show a trend or season of their own; their sums are not.
-
-    Parameters
-    ----------
-    known : ndarray, nodes × periods
-        Demand known when the forecast is made.
-    forecast : ndarray, nodes × ahead
-        Forecast of every node by itself.
-
-    Returns
-    -------
-    ndarray, leaves × ahead
-        NaN where the hierarchy has no such sums, or a sum has no forecast.
-    """
-    rows = [nodes.row_of(level) for level in ("item_id × channel", "family × market_id", "family × channel")]
-    if any(row is None for row in rows):
-        return np.full((nodes.leaves, forecast.shape[1]), np.nan)
-    item, place, whole = rows
-    sold = np.nan_to_num(known[:, -_SHARE_PERIODS:])
-    expected = (sold[item] * sold[place] / np.where(sold[whole] > 0, sold[whole], 1)).sum(axis=1)
-    own = sold[: nodes.leaves].sum(axis=1)
-    beyond_chance = ((own - expected) ** 2 - expected)[expected > 0].sum()
-    prior = (expected**2).sum() / beyond_chance if beyond_chance > 0 else np.inf
-    affinity = (own + prior) / (expected + prior) if np.isfinite(prior) else np.ones(len(own))
-    total = forecast[whole]
-    shared = forecast[item] * forecast[place] / np.where(total > 0, total, 1) * np.where(expected > 0, affinity, 0.0)[:, None]
-    return np.where(total > 0, shared, np.where(total == 0, 0.0, np.nan))
 
 
 def _ends(panel: Panel, item: pd.DataFrame | None) -> np.ndarray:

@@ -11,6 +11,7 @@ from sop_workbench.periods import Calendar
 
 KEYS = ["item_id", "market_id"]
 _FEWEST_PERIODS = 3
+_QUARTER_CORRELATION, _LARGEST_GROWTH = 0.2, 2.0
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,29 @@ def like_for_like(demand: np.ndarray, group: np.ndarray) -> np.ndarray:
     # Built backwards from the newest period, so that today's range sets the level.
     index = np.hstack([np.cumprod(growth[:, ::-1], axis=1)[:, ::-1] ** -1, np.ones((len(total), 1))])
     return np.where(np.isnan(total), np.nan, index * np.nan_to_num(total[:, -1:]).clip(min=1.0))
+
+
+def repeats_quarterly(demand: np.ndarray, group: np.ndarray, quarter: int) -> np.ndarray:
+    """Whether the series of each group repeat themselves after a quarter, groups.
+
+    Customers who order once a quarter give every item and market a cycle of its own; one series of half a year cannot show it,
+    a group of them can: the correlation of log growth with that of a quarter before, over all series of the group, is above .2.
+
+    Parameters
+    ----------
+    demand : ndarray, series × periods
+    group : ndarray of int, series
+    quarter : int
+        Periods in a quarter; below 2 there is nothing inside it to repeat.
+    """
+    count = int(group.max(initial=0)) + 1
+    if quarter < 2:
+        return np.zeros(count, dtype=bool)
+    growth = np.clip(np.diff(np.log1p(demand), axis=1), -_LARGEST_GROWTH, _LARGEST_GROWTH)
+    now, before = growth[:, quarter:], growth[:, :-quarter]
+    known = ~np.isnan(now) & ~np.isnan(before)
+    now, before = np.where(known, now, 0.0), np.where(known, before, 0.0)
+    together, one, other = (
+        np.bincount(group, (a * b).sum(axis=1), minlength=count) for a, b in ((now, before), (now, now), (before, before))
+    )
+    return together > _QUARTER_CORRELATION * np.sqrt(one * other)

@@ -278,7 +278,7 @@ class Executive:
         if not choice:
             raise SettingsError("Choose an option, or write your own.")
         record = outcome.record_decision(
-            self.visit.cycle,
+            Chain(self.visit.workspace, self.visit.cycle),
             _whole(number),
             choice,
             by=self.visit.user,

@@ -361,8 +361,9 @@ def chase_stock(m: Model, i: str, t: int) -> Relation:
 
     Σ_p closing_qty[i,p,t] ≤ chase_stock_qty[i,t] + prebuilt_qty[i,t]
     chase_stock_qty = the larger of Σ_p target_qty (or least stock) and opening stock + open orders − demand so far
+    (for a made component without − demand so far: what it is used for is decided by the plan)
 
-    Index: demanded item i, period t. Unit: base units of the item.
+    Index: demanded or made item i, period t. Unit: base units of the item.
     """
     return quicksum(m.closing_qty[i, p, t] for p in m.PLACES_OF[i]) <= m.chase_stock_qty[i, t] + m.prebuilt_qty[i, t]
 

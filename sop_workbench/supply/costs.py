@@ -120,7 +120,7 @@ def plan_change_penalty(m: Model) -> Any:
 
 
 def prebuilt_penalty(m: Model) -> Any:
-    """Units in stock that a chase strategy would not have made, each period: what one sale brings, so that it is never worth the profit."""
+    """Units in stock that a chase strategy would not have made, each period: the most a sale brings for one, so that it never pays."""
     return quicksum(m.prebuilt_penalty_amt[i] * m.prebuilt_qty[i, t] for i, t in m.CHASED)
 
 

@@ -20,7 +20,7 @@ SERVICE_COST, STOCK_SERVICE = "service and profit", "stock and service"
 _EDGE = 1e-6
 
 
-def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: int = 7) -> pd.DataFrame:
+def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: int = 7, like: VariedPlan | None = None) -> pd.DataFrame:
     """The most profitable plan for every level of service, and the best service for every level of stock.
 
     Service and profit: maximise profit subject to Σ unserved ≤ (1 − fill) · demand, with fill from the plan's own to the highest
@@ -36,6 +36,8 @@ def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: in
         Solver settings.
     points : int
         Points on each frontier, at least 2.
+    like : VariedPlan, optional
+        The same plan, solved already.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: in
     weights = measures(instance, arrays)
     if arrays.columns_count == 0 or weights.demand_qty <= 0:
         return tables.table("service_frontier").empty()
-    base = _measured(weights, VariedPlan(arrays, settings).solve())
+    base = _measured(weights, VariedPlan(arrays, settings, like).solve())
     ways = {SERVICE_COST: _service_cost, STOCK_SERVICE: _stock_service}
     rows = [{"frontier": name, "sequence": n, **vars(point), "is_plan": n == 0}
             for name, way in ways.items() for n, point in enumerate([base, *way(arrays, settings, weights, points)])]

@@ -17,6 +17,7 @@ import pandas as pd
 from sop_workbench import tables
 from sop_workbench.errors import DataError
 from sop_workbench.inventory import holding_cost, lanes_for, reachable_places
+from sop_workbench.lots import hours_at_usual_lots
 
 if TYPE_CHECKING:
     from sop_workbench.periods import Calendar
@@ -43,7 +44,7 @@ class Instance:
     usage : DataFrame
         item_id (component), location_id, t, parent_item_id, usage_qty (units per unit started, scrap included).
     routing : DataFrame
-        item_id, location_id, resource_id, hours_per_unit, hours_per_lot.
+        item_id, location_id, resource_id, hours_per_unit (hours of a lot spread over a usual one in it), hours_per_lot.
     resource, capacity, crew : DataFrame
         Resources with rates; hours by t of those without a crew; crews.
     bought, transfer, delivery : DataFrame
@@ -131,7 +132,7 @@ def supply_instance(inputs: dict[str, pd.DataFrame], consensus_demand: pd.DataFr
     transfer = _transfers(known["lane"], places, reachable, useful)
     delivery = _deliveries(known["lane"], places, demand)
     crew = known["workforce"].merge(known["resource"], on="resource_id", validate="1:1")
-    routing, capacity = _both(known["routing"], made), _capacity(known, periods)
+    routing, capacity = _both(hours_at_usual_lots(known["routing"], known["production"]), made), _capacity(known, periods)
     earlier = known["previous_plan"] if frozen_plan is None else frozen_plan
     return Instance(
         periods=periods,

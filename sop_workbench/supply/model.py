@@ -294,19 +294,23 @@ def add_strategy(m: pyo.ConcreteModel, notation: Notation, instance: Instance, s
     m.CHASED = notation.index(chased, ["item_id", "t"])
     m.chase_stock_qty = notation.parameter(m.CHASED, chased["chase_stock_qty"])
     m.PLACES_OF = notation.relation(instance.stocked, ["item_id"], ["location_id"])
-    best = instance.demand["price_amt"] + instance.demand["lost_penalty_amt"]
-    price = best.groupby(instance.demand["item_id"]).max().rename("price_amt").reset_index()
-    m.SOLD_ITEMS = notation.index(price, ["item_id"])
-    m.prebuilt_penalty_amt = notation.parameter(m.SOLD_ITEMS, price["price_amt"])
+    worth = most_a_unit_brings(instance).rename("price_amt").reset_index()
+    m.CHASED_ITEMS = notation.index(worth, ["item_id"])
+    m.prebuilt_penalty_amt = notation.parameter(m.CHASED_ITEMS, worth["price_amt"])
     m.level_hours = notation.variable(m.LEVELLED_RESOURCES)
     m.prebuilt_qty = notation.variable(m.CHASED)
 
 
 def chase_ceilings(instance: Instance) -> pd.DataFrame:
-    """Stock of each demanded item that nobody made ahead: its target, or what is left of opening stock and open orders."""
+    """Stock of each demanded or made item that nobody made ahead: its target, or what is left of opening stock and open orders.
+
+    How much of a component is used is the plan's own decision, so of its opening stock and open orders all may be left.
+    """
     demand = instance.demand.assign(due_qty=instance.demand["demand_qty"] + instance.demand["opening_backlog_qty"])
     asked = demand.groupby(["item_id", "t"])["due_qty"].sum().unstack("t")
-    asked = asked.reindex(columns=range(len(instance.periods))).fillna(0.0)  # a period without a row asks for nothing
+    made = instance.made["item_id"].unique()
+    # A period without a row asks for nothing, and nobody asks for a component.
+    asked = asked.reindex(index=asked.index.union(made).rename("item_id"), columns=range(len(instance.periods))).fillna(0.0)
     coming = instance.scheduled.pivot_table(index="item_id", columns="t", values="scheduled_qty", aggfunc="sum").reindex_like(asked)
     opening = instance.stocked.groupby("item_id")["opening_qty"].sum().reindex(asked.index)
     floor = instance.stock_limit.rename(columns={"min_qty": "target_qty"})
@@ -316,6 +320,20 @@ def chase_ceilings(instance: Instance) -> pd.DataFrame:
     left = (coming.fillna(0.0) - asked).cumsum(axis=1).add(opening.fillna(0.0), axis=0)
     ceiling = left.clip(lower=wanted.fillna(0.0))
     return ceiling.clip(lower=0.0).rename_axis(columns="t").stack().rename("chase_stock_qty").reset_index()
+
+
+def most_a_unit_brings(instance: Instance) -> pd.Series:
+    """The most any sale brings for one unit of an item: its best price with goodwill, or that of a parent over the units in it."""
+    best = instance.demand["price_amt"] + instance.demand["lost_penalty_amt"]
+    worth = best.groupby(instance.demand["item_id"]).max()
+    least = instance.usage.groupby(["parent_item_id", "item_id"], as_index=False)["usage_qty"].min()
+    level = worth
+    while len(level):
+        rows = least[least["parent_item_id"].isin(level.index)]
+        level = (rows["parent_item_id"].map(level) / rows["usage_qty"]).groupby(rows["item_id"]).max()
+        worth = pd.concat([worth, level]).groupby(level=0).max()
+    # What goes into nothing that is sold brings nothing.
+    return worth.reindex(worth.index.union(instance.made["item_id"].unique()), fill_value=0.0).rename_axis("item_id")
 
 
 def highest_price_per_storage_place(instance: Instance) -> float:

@@ -93,12 +93,17 @@ class Commitment:
         (1 − w) · mean worth + w · CVaR.
     bound_amt : float
         No commitment reaches more.
+    known, of_plan, of_start : list of Outcome
+        What was found on the way: each sample known beforehand, with the plan's own commitment, with the one the search started from.
     """
 
     quantity: np.ndarray
     outcomes: list[Outcome]
     aim_amt: float
     bound_amt: float
+    known: list[Outcome]
+    of_plan: list[Outcome]
+    of_start: list[Outcome]
 
     @property
     def gap_ratio(self) -> float:
@@ -121,7 +126,7 @@ class Scaled:
 
 
 class Recourse:
-    """One plan kept loaded for many samples.
+    """One plan kept loaded for many samples, which move its limits in turn.
 
     Parameters
     ----------
@@ -131,11 +136,13 @@ class Recourse:
         Solver settings.
     committed : int
         Periods in which what is started and ordered is committed before the sample is known.
+    like : VariedPlan, optional
+        The same plan, solved already: its corner is where this one starts.
     """
 
-    def __init__(self, instance: Instance, arrays: Arrays, settings: Settings, committed: int) -> None:
-        self.arrays, self.settings, self.weights = arrays, settings, measures(instance, arrays)
-        self.plan = VariedPlan(arrays, settings)
+    def __init__(self, instance: Instance, arrays: Arrays, settings: Settings, committed: int, like: VariedPlan | None = None) -> None:
+        self.arrays, self.weights = arrays, measures(instance, arrays)
+        self.plan = VariedPlan(arrays, settings, like)
         self.scaled, self.orders = _scaled_rows(instance, arrays), _unlimited_orders(arrays)
         self.columns, self.value = _committed_columns(instance, arrays, committed)
         demand = instance.demand
@@ -150,20 +157,18 @@ class Recourse:
 
 
 class Future:
-    """One sample with a loaded plan of its own, which answers commitment after commitment from its last basis."""
+    """One sample: what it makes of the plan's limits. It is answered from where the sample before it ended, which is near."""
 
     def __init__(self, recourse: Recourse, sample: Sample) -> None:
         self._recourse, arrays = recourse, recourse.arrays
-        self.plan = VariedPlan(arrays, recourse.settings, like=recourse.plan)
         due = recourse.planned * sample.demand_ratio + recourse.waiting
         before = recourse.planned + recourse.waiting
         of_due = np.divide(due, before, out=np.ones_like(due), where=before > 0)
-        for scaled, ratio in zip(recourse.scaled, (of_due, sample.demand_ratio, sample.hours_ratio, sample.supply_ratio), strict=True):
-            self.plan.limit_rows(scaled.rows, *scaled.bounds(arrays, ratio))
+        ratios = (of_due, sample.demand_ratio, sample.hours_ratio, sample.supply_ratio)
+        self._limits = [(scaled.rows, *scaled.bounds(arrays, ratio)) for scaled, ratio in zip(recourse.scaled, ratios, strict=True)]
         self._upper = arrays.upper.copy()
         column, left = recourse.orders.rows, sample.supply_ratio[recourse.orders.source]
         self._upper[column] = np.where(left < 1, left * recourse.base.value[column], arrays.upper[column])
-        self.plan.limit_columns(column, arrays.lower[column], self._upper[column])
         self._demanded, self._unspoken = float(due.sum()), float(recourse.price @ (due - before))
 
     def outcome(self, quantity: np.ndarray | None) -> Outcome:
@@ -176,11 +181,15 @@ class Future:
 
     def _answer(self, quantity: np.ndarray | None) -> Answer:
         """No more of the committed columns than was committed; a unit that is used saves what it costs unused."""
-        recourse, arrays, column = self._recourse, self._recourse.arrays, self._recourse.columns
-        upper = self._upper[column] if quantity is None else np.minimum(np.maximum(quantity, 0.0), self._upper[column])
-        self.plan.limit_columns(column, arrays.lower[column], upper)
-        self.plan.price_columns(column, arrays.cost[column] + (0.0 if quantity is None else recourse.value))
-        return self.plan.solve()
+        recourse, arrays, plan = self._recourse, self._recourse.arrays, self._recourse.plan
+        for rows, lower, upper in self._limits:
+            plan.limit_rows(rows, lower, upper)
+        orders, column = recourse.orders.rows, recourse.columns
+        plan.limit_columns(orders, arrays.lower[orders], self._upper[orders])
+        most = self._upper[column] if quantity is None else np.minimum(np.maximum(quantity, 0.0), self._upper[column])
+        plan.limit_columns(column, arrays.lower[column], most)
+        plan.price_columns(column, arrays.cost[column] + (0.0 if quantity is None else recourse.value))
+        return plan.solve()
 
 
 def outcomes(futures: Sequence[Future], quantity: np.ndarray | None) -> list[Outcome]:
@@ -214,21 +223,22 @@ def best_commitment(
     Commitment
         Within a ten-thousandth of the best, or as near as 40 rounds came: `gap_ratio` says.
     """
-    known = outcomes(futures, None)
+    of_plan, of_start, known = (outcomes(futures, quantity) for quantity in (recourse.base_quantity, start, None))
     most = np.maximum(_MOST_WANTED * np.max([one.used for one in known], axis=0), recourse.base_quantity)
     master = _Master(most, [one.worth_amt for one in known], cvar_weight, cvar_level)
 
-    def scored(quantity: np.ndarray) -> Commitment:
-        found = outcomes(futures, quantity)
+    def scored(quantity: np.ndarray, found: list[Outcome]) -> Commitment:
         master.cut(quantity, found)
-        return Commitment(quantity, found, aim(np.array([one.worth_amt for one in found]), cvar_weight, cvar_level), np.inf)
+        reached = aim(np.array([one.worth_amt for one in found]), cvar_weight, cvar_level)
+        return Commitment(quantity, found, reached, np.inf, known, of_plan, of_start)
 
-    best, box = max((scored(point) for point in (start, recourse.base_quantity)), key=lambda one: one.aim_amt), _FIRST_BOX
+    begun = scored(start, of_start), scored(recourse.base_quantity, of_plan)
+    best, box = max(begun, key=lambda one: one.aim_amt), _FIRST_BOX
     for _ in range(_ROUNDS):
         quantity, promised = master.propose(best.quantity, box)
         if box < _LEAST_BOX or promised - best.aim_amt <= _GAP * abs(best.aim_amt):
             break
-        now = scored(quantity)
+        now = scored(quantity, outcomes(futures, quantity))
         gain = now.aim_amt - best.aim_amt
         box = box / 2 if gain <= 0 else 2 * box if gain > _GOOD_STEP * (promised - best.aim_amt) else box
         best = now if gain > 0 else best

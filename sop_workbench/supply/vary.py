@@ -11,7 +11,7 @@ import numpy as np
 from sop_workbench.errors import SolverError
 from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays
-from sop_workbench.supply.solve import open_solver
+from sop_workbench.supply.solve import open_solver, run_cold
 
 # A re-solve that takes more steps than this is further from the last corner than from none: it starts anew, with presolve.
 # Counted in steps, not in seconds, so that the same plan takes the same way on every machine.
@@ -52,7 +52,16 @@ class VariedPlan:
         self._solver, self._seconds = open_solver(self.arrays, settings), settings.supply.time_limit_seconds
         self._is_solved = like is not None
         if like is not None:  # goes on from where the other one stands
-            self._solver.setBasis(like._solver.getBasis())
+            self.start_from(like.basis)
+
+    @property
+    def basis(self) -> highspy.HighsBasis:
+        """The corner it stands in."""
+        return self._solver.getBasis()
+
+    def start_from(self, basis: highspy.HighsBasis) -> None:
+        """Go on from a corner that was this plan's before."""
+        self._solver.setBasis(basis)
 
     def limit_rows(self, rows: Positions, lower: np.ndarray, upper: np.ndarray) -> None:
         """Bounds of rows."""
@@ -73,6 +82,15 @@ class VariedPlan:
         if len(place):
             self._solver.changeColsCost(len(place), place, np.asarray(amount, dtype=float))
 
+    def constant(self, amount: float) -> None:
+        """What the objective has whatever is planned."""
+        self._solver.changeObjectiveOffset(amount)
+
+    def coefficients(self, rows: Positions, columns: Positions, values: np.ndarray) -> None:
+        """Single entries of the matrix."""
+        for row, column, value in zip(*(np.asarray(part).tolist() for part in (rows, columns, values)), strict=True):
+            self._solver.changeCoeff(row, column, value)
+
     def take_back(self, columns: Positions) -> None:
         """Bounds of columns as the plan had them."""
         place = np.asarray(columns, dtype=np.int32)
@@ -92,11 +110,25 @@ class VariedPlan:
         SolverError
             When there is none, or the time limit ends the search.
         """
+        self.run()
+        return self.answer()
+
+    def run(self) -> None:
+        """Find the best plan as things stand.
+
+        Raises
+        ------
+        SolverError
+            As `solve`.
+        """
         status = self._goes_on() if self._is_solved else _STATUS.kNotset
         if status in (_STATUS.kNotset, _STATUS.kIterationLimit):
             status = self._starts_anew()
         if status != _STATUS.kOptimal:
             raise SolverError(f"a variation of the plan has no best plan ({self._solver.modelStatusToString(status).lower()})")
+
+    def answer(self) -> Answer:
+        """The plan found last."""
         solution = self._solver.getSolution()
         return Answer(
             float(self._solver.getInfo().objective_function_value), np.asarray(solution.col_value), np.asarray(solution.row_dual),
@@ -114,7 +146,7 @@ class VariedPlan:
     def _starts_anew(self) -> highspy.HighsModelStatus:
         self._solver.clearSolver()
         self._allow_time()
-        self._solver.run()
+        run_cold(self._solver)
         self._is_solved = True
         return self._solver.getModelStatus()
 

@@ -26,7 +26,8 @@ from sop_workbench.settings import Settings
 from sop_workbench.supply.compile import Arrays, Block
 from sop_workbench.supply.instance import PLACE, SALE, Instance, supply_instance
 from sop_workbench.supply.plan import compiled_plan, plan_supply
-from sop_workbench.supply.solve import INTERIOR_POINT_SIZE, open_solver, refuse_endless_numbers
+from sop_workbench.supply.solve import refuse_endless_numbers
+from sop_workbench.supply.vary import VariedPlan
 
 Tables = Mapping[str, pd.DataFrame]
 Values = Mapping[tuple[str, str], np.ndarray]
@@ -35,7 +36,6 @@ _ORDER = ["item_id", "supplier_id", "location_id"]
 _WAY = ["from_location_id", "to_id"]
 clock = time.perf_counter  # of the seconds an answer tells
 _MOST_COEFFICIENTS = 5_000  # changed one by one; more are passed as a whole model with its basis kept
-_STATUS = highspy.HighsModelStatus
 
 # Columns that no part of the supply plan reads: a change there changes nothing.
 _UNREAD = frozenset({("consensus_demand", "low_qty"), ("consensus_demand", "high_qty"), ("consensus_demand", "revenue_amt")})
@@ -383,9 +383,8 @@ class _Loaded:
         self.instance, self.arrays, self.settings = instance, arrays, settings
         self.numbers = self._now = Numbers.of(arrays, instance)
         self._matrix = arrays.matrix
-        self._solver = open_solver(arrays, settings)
+        self._plan = VariedPlan(arrays, settings)
         self._basis: highspy.HighsBasis | None = None
-        self._cold_seconds = 0.0
 
     def has_shape_of(self, arrays: Arrays) -> bool:
         """Same rows and columns, in the same places."""
@@ -403,55 +402,36 @@ class _Loaded:
         updated = clock()
         self._run()
         solved = clock()
-        solution = self._solver.getSolution()
-        value, price = np.asarray(solution.col_value), np.asarray(solution.row_dual)
-        value[np.abs(value) < 1e-9] = 0.0  # solver noise is not a quantity
-        objective = float(self._solver.getInfo().objective_function_value)
+        found = self._plan.answer()
+        value = np.where(np.abs(found.value) < 1e-9, 0.0, found.value)  # solver noise is not a quantity
         seconds = {"update": updated - begun, "solve": solved - updated, "read": clock() - solved}
-        return Answer(value, price, objective, instance or self.instance, arrays, numbers, way, seconds)
+        return Answer(value, found.row_price, found.objective_amt, instance or self.instance, arrays, numbers, way, seconds)
 
     def _run(self) -> None:
-        solver = self._solver
-        is_first = self._basis is None
-        is_large = sum(self.arrays.matrix.shape) >= INTERIOR_POINT_SIZE
-        solver.setOptionValue("solver", "ipm" if is_first and is_large else "choose" if is_first else "simplex")
-        allowed = self.settings.supply.time_limit_seconds
-        status = self._run_for(allowed if is_first else max(2.0, 2 * self._cold_seconds))
-        if status == _STATUS.kTimeLimit and not is_first:  # further from the last basis than from nothing: as at first
-            solver.setOptionValue("solver", "ipm" if is_large else "choose")
-            solver.clearSolver()
-            status = self._run_for(allowed)
-        if status != _STATUS.kOptimal:
+        try:
+            self._plan.run()
+        except SolverError as fault:
             if self._basis is not None:
-                solver.setBasis(self._basis)
-            raise _NoAnswerError(solver.modelStatusToString(status).lower())
-        if is_first:
-            self._basis = solver.getBasis()
-
-    def _run_for(self, seconds: float) -> highspy.HighsModelStatus:
-        """Run with a time limit; the clock of HiGHS runs on from solve to solve."""
-        begun = self._solver.getRunTime()
-        self._solver.setOptionValue("time_limit", begun + seconds)
-        self._solver.run()
+                self._plan.start_from(self._basis)
+            raise _NoAnswerError(str(fault)) from None
         if self._basis is None:
-            self._cold_seconds = self._solver.getRunTime() - begun
-        return self._solver.getModelStatus()
+            self._basis = self._plan.basis
 
     def _move(self, numbers: Numbers, arrays: Arrays) -> None:
         """Change in HiGHS what differs from what it holds."""
         if not self._move_matrix(numbers, arrays):
-            now, solver = self._now, self._solver
-            for place in _apart((now.cost, numbers.cost)):
-                solver.changeColsCost(len(place), place, numbers.cost[place])
-            for place in _apart((now.lower, numbers.lower), (now.upper, numbers.upper)):
-                solver.changeColsBounds(len(place), place, numbers.lower[place], numbers.upper[place])
-            for place in _apart((now.row_lower, numbers.row_lower), (now.row_upper, numbers.row_upper)):
-                solver.changeRowsBounds(len(place), place, numbers.row_lower[place], numbers.row_upper[place])  # type: ignore[attr-defined]
+            now, plan = self._now, self._plan
+            place = _apart((now.cost, numbers.cost))
+            plan.price_columns(place, numbers.cost[place])
+            place = _apart((now.lower, numbers.lower), (now.upper, numbers.upper))
+            plan.limit_columns(place, numbers.lower[place], numbers.upper[place])
+            place = _apart((now.row_lower, numbers.row_lower), (now.row_upper, numbers.row_upper))
+            plan.limit_rows(place, numbers.row_lower[place], numbers.row_upper[place])
             if numbers.offset != now.offset:
-                solver.changeObjectiveOffset(numbers.offset)
+                plan.constant(numbers.offset)
         self._now = numbers
         if numbers is self.numbers and self._basis is not None:
-            self._solver.setBasis(self._basis)  # back at the start: its basis is the best
+            self._plan.start_from(self._basis)  # back at the start: its basis is the best
 
     def _move_matrix(self, numbers: Numbers, arrays: Arrays) -> bool:
         """Change coefficients in place; where they are many, pass the whole model (then nothing else is left to move)."""
@@ -464,12 +444,9 @@ class _Loaded:
         if not len(row):
             return False
         if len(row) > _MOST_COEFFICIENTS:
-            basis = self._solver.getBasis()
-            self._solver = open_solver(_with_numbers(arrays, numbers), self.settings)
-            self._solver.setBasis(basis)
+            self._plan = VariedPlan(_with_numbers(arrays, numbers), self.settings, like=self._plan)
             return True
-        for r, c, coefficient in zip(row.tolist(), column.tolist(), np.asarray(matrix[row, column]).ravel().tolist(), strict=True):
-            self._solver.changeCoeff(r, c, coefficient)
+        self._plan.coefficients(row, column, np.asarray(matrix[row, column]).ravel())
         return False
 
 
@@ -485,15 +462,14 @@ def _with_numbers(arrays: Arrays, numbers: Numbers) -> Arrays:
     )
 
 
-def _apart(*pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
-    """Places where one of the pairs differs, as one array; nothing when none does."""
+def _apart(*pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Places where one of the pairs differs."""
     if all(now is then for now, then in pairs):
-        return []
+        return np.array([], dtype=np.int32)
     differs = np.zeros(len(pairs[0][0]), dtype=bool)
     for now, then in pairs:
         differs |= now != then
-    place = np.flatnonzero(differs).astype(np.int32)
-    return [place] if len(place) else []
+    return np.flatnonzero(differs).astype(np.int32)
 
 
 def _is_same(mine: Block, other: Block) -> bool:

@@ -62,6 +62,7 @@ from sop_workbench.views.execution import (
     driver_causes,
     driver_members,
     driver_overview,
+    driver_people,
     error_by_lag,
     family_grid,
     maturity,
@@ -76,6 +77,7 @@ from sop_workbench.views.executive import (
     decisions,
     demand_plan_budget,
     family_numbers,
+    family_outlook,
     kpi_trends,
     one_set_of_numbers,
     scenario_measures,
@@ -95,6 +97,8 @@ from sop_workbench.views.finance import (
     profit_by_period,
     revenue_bridge,
     revenue_sources,
+    statement,
+    statement_by,
 )
 from sop_workbench.views.forecast import (
     LARGEST_FAMILY,
@@ -110,6 +114,7 @@ from sop_workbench.views.pre_sop import (
     BOARD_KPIS,
     STATUS_ICONS,
     STATUS_WORDS,
+    kpi_by_month,
     kpi_cards,
     kpi_list,
     kpi_scorecard,
@@ -151,5 +156,22 @@ from sop_workbench.views.supply import (
     shortages,
     stock_vs_target,
 )
+from sop_workbench.views.weekly_execution import allocation_ahead, exception_list, late_supply, load_ahead, projected_stockouts
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
-from sop_workbench.views.words import MONEY, NO_FAMILY, OTHER, UNITS, heading, in_unit, percent, period_labels, plural, short, signed
+from sop_workbench.views.words import (
+    MONEY,
+    NO_FAMILY,
+    OTHER,
+    UNITS,
+    day,
+    heading,
+    in_unit,
+    locale,
+    number,
+    percent,
+    period_labels,
+    plural,
+    short,
+    signed,
+    use_locale,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from sop_workbench import finance
 from sop_workbench.views.data_gathering import issue_list
 from sop_workbench.views.forecast import range_ratios
 from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_item
@@ -289,14 +290,14 @@ def demand_range(
     With `forecast_range`, the range of a family and of the total is the one calibrated on its own errors, which are taken as
     moving together over periods. Without it a family takes an item's errors as moving together over markets and periods and as
     independent between items: half-width = sqrt(Σ_items (Σ_markets, periods half-width × price)²); the total likewise. With `market`,
-    demand of regions that no budget speaks of is left out, as in `demand_gap`.
+    demand that no budget speaks of is left out, as in `demand_gap`.
     """
     needs(consensus_demand, "consensus_demand")
     needs(budget, "budget")
     shared = consensus_demand[consensus_demand["period"].isin(budget["period"])] if len(budget) else consensus_demand
-    regions = set(budget["region"])
-    if market is not None and len(budget) and regions <= set(market["region"]):
-        shared = shared[shared["market_id"].isin(market.loc[market["region"].isin(regions), "market_id"])]
+    if market is not None and len(budget):
+        cells = with_item(shared, item, "family").assign(region=shared["market_id"].map(market.set_index("market_id")["region"]).to_numpy())
+        shared = shared[finance.has_budget(cells, budget).to_numpy()]
     price = shared["price_amt"]
     risky = shared.assign(
         below=(shared["demand_qty"] - shared["low_qty"]) * price, above=(shared["high_qty"] - shared["demand_qty"]) * price

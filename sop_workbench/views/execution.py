@@ -24,10 +24,13 @@ _GRID_LINES = {
 }
 
 
-def plan_vs_actual(plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None) -> pd.DataFrame:
-    """Plan and actual of a stream by family, at the shortest lag archived (or the one named)."""
+def plan_vs_actual(
+    plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None, newest: bool = False
+) -> pd.DataFrame:
+    """Plan and actual of a stream by family, at the shortest lag archived (or the one named), over all periods or in the newest one."""
     needs(plan_deviation, "plan_deviation")
     mine = plan_deviation[plan_deviation["stream"] == stream]
+    mine = mine[mine["period"] == mine["period"].max()] if newest else mine
     chosen = int(mine["lag"].min()) if lag is None and len(mine) else lag
     mine = mine[mine["lag"] == chosen]
     mine = mine.assign(family=mine["family"].fillna(NO_FAMILY))
@@ -179,6 +182,17 @@ def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: p
     shown = named.head(top)[["member", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
     title, shown = words if len(named) else "", shown.rename(columns={"member": "item_and_place"})
     return as_view(shown, title, "Largest first.", f"No {measure} of a locked plan can be compared yet.")
+
+
+def driver_people(driver_tree: pd.DataFrame, measure: str = "revenue", period: pd.Timestamp | None = None) -> pd.DataFrame:
+    """What the known bias of each person's inputs did to a measure, largest money first."""
+    mine, _ = _of_tree(driver_tree, measure, "why", period)
+    people = mine[(mine["level"] == "author") & (mine["member"] != "all")]
+    high = people.loc[people["deviation_amt"] < 0, "member"].drop_duplicates()
+    title = f"What {' and '.join(high[:2])} said was too high" if len(high) else "Nobody's inputs were too high"
+    shown = people.rename(columns={"member": "person", "cause": "said_in"})[["person", "said_in", "deviation_amt", "evidence"]]
+    return as_view(shown, title if len(people) else "", "Publish bias by source: sandbagging and over-optimism show here.",
+                   f"No {measure} of a locked plan has a bias that a person stands behind.")
 
 
 def _of_tree(driver_tree: pd.DataFrame, measure: str, tree: str, period: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.Timestamp]:

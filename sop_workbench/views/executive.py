@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, needs, with_columns, with_item, with_largest
+from sop_workbench.views.frames import as_view, needs, quotient, with_columns, with_item, with_largest
 from sop_workbench.views.pre_sop import BOARD_KPIS, scenario_table
 from sop_workbench.views.words import MONEY, OTHER, heading, in_unit, percent, period_labels, plural, short, signed
 
@@ -76,15 +76,19 @@ def family_numbers(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame)
     rows = shown.groupby("family")[["demand_amt", "revenue_amt", "gross_margin_amt"]].sum()
     rows["inventory_amt"] = shown[shown["period"] == shown["period"].max()].groupby("family")["inventory_amt"].sum()
     rows[["budget_amt", "gap_amt"]] = budgeted.groupby("family")[["budget_revenue_amt", "gap_amt"]].sum(min_count=1)
+    silent = budget_gap[budget_gap["budget_revenue_amt"].isna()].groupby("family")["revenue_amt"].sum()
+    rows["not_budgeted_amt"] = silent
     rows = _with_total(rows)
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
-    columns = ["family", "budget_amt", "demand_amt", "revenue_amt", "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
+    beside = ["not_budgeted_amt"] if len(budgeted) and silent.abs().sum() > 0 else []
+    columns = ["family", "budget_amt", "demand_amt", "revenue_amt", *beside, "gap_amt", "gross_margin_amt", "margin_ratio", "inventory_amt"]
     view = as_view(
         rows[columns],
         "The plan by family, " + " to ".join(period_labels(pd.Series([shown["period"].min(), shown["period"].max()])))
         if len(shown)
         else "",
-        "Gap = revenue of the plan − budget, in the regions that have a budget. Margin = gross margin / revenue. "
+        "Gap = revenue of the plan − budget, in what has a budget"
+        + (" (not budgeted: revenue of the plan that no budget speaks of)" if beside else "") + ". Margin = gross margin / revenue. "
         "Inventory: closing stock of the last period shown.",
         "No financial projection: the supply review has not run.",
     )
@@ -96,6 +100,39 @@ def _with_total(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows by family with their total below."""
     total = rows.sum(min_count=1).rename("Total").to_frame().T
     return (pd.concat([rows, total]) if len(rows) else rows).rename_axis("family").reset_index()
+
+
+def family_outlook(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Budget, unconstrained demand, plan, gross margin and closing stock of one family by period, in money.
+
+    Parameters
+    ----------
+    financial_projection, budget_gap : DataFrame
+        Tables of the financial review.
+    family : str
+        The family shown.
+
+    Returns
+    -------
+    DataFrame
+        period, budget_amt (empty where nothing is budgeted), demand_amt, revenue_amt, gross_margin_amt, inventory_amt; all planned periods.
+    """
+    needs(financial_projection, "financial_projection")
+    needs(budget_gap, "budget_gap")
+    measures = ["demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]
+    rows = financial_projection[financial_projection["family"] == family].groupby("period")[measures].sum()
+    mine = budget_gap[budget_gap["family"] == family].dropna(subset=["budget_revenue_amt"])
+    rows["budget_amt"] = mine.groupby("period")["budget_revenue_amt"].sum(min_count=1)
+    gap, whole = mine["gap_amt"].sum(), mine["budget_revenue_amt"].sum()
+    plan = f"{family}: {short(rows['revenue_amt'].sum(), MONEY)} of revenue planned over {plural(len(rows), 'period')}"
+    against = f", {short(abs(gap), MONEY)} ({percent(quotient(abs(gap), whole))}) {'below' if gap < 0 else 'above'} budget" if whole else ""
+    return as_view(
+        rows.reset_index()[["period", "budget_amt", "demand_amt", "revenue_amt", "gross_margin_amt", "inventory_amt"]],
+        plan + against,
+        "Demand = unconstrained demand at price; plan = revenue of what is served; gap over the budgeted periods and regions. "
+        "Stock: closing stock at standard cost.",
+        f"Nothing is planned for {family}.",
+    )
 
 
 def one_set_of_numbers(

@@ -7,7 +7,7 @@ import pandas as pd
 from sop_workbench import finance
 from sop_workbench.views.demand import gap_title
 from sop_workbench.views.frames import as_view, first_periods, needs, quotient, with_largest
-from sop_workbench.views.words import MONEY, OTHER, ROUNDING, percent, period_labels, short, signed
+from sop_workbench.views.words import MONEY, OTHER, ROUNDING, percent, period_labels, short, signed, some
 
 _COST_LINES = {
     "purchase_cost_amt": "Purchases",
@@ -79,8 +79,15 @@ def budget_bridge(budget_gap: pd.DataFrame, top: int = 4) -> pd.DataFrame:
     view = bridge(_few_steps(finance.budget_bridge(known), top), title)
     view.attrs["note"] = (
         "Demand steps: unconstrained demand − budget by family. Supply steps: plan − unconstrained demand by family. Revenue."
+        + _left_out(budget_gap)
     )
     return view
+
+
+def _left_out(budget_gap: pd.DataFrame) -> str:
+    """What no budget speaks of, with its money; nothing where the budget speaks of everything."""
+    money, where = finance.left_out(budget_gap)
+    return f" Not compared, as no budget speaks of it: {short(money, MONEY)} of the plan ({some(where)})." if abs(money) > ROUNDING else ""
 
 
 def revenue_bridge(bars: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +203,7 @@ def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         rows,
         gap_title("The plan", rows["gap_amt"].sum(), rows["budget_revenue_amt"].sum(), rows["period"].nunique()) if len(rows) else "",
-        "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget.",
+        "Gap = plan − budget, revenue; the number is the gap in thousands, the colour its share of budget." + _left_out(budget_gap),
         "No budget covers the periods of this plan.",
     )
 
@@ -216,3 +223,103 @@ def cash(cash_projection: pd.DataFrame) -> pd.DataFrame:
         f"Closing cash = opening cash + collected from customers − paid. {basis}",
         "No cash projection: the financial review has not run.",
     )
+
+
+_STATEMENT_LINES = {
+    "revenue_amt": "Revenue", "cogs_amt": "Sales at standard cost", "actual_cogs_amt": "Sales at actual cost",
+    "gross_margin_amt": "Gross margin", "overtime_cost_amt": "Overtime", "freight_cost_amt": "Freight",
+    "holding_cost_amt": "Holding stock", "other_variance_amt": "Other variance", "overhead_amt": "Overhead", "ebit_amt": "EBIT",
+    "inventory_amt": "Stock at the end", "receivable_amt": "Receivables at the end",
+    "payable_amt": "Payables at the end", "operating_cash_amt": "Operating cash", "cash_to_date_amt": "Operating cash so far",
+}
+_NO_STATEMENT = "No statement: the financial review has not run."
+_BALANCES = ("inventory_amt", "receivable_amt", "payable_amt", "cash_to_date_amt")
+_ATTRIBUTED = ("Costs of no region go to the regions their family is sold in, costs of no family to all, by sales at standard cost; "
+               "overhead by revenue. Families and regions sum to the company.")
+
+
+def statement(
+    financial_statement: pd.DataFrame, family: str | None = None, region: str | None = None, periods: int = 12
+) -> pd.DataFrame:
+    """The statement by period with the books of the last period beside it: of the company, a family, a region or both.
+
+    Parameters
+    ----------
+    financial_statement : DataFrame
+        The table of this name.
+    family, region : str, optional
+        Only this one.
+    periods : int
+        Planned periods shown; the total covers them.
+    """
+    needs(financial_statement, "financial_statement")
+    mine = financial_statement[financial_statement["family"].eq(family) | (family is None)]
+    mine = mine[mine["region"].eq(region) | (region is None)]
+    plan, past = (mine[mine["source"] == source] for source in ("plan", "actual"))
+    sums = _by_period(first_periods(plan, periods))
+    sums["cash_to_date_amt"] = sums["operating_cash_amt"].cumsum()
+    lines = [c for c in _STATEMENT_LINES if sums[c].notna().any()]
+    wide = sums[lines].T.set_axis(period_labels(sums.index.to_series()).tolist(), axis=1)
+    wide["Total"] = [sums[c].iloc[-1] if c in _BALANCES else sums[c].sum() for c in lines] if len(sums) else []
+    last = _by_period(past[past["period"] == past["period"].max()])
+    if len(last):
+        wide.insert(0, f"{period_labels(last.index.to_series()).iloc[0]} actual", last.reindex(columns=lines).iloc[0])
+    wide = wide / 1000
+    wide.insert(0, "line", [_STATEMENT_LINES[c] for c in lines])
+    low = sums["cash_to_date_amt"]
+    whose = ", ".join(name for name in (family, region) if name) or "The company"
+    title = f"{whose}: EBIT {short(sums['ebit_amt'].sum(), MONEY)} on revenue of {short(sums['revenue_amt'].sum(), MONEY)}"
+    if len(low) and low.min() < 0:
+        title += f"; {_low_words(low)}"
+    view = as_view(wide if len(sums) else wide.iloc[:0], title if len(sums) else "",
+                   f"Thousand {MONEY}. {_ATTRIBUTED} Total: the sum; of balances the end.", _NO_STATEMENT)
+    view.attrs["bold"] = ["Revenue", "Gross margin", "EBIT", "Operating cash"]
+    return view
+
+
+def _by_period(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lines added up by period; a line that nobody books stays empty."""
+    return rows.groupby("period")[[c for c in _STATEMENT_LINES if c in rows.columns]].sum(min_count=1)
+
+
+def _low_words(so_far: pd.Series) -> str:
+    """Where operating cash, added up, is lowest."""
+    return f"operating cash so far is lowest in {period_labels(pd.Series([so_far.idxmin()])).iloc[0]}: {short(so_far.min(), MONEY)}"
+
+
+def statement_by(financial_statement: pd.DataFrame, by: str = "family") -> pd.DataFrame:
+    """The statement of the horizon by family or region, with the last period's books beside it, and the total below.
+
+    Parameters
+    ----------
+    financial_statement : DataFrame
+        The table of this name.
+    by : str
+        family or region.
+    """
+    needs(financial_statement, "financial_statement")
+    plan, past = (financial_statement[financial_statement["source"] == source] for source in ("plan", "actual"))
+    last = past[past["period"] == past["period"].max()]
+    every = plan.assign(**{by: "Total"})
+    rows = pd.concat([_horizon_of(plan, by).sort_values("revenue_amt", ascending=False), _horizon_of(every, by)])
+    before = pd.concat([last, last.assign(**{by: "Total"})]).groupby(by)[["revenue_amt", "gross_margin_amt"]].sum(min_count=1)
+    rows[["last_revenue_amt", "last_gross_margin_amt"]] = before.reindex(rows.index)
+    rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
+    columns = ["last_revenue_amt", "last_gross_margin_amt", "revenue_amt", "gross_margin_amt", "margin_ratio", "overtime_cost_amt",
+               "freight_cost_amt", "holding_cost_amt", "ebit_amt", "inventory_amt", "receivable_amt", "payable_amt", "operating_cash_amt",
+               "lowest_cash_amt"]
+    when = period_labels(last["period"].head(1)).iloc[0] if len(last) else "no books"
+    view = as_view(
+        rows[columns].rename_axis(by).reset_index(), f"The statement by {by}" if len(plan) else "",
+        f"Last: books of {when}. Stock, receivables and payables at the end of the horizon; lowest cash: the least that operating cash "
+        f"reaches, added up. {_ATTRIBUTED}", _NO_STATEMENT)
+    view.attrs["bold"] = ["Total"]
+    return view
+
+
+def _horizon_of(plan: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Sums of flows over the horizon, balances at its end, and the low point of cash, by member."""
+    flows = plan.groupby(by)[[c for c in _STATEMENT_LINES if c not in (*_BALANCES, "actual_cogs_amt")]].sum()
+    ends = plan[plan["period"] == plan["period"].max()].groupby(by)[[c for c in _BALANCES if c in plan.columns]].sum()
+    so_far = plan.groupby([by, "period"])["operating_cash_amt"].sum().groupby(by).cumsum()
+    return flows.join(ends).assign(lowest_cash_amt=so_far.groupby(by).min().clip(upper=0.0))

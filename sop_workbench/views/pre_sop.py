@@ -8,7 +8,20 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench.views.frames import as_view, needs
-from sop_workbench.views.words import MONEY, MONEY_UNITS, ROUNDING, UNSEEN, heading, in_unit, percent, period_labels, plural, short, signed
+from sop_workbench.views.words import (
+    MONEY,
+    MONEY_UNITS,
+    ROUNDING,
+    UNSEEN,
+    heading,
+    in_unit,
+    number,
+    percent,
+    period_labels,
+    plural,
+    short,
+    signed,
+)
 
 STATUS_WORDS = {"green": "on target", "amber": "watch", "red": "act", "none": "not judged"}
 STATUS_ICONS = {"green": "●", "amber": "▲", "red": "■", "none": "–"}
@@ -118,7 +131,7 @@ def plan_risk(plan_risk: pd.DataFrame) -> pd.DataFrame:
 
 def _in_full(value: float, unit: str) -> str:
     """Money and quantities with every digit, where short figures would all look alike."""
-    return percent(value) if unit == "ratio" else f"{value:,.0f} {MONEY if unit else ''}".rstrip()
+    return percent(value) if unit == "ratio" else f"{number(value)} {MONEY if unit else ''}".rstrip()
 
 
 def sample_outcomes(sample_outcome: pd.DataFrame) -> pd.DataFrame:
@@ -157,6 +170,8 @@ def kpi_list(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str) -> pd.DataF
     """The KPIs of a level: value, target, status in words, formula, and whether it is actual or planned."""
     needs(kpi, "kpi")
     mine = kpi[kpi["level"] == level]
+    is_newest = mine["period"] == mine.groupby(["kpi", "member", mine["period"] >= plan_from])["period"].transform("max")
+    mine = mine[is_newest]
     is_planned = mine["period"] >= plan_from
     rows = mine.assign(
         kpi_name=mine["kpi"].map(heading),
@@ -167,6 +182,37 @@ def kpi_list(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str) -> pd.DataF
     )
     outside = int(mine["status"].isin(["red", "amber"]).sum())
     return as_view(rows, f"{outside} of {plural(len(rows), 'KPI')} outside target", empty="No KPI was computed for this cycle.")
+
+
+def kpi_by_month(kpi: pd.DataFrame, plan_from: pd.Timestamp, name: str = "wape", level: str = "family", top: int = 16) -> pd.DataFrame:
+    """One KPI by member of a level and period, worst members first, each cell with its traffic light.
+
+    Parameters
+    ----------
+    kpi : DataFrame
+        The `kpi` table.
+    plan_from : Timestamp
+        First planned period; periods from it on are not shown.
+    name, level : str
+        Which KPI, and whose.
+    top : int
+        Members shown.
+    """
+    needs(kpi, "kpi")
+    mine = kpi[(kpi["kpi"] == name) & (kpi["level"] == level) & (kpi["period"] < plan_from)].dropna(subset=["value"])
+    outside = mine["status"].map({"red": 2, "amber": 1}).fillna(0)
+    order = outside.groupby(mine["member"]).sum().sort_values(ascending=False, kind="stable").index[:top]
+    rows = mine[mine["member"].isin(order)].assign(rank=mine["member"].map({member: n for n, member in enumerate(order)}))
+    rows = rows.sort_values(["rank", "period"])
+    rows = rows.assign(
+        value_text=[in_unit(v, u).removesuffix(" %") + {"red": " ■", "amber": " ▲"}.get(s, "")
+                    for v, u, s in zip(rows["value"], rows["unit"], rows["status"], strict=True)])
+    newest = rows[rows["period"] == rows["period"].max()]
+    count = int(newest["status"].isin(["red", "amber"]).sum())
+    title = f"{heading(name)}: {count} of {len(newest)} outside target in {period_labels(newest['period']).iloc[0]}" if len(newest) else ""
+    formula = "".join(rows["formula"].head(1))
+    return as_view(rows[["member", "period", "value", "value_text", "status"]], title, f"{formula}. ▲ watch, ■ act.",
+                   f"{heading(name)} is not known by {heading(level).lower()} yet.")
 
 
 def kpi_scorecard(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str = "total") -> pd.DataFrame:

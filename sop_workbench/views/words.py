@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pandas as pd
+from babel import Locale
+from babel.dates import format_date
 
 MONEY = "¤"
 NO_FAMILY = "(no family)"
@@ -34,6 +36,7 @@ _HEADERS = {
 MONEY_UNITS = ("reporting currency", MONEY)
 ROUNDING = 1e-6
 UNSEEN = 2e-4
+_locale = Locale("en")
 
 
 def short(value: float, unit: str = "") -> str:
@@ -49,10 +52,59 @@ def short(value: float, unit: str = "") -> str:
     scale, letter = next(((s, name) for s, name in ((1e9, "bn"), (1e6, "M"), (1e3, "k")) if abs(value) >= s * 0.9995), (1.0, ""))
     scaled = value / scale
     digits = 0 if abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
-    number = f"{scaled:,.{digits}f}"
-    number = number.rstrip("0").rstrip(".") if "." in number else number
-    number = "0" if number == "-0" else number
-    return f"{number}{letter} {unit}".rstrip()
+    written = f"{scaled:,.{digits}f}"
+    written = written.rstrip("0").rstrip(".") if "." in written else written
+    written = "0" if written == "-0" else written
+    return f"{_localised(written)}{letter} {unit}".rstrip()
+
+
+def use_locale(name: str) -> None:
+    """Write numbers, months and days on every screen as a locale does (`en`, `de`, `pt_BR` …).
+
+    Examples
+    --------
+    >>> use_locale("de")
+    >>> short(1_234_567, "EUR"), number(1234.5, 1), percent(0.5), period_labels(pd.Series(pd.to_datetime(["2026-10-01"]))).tolist()
+    ('1,23M EUR', '1.234,5', '50,0 %', ['Okt. 26'])
+    >>> use_locale("en")
+    """
+    global _locale
+    _locale = Locale.parse(name, sep="-" if "-" in name else "_")
+
+
+def locale() -> Locale:
+    """The locale that numbers are written by, as `use_locale` set it."""
+    return _locale
+
+
+def _localised(text: str) -> str:
+    """A number written the English way (`1,234.5`) with the separators of the locale."""
+    symbols = _locale.number_symbols["latn"]
+    return text.translate({ord(","): symbols["group"], ord("."): symbols["decimal"]})
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number in full, with separators.
+
+    Examples
+    --------
+    >>> number(1234567.8), number(0.25, 2), number(float("nan")), number(-0.2)
+    ('1,234,568', '0.25', '–', '0')
+    """
+    if pd.isna(value):
+        return "–"
+    return _localised(f"{value if abs(value) >= 0.5 * 10**-digits else 0.0:,.{digits}f}")
+
+
+def day(date: pd.Timestamp) -> str:
+    """A day as people write it.
+
+    Examples
+    --------
+    >>> day(pd.Timestamp("2026-10-06"))
+    '06 Oct 2026'
+    """
+    return "–" if pd.isna(date) else format_date(date, "dd MMM yyyy", locale=_locale)
 
 
 def percent(ratio: float, digits: int = 1) -> str:
@@ -63,7 +115,7 @@ def percent(ratio: float, digits: int = 1) -> str:
     >>> percent(0.9731), percent(float("nan"))
     ('97.3 %', '–')
     """
-    return "–" if pd.isna(ratio) else f"{ratio * 100:,.{digits}f} %"
+    return "–" if pd.isna(ratio) else f"{number(ratio * 100, digits)} %"
 
 
 def signed(text: str) -> str:
@@ -119,9 +171,22 @@ def period_labels(periods: pd.Series) -> pd.Series:
     """
     dates = pd.to_datetime(periods)
     if (dates.dt.day == 1).all():
-        return dates.dt.strftime("%b %y")
+        words = {date: format_date(date, "MMM yy", locale=_locale) for date in dates.dropna().unique()}
+        return dates.map(words).astype(object)
     iso = dates.dt.isocalendar()
     return "W" + iso["week"].astype(str).str.zfill(2) + " " + (iso["year"] % 100).astype(str).str.zfill(2)
+
+
+def some(names: list[str], top: int = 4) -> str:
+    """The first names, and how many more there are.
+
+    Examples
+    --------
+    >>> some(["North", "South", "East"], 2)
+    'North, South and 1 more'
+    """
+    more = len(names) - top
+    return ", ".join(names[:top]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def plural(count: int, word: str, words: str = "") -> str:

@@ -1,6 +1,7 @@
 -- Cost of making one unit beyond its components and hours, such that components + hours + this = standard cost.
 -- The standard costs of a bike's parts add up to 1.5 times its own: they are prices of spare parts. So a part is planned at its
 -- standard cost times the smallest share that fits into any product that holds it (`planned`, the same in supplier_item.sql).
+-- Orders become smaller, and hours are booked per order: a usual lot is the mean order of the last three months.
 -- Yield is what work orders of the last year put into stock. DaysToManufacture is 0 to 4 days.
 with recursive bom as (
     select ProductAssemblyID as parent, ComponentID as part, PerAssemblyQty as quantity
@@ -9,13 +10,18 @@ with recursive bom as (
 ), cost as (
     select ProductID, max_by(StandardCost, StartDate) as amount
     from ProductCostHistory where StartDate < :as_of + 1 group by ProductID having max_by(StandardCost, StartDate) > 0
+), run as (  -- every routed order of the last twelve months; its operations take the same hours whatever its quantity
+    select r.WorkOrderID, r.ProductID, any_value(w.OrderQty) as units, min(r.ActualStartDate) as begun,
+           sum(r.ActualResourceHrs * l.CostRate) as amount
+    from WorkOrderRouting r join WorkOrder w on w.WorkOrderID = r.WorkOrderID join Location l on l.LocationID = r.LocationID
+    where r.ActualStartDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
+    group by r.WorkOrderID, r.ProductID
+), lot as (  -- the usual lot: mean order of the last three months, of the last twelve where none was begun in them
+    select ProductID, avg(amount) as amount,
+           coalesce(avg(units) filter (begun > :as_of - interval 3 month), avg(units)) as usual_lot_qty
+    from run group by ProductID
 ), labour as (
-    select ProductID, sum(hours / units * rate) as amount
-    from (select r.ProductID, r.LocationID, sum(r.ActualResourceHrs) as hours, sum(w.OrderQty) as units, any_value(l.CostRate) as rate
-          from WorkOrderRouting r join WorkOrder w on w.WorkOrderID = r.WorkOrderID join Location l on l.LocationID = r.LocationID
-          where r.ActualStartDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
-          group by r.ProductID, r.LocationID)
-    group by ProductID
+    select ProductID, amount / usual_lot_qty as amount from lot
 ), worth as (  -- standard cost; 1 % of the agreed price of a part without; the hours alone of a made part without
     select p.ProductID, coalesce(k.amount, o.amount, l.amount, 0) as amount
     from Product p
@@ -49,11 +55,13 @@ select p.ProductID as item_id,
        'plant' as location_id,
        case when k.ProductID is null then 0 else greatest(v.amount - coalesce(h.amount, 0) - coalesce(l.amount, 0), 0) end as variable_cost_amt,
        coalesce(y.ratio, 1) as yield_ratio,
-       p.DaysToManufacture as lead_time_days
+       p.DaysToManufacture as lead_time_days,
+       u.usual_lot_qty
 from Product p
 join planned v on v.ProductID = p.ProductID
 left join cost k on k.ProductID = p.ProductID
 left join held h on h.item = p.ProductID
 left join labour l on l.ProductID = p.ProductID
 left join yield y on y.ProductID = p.ProductID
+left join lot u on u.ProductID = p.ProductID
 where cast(p.MakeFlag as boolean) and p.SellStartDate < :as_of + 1

@@ -8,13 +8,18 @@ with recursive bom as (
 ), cost as (
     select ProductID, max_by(StandardCost, StartDate) as amount
     from ProductCostHistory where StartDate < :as_of + 1 group by ProductID having max_by(StandardCost, StartDate) > 0
+), run as (  -- every routed order of the last twelve months; its operations take the same hours whatever its quantity
+    select r.WorkOrderID, r.ProductID, any_value(w.OrderQty) as units, min(r.ActualStartDate) as begun,
+           sum(r.ActualResourceHrs * l.CostRate) as amount
+    from WorkOrderRouting r join WorkOrder w on w.WorkOrderID = r.WorkOrderID join Location l on l.LocationID = r.LocationID
+    where r.ActualStartDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
+    group by r.WorkOrderID, r.ProductID
+), lot as (  -- the usual lot: mean order of the last three months, of the last twelve where none was begun in them
+    select ProductID, avg(amount) as amount,
+           coalesce(avg(units) filter (begun > :as_of - interval 3 month), avg(units)) as usual_lot_qty
+    from run group by ProductID
 ), labour as (
-    select ProductID, sum(hours / units * rate) as amount
-    from (select r.ProductID, r.LocationID, sum(r.ActualResourceHrs) as hours, sum(w.OrderQty) as units, any_value(l.CostRate) as rate
-          from WorkOrderRouting r join WorkOrder w on w.WorkOrderID = r.WorkOrderID join Location l on l.LocationID = r.LocationID
-          where r.ActualStartDate < :as_of + 1 and r.ActualStartDate > :as_of - interval 12 month
-          group by r.ProductID, r.LocationID)
-    group by ProductID
+    select ProductID, amount / usual_lot_qty as amount from lot
 ), worth as (  -- standard cost; 1 % of the agreed price of a part without; the hours alone of a made part without
     select p.ProductID, coalesce(k.amount, o.amount, l.amount, 0) as amount
     from Product p

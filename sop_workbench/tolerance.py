@@ -1,0 +1,43 @@
+"""What of a step's result lies outside tolerance: inside the step's owner decides, outside the executive step's approver does.
+
+Each function reads a cycle and says in sentences what lies outside the tolerances of the settings; no sentence means that nothing does.
+Which function judges which step stands in `chain.STEPS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sop_workbench import execution, governance, tables
+
+if TYPE_CHECKING:
+    from sop_workbench.store import Cycle
+
+
+def demand_changes(cycle: Cycle) -> list[str]:
+    """Families whose demand moved since the plan locked last by more than `demand_change_ratio`, over the periods both plan."""
+    earlier = [name for name in cycle.store.locked_cycles() if name < cycle.id]
+    if not earlier or not cycle.has("consensus_demand"):
+        return []
+    last = cycle.store.cycle(max(earlier))
+    before = last.read("consensus_demand") if last.has("consensus_demand") else tables.table("consensus_demand").empty()
+    return governance.demand_changes(cycle.read("consensus_demand"), before, cycle.read("item"), cycle.settings, last.id)
+
+
+def supply_limits(cycle: Cycle) -> list[str]:
+    """Resources loaded above `utilisation_ratio` and markets served below `service_level_ratio` in the plan."""
+    read = {name: cycle.read(name) for name in ("resource_plan", "unmet_demand") if cycle.has(name)}
+    return execution.alerts(tables.table("plan_deviation").empty(), read, cycle.settings, cycle.calendar)["sentence"].tolist()
+
+
+def budget_gaps(cycle: Cycle) -> list[str]:
+    """The whole plan and its families, where they stand further below budget than `budget_gap_ratio`."""
+    return governance.budget_gaps(cycle.read("budget_gap"), cycle.settings) if cycle.has("budget_gap") else []
+
+
+def actual_deviations(cycle: Cycle) -> list[str]:
+    """Families sold off the approved plan by more than `plan_deviation_ratio`, or planned with more bias than `forecast_bias_ratio`."""
+    if not cycle.has("plan_deviation"):
+        return []
+    found = execution.alerts(cycle.read("plan_deviation"), {}, cycle.settings, cycle.calendar)
+    return found.loc[found["alert"].isin(["sales off plan", "biased plan"]), "sentence"].tolist()  # control limits are no tolerance

@@ -1458,9 +1458,8 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
 @_drawn
 def root_causes(view: pd.DataFrame) -> alt.TopLevelMixin:
     """The largest parts of the deviation, blue for more and orange for less than planned."""
-    shown = view.assign(
-        name=view["level"].map(views.heading) + " " + view["member"], side=["less" if d < 0 else "more" for d in view["deviation_amt"]]
-    )
+    name = (view["level"].map(views.heading) + " " + view["member"]).where(view["member"] != "other items", "Other items")
+    shown = view.assign(name=name, side=["less" if d < 0 else "more" for d in view["deviation_amt"]])
     labels = [
         f"{views.signed(views.short(d))} ({views.percent(s, 0)})" for d, s in zip(view["deviation_amt"], view["share_ratio"], strict=True)
     ]

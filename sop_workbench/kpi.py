@@ -57,7 +57,7 @@ DEFINITIONS: dict[str, Definition] = {
     "cash_to_cash": Definition("days", "DIO + DSO − DPO", "one of DIO, DSO, DPO is not defined", "low"),
     "working_capital": Definition("reporting currency", "inventory + receivables − payables", "a balance is not known", "low"),
     "gross_margin": Definition("ratio", "(revenue − COGS) / revenue", "no revenue", "most"),
-    "gmroi": Definition("ratio", "annual gross margin / average inventory at cost", "no inventory", "most"),
+    "gmroi": Definition("times", "annual gross margin / average inventory at cost", "no inventory", "most"),
     "production_adherence": Definition("ratio", "Σ min(actual, plan) / Σ plan, by item", "nothing planned", "high",
                                        "service_level_ratio", 2.0),
     "utilisation": Definition("ratio", "load / demonstrated capacity (regular where none is demonstrated)", "no capacity", "low",

@@ -221,7 +221,7 @@ def _late(late: pd.DataFrame) -> list[dict]:
         reason = f"overdue by {days}" if row.problem == "overdue" else f"due {days} after its item runs out"
         then = "the item runs out: expedite, or ask for another source" if is_outside else "stock lasts: ask for a day"
         found.append(_exception(
-            "late supply", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, is_outside,
+            "supply late", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, is_outside,
             f"{row.order_id}, {row.open_qty:,.0f} of {row.item_name}, is {reason}; {then}"))
     return found
 
@@ -236,7 +236,7 @@ def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: flo
         then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
         found.append(_exception(
             "market gives way", "market_id", str(market), pd.NaT, part.groupby("period")["short_amt"].sum().max(), fill, level,
-            bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.0%} of the next weeks' demand: {then}"))
+            bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.1%} of the next weeks' demand, some of it late: {then}"))
     return found
 
 

@@ -756,7 +756,7 @@ def _weekly() -> dict[str, pd.DataFrame]:
          "money_amt": money, "is_outside": outside, "response": "change request" if outside else "fix it this week", "sentence": words}
         for n, (kind, money, outside, words) in enumerate((
             ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."),
-            ("late supply", 8_000.0, False, "PO-1 is overdue.")), start=1)
+            ("supply late", 8_000.0, False, "PO-1 is overdue.")), start=1)
     ]
     lines = {name: 1000.0 * n for n, name in enumerate(tables.table("financial_statement").columns) if name.endswith("_amt")}
     statement = _grid(source=["plan"], family=FAMILIES, region=REGIONS, period=PERIODS).assign(**lines)

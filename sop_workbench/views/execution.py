@@ -50,7 +50,7 @@ def error_by_lag(plan_error_by_lag: pd.DataFrame, level: str = "item_id × marke
     """Forecast error of every stream by how far ahead it was planned, at a level (down to item × market, up to the total)."""
     needs(plan_error_by_lag, "plan_error_by_lag")
     rows = plan_error_by_lag[plan_error_by_lag["level"] == level].dropna(subset=["wape_ratio"]).sort_values(["stream", "lag"])
-    nearest = rows[rows["lag"] == rows["lag"].min()].sort_values("wape_ratio")
+    nearest = rows[(rows["lag"] == rows["lag"].min()) & (rows["stream"] != "production")].sort_values("wape_ratio")  # of what is sold
     title = "".join(
         f"{r.stream.capitalize()} was closest {plural(r.lag, 'period')} ahead: WAPE {percent(r.wape_ratio)}"
         for r in nearest.head(1).itertuples()
@@ -117,11 +117,24 @@ def family_grid(family_grid_table: pd.DataFrame, family: str | None = None, peri
     return view
 
 
-def root_causes(root_cause: pd.DataFrame, top: int = 12) -> pd.DataFrame:
-    """Where the deviation in money comes from, largest first."""
+def root_causes(root_cause: pd.DataFrame, item: pd.DataFrame | None = None, top: int = 8) -> pd.DataFrame:
+    """Where the deviation in money comes from: families first, then items by name, each largest first.
+
+    Parameters
+    ----------
+    root_cause : DataFrame
+        The table of this name.
+    item : DataFrame, optional
+        For the items' names.
+    top : int
+        Rows shown of each level.
+    """
     needs(root_cause, "root_cause")
     is_total = root_cause["level"] == "total"
-    rows = root_cause[~is_total].sort_values("deviation_amt", key=lambda v: -v.abs(), kind="stable").head(top)
+    names = {} if item is None else item.set_index("item_id")["item_name"].to_dict()
+    rows = root_cause[~is_total].assign(member=[names.get(m, m) for m in root_cause.loc[~is_total, "member"]],
+                                        is_rest=root_cause["member"] == "other items", size=root_cause["deviation_amt"].abs())
+    rows = rows.sort_values(["level", "is_rest", "size"], ascending=[True, True, False], kind="stable").groupby("level").head(top)
     whole = signed(short(root_cause.loc[is_total, "deviation_amt"].sum(), MONEY)) if is_total.any() else ""
     title = f"{rows['member'].iloc[0]} moved the result most: {signed(short(rows['deviation_amt'].iloc[0], MONEY))}" if len(rows) else ""
     title += f" of {whole}" if title and whole else ""
@@ -152,7 +165,8 @@ def driver_causes(
     title = ""
     if len(rows):
         label, first = period_labels(pd.Series([shown])).iloc[0], rows.iloc[0]
-        title = f"{heading(measure)} in {label} {signed(short(total, MONEY))} against plan; first: {first['driver']}, {first['cause']}"
+        title = f"{heading(measure)} in {label} {signed(short(total, MONEY))} against plan; first: " + (
+            first["driver"] if first["cause"] in ("", first["driver"]) else f"{first['driver']}, {first['cause']}")
     view = rows[["sequence", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]].reset_index(drop=True)
     return as_view(view, title, "Bars sum to the deviation when all are shown; in brackets the share of all money moved.",
                    f"No {measure} of a locked plan can be compared yet.")

@@ -104,7 +104,9 @@ def profit_bridge(bars: pd.DataFrame) -> pd.DataFrame:
     mine = bars[bars["bridge"] == "revenue to profit"]
     totals = mine.loc[mine["kind"] == "total", "amount_amt"]
     kept = percent(quotient(totals.iloc[-1], totals.iloc[0])) if len(totals) else ""
-    return bridge(mine, f"Profit is {kept} of revenue")
+    view = bridge(mine, f"Profit is {kept} of revenue")
+    view.attrs["note"] = "Each step is one kind of cost, over all periods of the plan."
+    return view
 
 
 def _few_steps(bars: pd.DataFrame, top: int) -> pd.DataFrame:
@@ -155,6 +157,7 @@ def goal_alignment(goal_alignment: pd.DataFrame) -> pd.DataFrame:
     years = rows.drop_duplicates("year")
     title = "; ".join(f"{year}: {signed(short(gap, MONEY))} against {goal}"
                       for year, gap, goal in zip(years["year"], years["gap_amt"], years["goal"], strict=True))
+    rows = rows.assign(year=rows["year"].astype(str), price_amt=rows["price_amt"].where(rows["limit"] != "demand"))
     shown = rows[["year", "member_name", "needed_qty", "unit", "price_amt", "closes_amt", "left_amt", "sentence"]]
     names = {"member_name": "what_must_give", "needed_qty": "needed_alone", "price_amt": "worth_of_one_more_amt"}
     return as_view(shown.rename(columns=names), title, "Closes = worth of one more unit, as far as that price holds; left = gap after it.",
@@ -220,7 +223,7 @@ def cash(cash_projection: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         cash_projection[["period", "operating_cash_amt", "closing_cash_amt", "is_low_point"]],
         title,
-        f"Closing cash = opening cash + collected from customers − paid. {basis}",
+        f"Closing cash = opening cash + collected from customers − paid. Opening balances from {basis}.",
         "No cash projection: the financial review has not run.",
     )
 
@@ -232,6 +235,9 @@ _STATEMENT_LINES = {
     "inventory_amt": "Stock at the end", "receivable_amt": "Receivables at the end",
     "payable_amt": "Payables at the end", "operating_cash_amt": "Operating cash", "cash_to_date_amt": "Operating cash so far",
 }
+_SHORT_NAMES = {"overtime_cost_amt": "overtime", "freight_cost_amt": "freight", "holding_cost_amt": "holding", "inventory_amt": "stock",
+                "receivable_amt": "owed_to_us", "payable_amt": "we_owe", "operating_cash_amt": "cash", "lowest_cash_amt": "lowest_cash",
+                "last_gross_margin_amt": "last_margin"}
 _NO_STATEMENT = "No statement: the financial review has not run."
 _BALANCES = ("inventory_amt", "receivable_amt", "payable_amt", "cash_to_date_amt")
 _ATTRIBUTED = ("Costs of no region go to the regions their family is sold in, costs of no family to all, by sales at standard cost; "
@@ -305,14 +311,18 @@ def statement_by(financial_statement: pd.DataFrame, by: str = "family") -> pd.Da
     before = pd.concat([last, last.assign(**{by: "Total"})]).groupby(by)[["revenue_amt", "gross_margin_amt"]].sum(min_count=1)
     rows[["last_revenue_amt", "last_gross_margin_amt"]] = before.reindex(rows.index)
     rows["margin_ratio"] = rows["gross_margin_amt"] / rows["revenue_amt"].where(rows["revenue_amt"] != 0)
-    columns = ["last_revenue_amt", "last_gross_margin_amt", "revenue_amt", "gross_margin_amt", "margin_ratio", "overtime_cost_amt",
-               "freight_cost_amt", "holding_cost_amt", "ebit_amt", "inventory_amt", "receivable_amt", "payable_amt", "operating_cash_amt",
-               "lowest_cash_amt"]
+    columns = ["revenue_amt", "gross_margin_amt", "margin_ratio", "overtime_cost_amt", "freight_cost_amt", "holding_cost_amt", "ebit_amt",
+               "inventory_amt", "receivable_amt", "payable_amt", "operating_cash_amt", "lowest_cash_amt", "last_revenue_amt",
+               "last_gross_margin_amt"]
+    shown = rows[columns].rename_axis(by).reset_index()
+    money = [c for c in columns if c.endswith("_amt")]
+    shown[money] = shown[money] / 1000
+    shown = shown.rename(columns={c: _SHORT_NAMES.get(c, c.removesuffix("_amt")) for c in money})
     when = period_labels(last["period"].head(1)).iloc[0] if len(last) else "no books"
     view = as_view(
-        rows[columns].rename_axis(by).reset_index(), f"The statement by {by}" if len(plan) else "",
-        f"Last: books of {when}. Stock, receivables and payables at the end of the horizon; lowest cash: the least that operating cash "
-        f"reaches, added up. {_ATTRIBUTED}", _NO_STATEMENT)
+        shown, f"The statement by {by}: horizon, and the books of {when}" if len(plan) else "",
+        f"Thousand {MONEY}. Last: books of {when}. Stock and what is owed at the end of the horizon; lowest cash: the least that operating "
+        f"cash reaches, added up. {_ATTRIBUTED}", _NO_STATEMENT)
     view.attrs["bold"] = ["Total"]
     return view
 

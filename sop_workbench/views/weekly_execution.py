@@ -29,7 +29,8 @@ def exception_list(execution_exception: pd.DataFrame, is_outside: bool | None = 
     titles = {None: f"{plural(outside, 'change request')} to the monthly round, {len(rows) - outside:,} to mend this week",
               True: f"{plural(outside, 'change request')} to the monthly round", False: f"{len(rows):,} to mend this week"}
     shown = rows.assign(period=rows["period"]).rename(columns={"sentence": "what"})
-    return as_view(shown[["response", "kind", "what", "period", "money_amt"]], titles[is_outside], _NOT_HERE,
+    return as_view(shown[["response", "kind", "what", "period", "money_amt"]], titles[is_outside],
+                   "" if is_outside is False else _NOT_HERE,
                    "Nothing is outside tolerance, and nothing has to be mended this week.")
 
 
@@ -39,8 +40,9 @@ def projected_stockouts(projected_stockout: pd.DataFrame) -> pd.DataFrame:
     rows = projected_stockout.sort_values(["period", "short_amt", "item_id"], ascending=[True, False, True])
     short_of = rows[rows["plan_short_qty"] > 0]
     title = f"{plural(len(rows), 'item')} would run out; the plan leaves {len(short_of):,} short, {short(rows['short_amt'].sum(), MONEY)}"
-    shown = rows.rename(columns={"period": "runs_out_period", "plan_short_qty": "left_short_qty", "short_amt": "left_short_amt"})
-    columns = ["item_name", "family", "runs_out_period", "on_hand_qty", "firm_qty", "needed_qty", "missing_qty", "is_within_lead_time",
+    shown = rows.rename(columns={"period": "runs_out_period", "plan_short_qty": "left_short_qty", "short_amt": "left_short_amt",
+                                 "is_within_lead_time": "too_late_to_make"})
+    columns = ["item_name", "family", "runs_out_period", "on_hand_qty", "firm_qty", "needed_qty", "missing_qty", "too_late_to_make",
                "left_short_qty", "left_short_amt"]
     return as_view(shown[columns], title, "Runs out: stock + open orders − demand falls below zero. Left short: lost or late in that week "
                    "after the plan's own production.", "Stock and open orders last for every item.")
@@ -78,17 +80,19 @@ def late_supply(late_supply: pd.DataFrame) -> pd.DataFrame:
                    "Late by: days overdue. Too late: due after the item has run out.", "No open order is overdue or too late.")
 
 
-def allocation_ahead(allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, periods: int = _AHEAD) -> pd.DataFrame:
-    """Who gets what of the items that are short in the next weeks, most money not served first."""
+def allocation_ahead(
+    allocation: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame, plan_from: pd.Timestamp, weeks: int = _AHEAD
+) -> pd.DataFrame:
+    """Who gets what of the items that are short in the next weeks from a Monday on, most money not served first."""
     needs(allocation, "allocation")
-    rows = first_periods(allocation, periods)
+    rows = allocation[allocation["period"] < plan_from + pd.DateOffset(weeks=weeks)]
     item_name, market_name = item.set_index("item_id")["item_name"], market.set_index("market_id")["market_name"]
     rows = rows.assign(item_name=rows["item_id"].map(item_name).fillna(rows["item_id"]),
                        market_name=rows["market_id"].map(market_name).fillna(rows["market_id"]))
     rows = rows.sort_values(["lost_amt", "item_id", "market_id", "period"], ascending=[False, True, True, True])
-    weeks = " to ".join(period_labels(pd.Series([rows["period"].min(), rows["period"].max()])).unique()) if len(rows) else ""
+    span = " to ".join(period_labels(pd.Series([rows["period"].min(), rows["period"].max()])).unique()) if len(rows) else ""
     measures = ["demand_qty", "floor_qty", "allocated_qty", "lost_qty", "lost_amt"]
     return as_view(rows[["item_name", "market_name", "period", *measures, "rule"]],
-                   f"{weeks}: {plural(rows['item_id'].nunique(), 'item')} to share, {short(rows['lost_amt'].sum(), MONEY)} not served",
+                   f"{span}: {plural(rows['item_id'].nunique(), 'item')} to share, {short(rows['lost_amt'].sum(), MONEY)} not served",
                    "Contract floors first, then priorities, then the rule of the settings. Demand includes orders that wait.",
                    "Nothing has to be shared: every item is served in full.")

@@ -13,6 +13,7 @@ UNITS = {"_qty": "units", "_amt": MONEY, "_ratio": "%", "_hours": "h", "_days": 
 _ACRONYMS = {
     "abc": "ABC",
     "cogs": "COGS",
+    "ebit": "EBIT",
     "gmroi": "GMROI",
     "id": "ID",
     "kpi": "KPI",

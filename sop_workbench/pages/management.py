@@ -165,7 +165,7 @@ class Management:
 
     def _show_causes(self) -> None:
         self.screen.chart(
-            "causes", charts.root_causes, views.root_causes(self.read("root_cause"), 10), self._source("root_cause"), at_least=500
+            "causes", charts.root_causes, views.root_causes(self.read("root_cause"), self.read("item"), top=10), self._source("root_cause"), at_least=500
         )
 
     def _show_drill(self) -> None:

@@ -103,7 +103,7 @@ export default {
 
     // ---- sections and blocks
     const menu = make("nav", { className: "sop-menu", ariaLabel: "On this page" });
-    const main = make("main", { id: "sop-main", tabIndex: -1 });
+    const main = make(document.querySelector("main") ? "div" : "main", { id: "sop-main", className: "sop-main", tabIndex: -1 });
     const holders = {};
     for (const section of shell.sections) {
       const heading = make("h2", { textContent: section.title, id: `sop-${section.id}-title` });

@@ -409,7 +409,7 @@ def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | No
 
 def _ink_on(colour: alt.Color) -> Any:
     """Dark text on coloured cells; on a cell without colour, which shows the page, the page's own."""
-    field = colour.to_dict()["field"] if hasattr(colour, "to_dict") else ""
+    field = str(colour["shorthand"]).partition(":")[0]
     return alt.condition(f"isValid(datum['{field}'])", alt.value(INK), alt.value("currentColor"))
 
 
@@ -1299,7 +1299,8 @@ def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
     colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),
                        legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
-    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour)
+    money = alt.Y("value:Q", axis=_amount_axis(_style.currency))
+    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=money, color=colour)
     area = named.transform_filter("datum.line == 'demand_amt'").mark_area(opacity=0.3)
     plan = named.transform_filter("datum.line == 'revenue_amt'").mark_line(strokeWidth=2.4)
     budget = named.transform_filter("datum.line == 'budget_amt' && datum.value != null").mark_line(strokeWidth=1.8, strokeDash=[5, 3])

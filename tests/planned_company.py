@@ -15,7 +15,10 @@ from sop_workbench.store import Cycle, open_workspace
 
 CYCLE = "2027-01"
 PEOPLE = {"helga": "approver", "ann": "planner", "vic": "viewer"}
-_STEPS = {"05_pre_sop": {"owner": "Lead (ann)", "due_working_day": 15}, "06_executive_sop": {"owner": "Head (helga)", "due_working_day": 18}}
+_STEPS = {
+    "05_pre_sop": {"owner": "Lead (ann)", "due_working_day": 15},
+    "06_executive_sop": {"owner": "Head (helga)", "due_working_day": 18},
+}
 _SCENARIOS = (
     ("more_hours", "A fifth more hours on the line", "capacity", "regular_hours", 1.2),
     ("dearer_tubes", "Tubes a tenth dearer", "supplier_item", "unit_cost_amt", 1.1),
@@ -23,7 +26,7 @@ _SCENARIOS = (
 
 
 def planned(folder: Path, *, is_submitted: bool = False) -> Path:
-    """A workspace whose one cycle is planned; with `is_submitted` its steps also count as run, and the executive one as submitted by ann."""
+    """A workspace whose one cycle is planned; with `is_submitted` its steps were run and ann submitted the executive one."""
     folder.mkdir(parents=True)
     said = {"company": "Small <&> Co", "horizon": 4, "newest_cycle": CYCLE, "steps": _STEPS, "risk": {"samples": 0},
             "brand_colour": "#1f5f4a", "finance": {"opening_cash_amt": 1000}}  # fmt: skip

@@ -96,7 +96,7 @@ def test_a_scenario_changes_every_number_of_the_page(workspace: Path) -> None:
     base, more = (executive.page(str(workspace), query=f"scenario={name}") for name in ("base", "more_hours"))
     comparison = open_workspace(workspace).cycle(CYCLE).read("scenario_comparison").set_index(["scenario", "measure"])["value"]
     profit = charts.in_currency(views.short(comparison["more_hours", "profit"], views.MONEY)).split(" ")[0]
-    assert f'data-kpi="profit"' in block(more, "cards")["html"]
+    assert 'data-kpi="profit"' in block(more, "cards")["html"]
     assert f"<strong>{profit} " in block(more, "cards")["html"]
     assert block(base, "numbers")["html"] != block(more, "numbers")["html"]
     assert block(more, "numbers")["source"].endswith("scenario more_hours")
@@ -212,7 +212,9 @@ def test_a_lever_moves_cards_chart_and_limits_and_goes_back(workspace: Path) -> 
     assert screen.block_live_cards["html"] == before["live_cards"]["html"]
 
 
-@pytest.mark.parametrize("fields", [{"ready-demand": 900}, {"take-more_hours": -1}, {"take-nosuch": 50}, {"where": 1}, {"ready-demand": "5"}])
+@pytest.mark.parametrize(
+    "fields", [{"ready-demand": 900}, {"take-more_hours": -1}, {"take-nosuch": 50}, {"where": 1}, {"ready-demand": "5"}]
+)
 def test_levers_stand_inside_their_range_or_are_refused(workspace: Path, fields: dict) -> None:
     screen = executive.page(str(workspace))
     screen.act("reach", block="levers")

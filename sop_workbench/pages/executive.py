@@ -15,6 +15,7 @@ from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
 from sop_workbench.pages.visit import Visit
+from sop_workbench.roles import Role
 from sop_workbench.store import BASE
 
 PAGE = "executive_review"
@@ -258,7 +259,7 @@ class Executive:
         self.screen.fill("decisions", f'<div class="sop-decisions">{body}</div>', view, self._source("open_decision", "decision"))
 
     def _decision(self, row: dict[str, Any], taken: pd.DataFrame, is_first: bool) -> str:
-        needed = "approver" if governance.takes_approver(row["level"]) else "planner"
+        needed: Role = "approver" if governance.takes_approver(row["level"]) else "planner"
         money = views.short(row["money_amt"], views.MONEY)
         is_taken = row["question"] in taken.index
         state = chip("✓ decided") if is_taken else text(f"decides: {row['level']}")
@@ -358,7 +359,8 @@ def ranked_limits(view: pd.DataFrame) -> str:
         return empty_state(view.attrs["empty"])
     rows = "".join(
         f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}</small></div></li>'
+        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}'
+        f"<small>one more {text(one_of(row['unit']))}</small></div></li>"
         for row in view.to_dict("records")
     )
     return f'<ol class="sop-ranked">{rows}</ol>'
@@ -410,7 +412,8 @@ def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
     if not why_not:
         return f'<button type="submit" class="sop-primary" id="{place}">{text(words)}</button>', ""
     return (
-        f'<button type="submit" class="sop-primary" id="{place}" aria-disabled="true" aria-describedby="{place}-why">{text(words)}</button>',
+        f'<button type="submit" class="sop-primary" id="{place}" aria-disabled="true" aria-describedby="{place}-why">'
+        f"{text(words)}</button>",
         f'<p class="sop-why-not" id="{place}-why">{text(why_not)}</p>',
     )
 

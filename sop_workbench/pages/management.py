@@ -164,9 +164,8 @@ class Management:
         self.screen.chart("plan_actual", charts.plan_vs_actual, view, self._source("plan_deviation"), at_least=520)
 
     def _show_causes(self) -> None:
-        self.screen.chart(
-            "causes", charts.root_causes, views.root_causes(self.read("root_cause"), self.read("item"), top=10), self._source("root_cause"), at_least=500
-        )
+        view = views.root_causes(self.read("root_cause"), self.read("item"))
+        self.screen.chart("causes", charts.root_causes, view, self._source("root_cause"), at_least=500)
 
     def _show_drill(self) -> None:
         view = views.deviation_drill(self.read("plan_deviation"), self.read("item"), self.read("market"), self._family, self._item)
@@ -179,7 +178,8 @@ class Management:
         parts = [
             f'<span aria-current="true">{text(words)}</span>'
             if place == len(steps) - 1
-            else f'<button type="button" data-act="drill" data-family="{text(family)}" data-item="{text(item)}" id="sop-crumb-{place}">{text(words)}</button>'
+            else f'<button type="button" data-act="drill" data-family="{text(family)}" data-item="{text(item)}" '
+            f'id="sop-crumb-{place}">{text(words)}</button>'
             for place, (family, item, words) in enumerate(steps)
         ]
         return f'<nav class="sop-crumbs" aria-label="Level">{" › ".join(parts)}</nav>'
@@ -331,7 +331,8 @@ def _number(value: float, name: str) -> str:
 def steps_table(states: list[Any]) -> str:
     """Every step with owner, due day, status and lateness."""
     rows = "".join(
-        f"<tr><td>{text(state.step[:2])} {text(state.step[3:].replace('_', ' '))}</td><td>{text(state.owner)}</td><td>{text(state.due)}</td>"
+        f"<tr><td>{text(state.step[:2])} {text(state.step[3:].replace('_', ' '))}</td>"
+        f"<td>{text(state.owner)}</td><td>{text(state.due)}</td>"
         f"<td>{chip(_STEP_WORDS.get(state.status, state.status))}</td><td style='text-align:right'>{state.late_days or '–'}</td>"
         f"<td>{text(state.reason)}</td></tr>"
         for state in states
@@ -358,7 +359,8 @@ def stages(view: pd.DataFrame) -> str:
     if view.empty:
         return empty_state(view.attrs["empty"])
     items = "".join(
-        f'<li data-reached="{"yes" if row["state"] == "reached" else "no"}"><b>{text(row["stage"])}</b>{chip(row["state"])}<p>{text(row["evidence"])}</p>'
+        f'<li data-reached="{"yes" if row["state"] == "reached" else "no"}"><b>{text(row["stage"])}</b>{chip(row["state"])}'
+        f"<p>{text(row['evidence'])}</p>"
         + (f'<p class="sop-next">Next: {text(row["next_step"])}</p>' if row["next_step"] else "")
         + "</li>"
         for row in view.to_dict("records")

@@ -93,7 +93,8 @@ class Screen(anywidget.AnyWidget):
         self._widgets: dict[str, ipywidgets.DOMWidget] = {}
         self._drawn: dict[str, tuple[Callable[[pd.DataFrame], charts.Shown], pd.DataFrame, dict[str, Any]]] = {}
         self._acts: dict[str, Act] = {"open": self._open, "reach": self._reach, "fit": self._fit}
-        self._answers, self._message, self._page_width = 0, {}, _WIDTH_UNKNOWN
+        self._answers, self._page_width = 0, float(_WIDTH_UNKNOWN)
+        self._message: dict[str, Any] = {}
         self.shell = {
             **shell,
             "sections": [{**asdict(section), "blocks": [asdict(block) for block in section.blocks]} for section in sections],
@@ -175,8 +176,8 @@ class Screen(anywidget.AnyWidget):
     def _open(self, width: float = _WIDTH_UNKNOWN) -> None:
         """The page stands and knows its width: fill what it waits for, in reading order."""
         self._page_width = width
-        for block in list(self._drawn):
-            self._draw(block)
+        for drawn in list(self._drawn):
+            self._draw(drawn)
         for name, block in self._blocks.items():
             if not block.is_late:
                 self.make(name)

@@ -32,7 +32,7 @@ from sop_workbench.settings import Settings  # noqa: E402
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
-_AXIS_ROOM = 88  # what axis labels, their title and padding take beside the bars
+_AXIS_ROOM = 98  # what axis labels, their title and padding take beside the bars
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 VEGA_LITE_VERSION = "6.4"
@@ -415,8 +415,14 @@ def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | No
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
     is_roomy = view[column].nunique() <= 26
-    numbers = base.mark_text(color=INK, fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N")
+    numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N", color=_ink_on(colour))
     return (cells + numbers if is_roomy else cells).properties(width=WIDTH - 160, height=alt.Step(26))
+
+
+def _ink_on(colour: alt.Color) -> Any:
+    """Dark text on coloured cells; on a cell without colour, which shows the page, the page's own."""
+    field = str(colour["shorthand"]).partition(":")[0]
+    return alt.condition(f"isValid(datum['{field}'])", alt.value(INK), alt.value("currentColor"))
 
 
 def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: bool) -> alt.Color:
@@ -1308,7 +1314,8 @@ def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
     colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),
                        legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
-    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour)
+    money = alt.Y("value:Q", axis=_amount_axis(_style.currency))
+    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=money, color=colour)
     area = named.transform_filter("datum.line == 'demand_amt'").mark_area(opacity=0.3)
     plan = named.transform_filter("datum.line == 'revenue_amt'").mark_line(strokeWidth=2.4)
     budget = named.transform_filter("datum.line == 'budget_amt' && datum.value != null").mark_line(strokeWidth=1.8, strokeDash=[5, 3])
@@ -1455,7 +1462,10 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     if view["period"].nunique() > _LAGS_FIT:
         return chart
-    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=26, dy=8, fontSize=8, opacity=0.7, color=INK).encode(
+    ink = alt.condition("isValid(datum.deviation_ratio)", alt.value(INK), alt.value("currentColor"))
+    shift = (WIDTH - 160) / view["period"].nunique() / 2 - 3  # into the lower right corner of the cell
+    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=shift, dy=8, fontSize=8, opacity=0.7).encode(
+        color=ink,
         x=alt.X("period_label:N", sort=_period_order(view)), y=alt.Y("plan_cycle_id:N", sort=None), text=alt.Text("lag:Q", format="+d")
     )
     return (chart + lags).properties(width=WIDTH - 160, height=alt.Step(30))

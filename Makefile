@@ -2,7 +2,7 @@
 #   make run         set up, then plan the demo company's newest cycle into workspace/
 #   make test        every test            make lint    ruff, mypy, import rules
 #   make lab         JupyterLab            make bench   the benchmarks
-#   make dashboards  the executive page    make docs    the generated pages
+#   make dashboards  the web pages         make docs    the generated pages
 
 SHELL := /bin/bash
 VENV := .venv
@@ -68,11 +68,9 @@ lint: setup
 lab: setup $(WORKSPACE)/sop.yaml
 	@$(BIN)/sop lab --workspace $(WORKSPACE)
 
-# The newest executed executive review as a web page; its parameters are those of the run.
+# On this machine; prints the link. `make dashboards OPTIONS="--port 8000"`, and docs/serving.md for more than one viewer.
 dashboards: run
-	@page=$$(ls -d $(WORKSPACE)/cycles/*/06_executive_sop.ipynb | tail -n 1); \
-	echo "opening $$page"; \
-	$(BIN)/voila --Voila.ip=127.0.0.1 "$$page"
+	@$(BIN)/sop dashboards --workspace $(WORKSPACE) $(OPTIONS)
 
 bench: setup
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done

@@ -175,17 +175,23 @@ def paint(ours: str, theirs: str, runs: int) -> None:
     print(f"\nFirst paint, seconds, median of {runs}, empty browser cache")
     print(f"  bare Voilà   first chart {peer_first:6.2f}   six charts {peer_six:6.2f}")
     print(f"  dashboard    decision and KPI cards {cards:6.2f}   first chart {first:6.2f}   six charts {six:6.2f}")
-    print(f"  ratio        first meaningful paint {cards / peer_first:.2f} (aim 0.40), first chart {first / peer_first:.2f}, six {six / peer_six:.2f}")
+    print(f"  ratio        first meaningful paint {cards / peer_first:.2f} (aim 0.40), first chart {first / peer_first:.2f}, "
+          f"six {six / peer_six:.2f}", flush=True)
 
 
 _MOVE = """([selector, value]) => new Promise((done) => {
-  const root = document.querySelector(".sop-page"), slider = document.querySelector(selector), before = root.dataset.settled, begun = performance.now();
+  const root = document.querySelector(".sop-page"), slider = document.querySelector(selector);
+  const before = root.dataset.settled, begun = performance.now();
   slider.value = value; slider.dispatchEvent(new Event("input", {bubbles: true}));
-  const look = () => root.dataset.settled === before ? requestAnimationFrame(look)
-    : done([performance.now() - begun, Number(root.dataset.waited), Number(root.dataset.kernel), document.querySelector("[data-solved]")?.textContent ?? ""]);
+  const look = () => {
+    if (root.dataset.settled === before) { requestAnimationFrame(look); return; }
+    const words = document.querySelector("[data-solved]")?.textContent ?? "";
+    done([performance.now() - begun, Number(root.dataset.waited), Number(root.dataset.kernel), words]);
+  };
   look(); })"""
 _WATCH = """() => { window.begun = performance.now(); window.last = 0;
-  new MutationObserver(() => { window.last = performance.now(); }).observe(document.querySelector("#rendered_cells"), {childList: true, subtree: true}); }"""
+  const seen = new MutationObserver(() => { window.last = performance.now(); });
+  seen.observe(document.querySelector("#rendered_cells"), {childList: true, subtree: true}); }"""
 _DRAWN = "() => window.last && performance.now() - window.last > 600 ? window.last - window.begun : 0"
 
 
@@ -214,19 +220,21 @@ def live(ours: str, theirs: str) -> None:
             peer.append(page.evaluate(_DRAWN))
     print("\nSlider to chart, milliseconds, median of", len(MOVES))
     print(f"  bare Voilà   two charts {statistics.median(peer):6.0f}")
-    print(f"  dashboard    cards, limits and two charts {statistics.median(m[0] for m in moves):6.0f}   (from the move on; the page waits 60 for the next)")
+    print(f"  dashboard    cards, limits and two charts {statistics.median(m[0] for m in moves):6.0f}   "
+          "(from the move on; 60 of them the page waits whether another comes)")
     _parts(moves)
 
 
 def _parts(moves: list) -> None:
-    """Where the time goes: update, solve, reading back (the plan's own words), views and charts (the rest in the kernel), wire and paint."""
+    """Where the time goes: update, solve, reading back (the plan's own words), views and charts (the rest of the kernel), wire, paint."""
     spent: dict[str, list[float]] = {}
     for _, waited, kernel, words in moves:
-        solved = {name: float(number) for name, number in re.findall(r"([\w ]+?) (\d+)(?: ·|\))", words.split("(", 1)[1])} if "(" in words else {}
-        for name, number in {**solved, "views and charts": kernel - sum(solved.values()), "wire and paint": waited - kernel,
-                             "new numbers in all": waited}.items():
+        solved = {name: float(number) for name, number in re.findall(r"([\w ]+?) (\d+)(?: ·|\))", words.partition("(")[2])}
+        rest = {"views and charts": kernel - sum(solved.values()), "wire and paint": waited - kernel, "new numbers in all": waited}
+        for name, number in {**solved, **rest}.items():
             spent.setdefault(name.strip(), []).append(number)
-    print("  by part      " + "   ".join(f"{name} {statistics.median(times):.0f}" for name, times in spent.items()) + "   (aim 300 in all)")
+    told = "   ".join(f"{name} {statistics.median(times):.0f}" for name, times in spent.items())
+    print(f"  by part      {told}   (aim 300 in all)", flush=True)
 
 
 # ------------------------------------------------------------------ a room full of viewers
@@ -308,8 +316,8 @@ async def crowd(base: str, server: subprocess.Popen, viewers: int, minutes: floa
     times = await asyncio.gather(*(one.arrive() for one in people))
     first, whole = ([one[column] for one in times] for column in (0, 1))
     kernels = descendants(server.pid) - before
-    print(f"\n{viewers} viewers at the same moment: first figures after {statistics.median(first):.1f} s (median), {max(first):.1f} s (last); "
-          f"everything in sight after {max(whole):.1f} s (aim 20)")
+    print(f"\n{viewers} viewers at the same moment: first figures after {statistics.median(first):.1f} s (median), {max(first):.1f} s "
+          f"(last); everything in sight after {max(whole):.1f} s (aim 20)")
     _memory("as opened", kernels, before, server)
     history: list[float] = []
 
@@ -323,7 +331,8 @@ async def crowd(base: str, server: subprocess.Popen, viewers: int, minutes: floa
     await asyncio.gather(*(one.play(number, minutes) for number, one in enumerate(people)))
     watching.cancel()
     waits = sorted(wait for one in people for wait in one.waits)
-    print(f"  {len(waits)} moves in {minutes:g} minutes, no error; answer median {statistics.median(waits):.0f} ms, 95 % {waits[int(0.95 * len(waits))]:.0f} ms")
+    print(f"  {len(waits)} moves in {minutes:g} minutes, no error; answer median {statistics.median(waits):.0f} ms, "
+          f"95 % {waits[int(0.95 * len(waits))]:.0f} ms")
     if len(history) > 2:
         print(f"  growth for each viewer after the second minute: {history[-1] - history[1]:+.1f} MB")
     for one in people:
@@ -335,7 +344,8 @@ async def crowd(base: str, server: subprocess.Popen, viewers: int, minutes: floa
 def _memory(when: str, kernels: set[int], before: set[int], server: subprocess.Popen) -> None:
     found, around = megabytes(kernels), megabytes(before | {server.pid})
     count = len(kernels)
-    print(f"  memory {when:<10} each of {count} kernels: fair share {found['pss'] / count:.0f} MB, private {found['private'] / count:.0f} MB, "
+    print(f"  memory {when:<10} each of {count} kernels: fair share {found['pss'] / count:.0f} MB, "
+          f"private {found['private'] / count:.0f} MB, "
           f"resident {found['rss'] / count:.0f} MB (aim 100); server and forking process {around['pss']:.0f} MB", flush=True)
 
 
@@ -350,10 +360,10 @@ async def plain_crowd(theirs: str, server: subprocess.Popen, viewers: int) -> No
             raise AssertionError(answer.code)
         return time.monotonic() - begun
 
-    viewers_seconds = await asyncio.gather(*(fetch(one) for one in people))
+    seconds = await asyncio.gather(*(fetch(one) for one in people))
     kernels = descendants(server.pid)
     found = megabytes(kernels)
-    print(f"\nThe same at bare Voilà: served after {statistics.median(viewers_seconds):.1f} s (median), {max(viewers_seconds):.1f} s (last); "
+    print(f"\nThe same at bare Voilà: served after {statistics.median(seconds):.1f} s (median), {max(seconds):.1f} s (last); "
           f"each kernel: fair share {found['pss'] / len(kernels):.0f} MB, private {found['private'] / len(kernels):.0f} MB")
 
 

@@ -727,11 +727,13 @@ def users() -> None:
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="File of passwords; passwords.yaml of the workspace.")
 @click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when left out.")
 def add_user(name: str, folder: Path, role: Any, file: Path | None, password: str) -> None:
-    """Give NAME a password for the dashboards (kept hashed), or another one."""
+    """Give NAME a password for the dashboards (kept hashed), or another one; once people are named it takes an approver."""
+    from sop_workbench import roles
     from sop_workbench.serving import identity
     from sop_workbench.settings import load_settings
 
-    load_settings(folder)
+    settings = load_settings(folder)
+    roles.require("approver", f"say who signs in to {settings.company}", settings.users, settings.groups)
     click.echo(f"{name} may sign in with the password; it is hashed in {identity.add_user(folder, name, password, role, file)}")
 
 

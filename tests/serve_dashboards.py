@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
+
 from sop_workbench.serving import server
 
 
@@ -17,7 +19,7 @@ def main() -> None:
         options["fork"] = options["fork"] == "yes"
     if "users" in options:
         options["users"] = Path(options["users"])
-    server.serve(server.Serving(Path(workspace), port=int(port), **options), lambda line: print(line, flush=True))
+    server.serve(server.Serving(Path(workspace), port=int(port), **options), click.echo)
 
 
 if __name__ == "__main__":

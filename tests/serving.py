@@ -29,7 +29,8 @@ PASSWORD = "a long enough one"
 def small_workspace(folder: Path, **settings: object) -> Path:
     """A workspace with one cycle, three people and the test dashboards as its own."""
     folder.mkdir(parents=True)
-    said = {"company": "Small <&> Co", "horizon": 4, "newest_cycle": "2027-01", "users": PEOPLE, "groups": {"board": "approver"}, **settings}
+    named = {"users": PEOPLE, "groups": {"board": "approver"}}
+    said = {"company": "Small <&> Co", "horizon": 4, "newest_cycle": "2027-01", **named, **settings}
     nobody_named = {name: value for name, value in said.items() if name not in ("users", "groups")}
     (folder / "sop.yaml").write_text(yaml.safe_dump(nobody_named), encoding="utf-8")
     open_workspace(folder).cycle("2027-01").write_all(inputs(), note="for tests")

@@ -172,6 +172,17 @@ def test_a_folder_with_braces_is_a_folder(tmp_path: Path) -> None:
     assert statuses(chain)[0] == "done"
 
 
+def test_each_step_and_file_is_told_as_it_begins(copy: Chain) -> None:
+    told: list[str] = []
+    write = {"report.html": lambda cycle: (Path(cycle.folder) / "report.html").write_text("again")}
+    run_chain(copy, first="review", outputs=write, told=told.append)
+    assert told == ["00_gather", "01_review", "02_compare"], "the page is as new as the last step: nothing there changed"
+    _change_notebook(copy)
+    told.clear()
+    run_chain(copy, outputs=write, told=told.append)
+    assert told == ["00_gather", "01_review", "02_compare", "report.html"]
+
+
 def test_nothing_is_run_twice(copy: Chain, capsys: pytest.CaptureFixture) -> None:
     before = run_times(copy)
     run_chain(copy, outputs={"report.html": lambda cycle: pytest.fail("the report is written already")})

@@ -13,7 +13,7 @@ from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
 
-_GENERAL = {"currency", "rows_of", "use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
+_GENERAL = {"currency", "rows_of", "status_colour", "use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
 
 
 @pytest.fixture(scope="module")

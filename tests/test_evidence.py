@@ -244,3 +244,40 @@ def test_differences_of_tables_with_dates_empty_cells_and_extra_columns() -> Non
     assert found[["keys", "column"]].to_numpy().tolist() == [
         ["item_id=B, location_id=P, period=2026-10-01", "target_qty"], ["item_id=A, location_id=P, period=2026-10-01", "note"]]
     assert table_differences("inventory_projection", old, old.iloc[::-1]).empty
+
+
+# ------------------------------------------------------------------ the pack of a locked cycle
+
+
+def _writer(text: str, written: list[str]) -> dict:
+    def write(cycle) -> None:
+        written.append(text)
+        (Path(cycle.folder) / "report.html").write_text(text)
+
+    return {"report.html": write}
+
+
+def test_a_part_of_the_pack_that_stands_as_it_was_locked_is_left_alone(copy: Chain) -> None:
+    written: list[str] = []
+    write_outputs(copy, _writer("another", written))
+    assert written == []
+    assert verify_cycle(copy).empty
+
+
+def test_a_part_that_was_changed_or_lost_or_is_stale_is_written_again_and_noted(copy: Chain) -> None:
+    written: list[str] = []
+    page = Path(copy.cycle.folder) / "report.html"
+    flip(page)
+    write_outputs(copy, _writer("mended", written))
+    page.unlink()
+    write_outputs(copy, _writer("found again", written))
+    write_outputs(copy, _writer("approved", written), are_stale=True)
+    assert written == ["mended", "found again", "approved"]
+    assert verify_cycle(copy).empty
+
+
+def test_a_new_part_of_a_locked_cycle_is_noted_and_watched(copy: Chain) -> None:
+    write_outputs(copy, {"report.pdf": lambda cycle: (Path(cycle.folder) / "report.pdf").write_bytes(b"printed")})
+    assert verify_cycle(copy).empty
+    flip(Path(copy.cycle.folder) / "report.pdf")
+    assert verify_cycle(copy)[["kind", "what", "difference"]].values.tolist() == [["pack", "report.pdf", "changed"]]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sop_workbench import demand, tables
 from sop_workbench.errors import DataError
-from sop_workbench.forecast import forecast_tables
+from sop_workbench.forecast import forecast_tables, intervals
+from sop_workbench.forecast.backtest import Backtest
+from sop_workbench.forecast.engine import _of_what_was_on_sale
 from sop_workbench.forecast.hierarchy import held_sums
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, held_out_bounds
 from sop_workbench.forecast.models import MODELS
@@ -335,3 +337,33 @@ def test_nested_locks_come_out_and_nothing_is_negative(values: list[float], tota
 def test_an_empty_record_changes_nothing() -> None:
     assert tables.table("demand_lock").empty().empty
     pd.testing.assert_frame_equal(demand.held_to_locks(plan(), tables.table("demand_lock").empty(), MASTERS, HORIZON), plan())
+
+
+# ---------------------------------------------------------------- how many forecasts errors are worth
+def test_errors_that_all_share_count_once_an_origin() -> None:
+    rng = np.random.default_rng(5)
+    alone = rng.normal(size=(200, 6, 4))
+    assert intervals._independent(alone) == pytest.approx(1200, rel=0.3)
+    together = np.repeat(rng.normal(size=(1, 6, 1)), 200, axis=0) + 0.1 * alone
+    assert intervals._independent(together) == pytest.approx(6, rel=0.1)
+    empty = np.full((3, 2, 4), np.nan)
+    empty[0, 0] = 1.0
+    assert intervals._independent(empty) == 1
+
+
+def test_few_cases_widen_as_students_t_does() -> None:
+    assert intervals._few_cases(1e6, 0.8) == pytest.approx(1, abs=1e-5)
+    assert intervals._few_cases(10, 0.95) == pytest.approx(2.2622 / 1.95996 * np.sqrt(1.1), rel=1e-4)
+    assert intervals._few_cases(1, 0.8) == intervals._few_cases(3, 0.8)
+
+
+def test_what_a_sum_sold_of_later_launches_is_no_error_of_its_forecast() -> None:
+    """A family of one steady item; another is launched inside the test. The family is judged by the item that was there."""
+    demand_now = np.vstack([np.full((2, 24), 10.0), np.full((2, 24), np.nan)])
+    demand_now[2:, 20:] = 50.0
+    nodes = shop(demand_now)
+    actual = np.stack([nodes.demand[:, 16:22], nodes.demand[:, 18:24]], axis=1)
+    judged = _of_what_was_on_sale(nodes, Backtest({}, actual, [16, 18])).actual
+    family = np.unique(nodes.row_of("family"))[0]
+    np.testing.assert_array_equal(actual[family, 0], [20, 20, 20, 20, 120, 120])
+    np.testing.assert_array_equal(judged[family], 20)

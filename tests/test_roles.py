@@ -163,13 +163,15 @@ def test_a_users_file_that_cannot_be_meant_is_refused(tmp_path: Path, sop: str, 
 
 
 # Every command of sop, and what a viewer gets of those that write; a new command has to find its place here.
-READING = {"check", "status", "verify", "diff", "maturity", "records", "rerun", "lab", "new", "adjust export", "history list"}
+READING = {"check", "status", "verify", "diff", "maturity", "records", "rerun", "lab", "dashboards", "new", "adjust export",
+           "history list"}
 WRITING = {
     "run": [], "run --scheduled": [], "report": [], "report --format all": [], "publish": ["{folder}/out"],
     "lock": ["signed"], "unlock": ["signed"],
     "submit": ["executive_sop", "signed"], "approve": ["executive_sop", "signed"],
     "assume": ["steel stays", "signed"], "decide": ["--question", "More shifts?", "--choice", "yes", "signed"],
     "outcome": ["none", "--actual", "3", "signed"], "action": ["Ask for a quote", "--owner", "ann", "--due", "2026-11-02", "signed"],
+    "users add": ["vic", "--role", "approver", "--password", "let me in, please"],
     "adjust import": ["{folder}/edited.xlsx", "--yes", "signed"], "history accept": ["signed"], "history reject": ["signed"],
 }
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import pandas as pd
 import pytest
@@ -538,11 +539,23 @@ def _lock_once(url: str, who: str, start, told) -> None:
         told.put(str(fault))
 
 
+def _run_and_leave(target, *arguments) -> None:
+    """Work, hand over the result, leave at once: tearing down pyarrow's threads has aborted a process on a busy machine after its work."""
+    try:
+        target(*arguments)
+        arguments[-1].close()
+        arguments[-1].join_thread()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
 def together(target, arguments: list[tuple]) -> list:
     """Results of several processes that begin at the same moment."""
     context = multiprocessing.get_context("spawn")
     start, told = context.Barrier(len(arguments)), context.Queue()
-    workers = [context.Process(target=target, args=(*given_arguments, start, told)) for given_arguments in arguments]
+    workers = [context.Process(target=_run_and_leave, args=(target, *given_arguments, start, told)) for given_arguments in arguments]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -20,6 +20,7 @@ from sop_workbench.periods import Calendar
 from sop_workbench.scenario import Lever, load_scenario, scenario_tables
 from sop_workbench.supply import plan_supply, readback
 from sop_workbench.supply.figures import COSTS, FigureReader, LimitReader
+from sop_workbench.supply.measures import measures
 from sop_workbench.supply.solve import Solution
 from sop_workbench.supply.warm import DIRECT, LoadedPlan
 from sop_workbench.what_if import WhatIf
@@ -187,6 +188,13 @@ def test_figures_equal_finance_on_the_same_plan_to_the_cent(seed, shortage):
     for column in ("revenue_amt", *COSTS, "cogs_amt", "inventory_amt"):
         assert figures.money[column].sum() == pytest.approx(told[column].sum(), abs=CENT), column
     assert figures.profit_amt == pytest.approx(told["profit_amt"].sum(), abs=CENT)
+    # Frontiers, losses and samples read the same from weights by column.
+    measured = measures(answer.instance, answer.arrays).of(answer.value, answer.objective_amt)
+    assert measured.profit_amt == pytest.approx(figures.profit_amt, abs=CENT)
+    assert measured.inventory_amt == pytest.approx(figures.money["inventory_amt"].mean(), abs=CENT)
+    if shortage == "lost_sales":  # where orders wait, these count what waits at the end
+        assert measured.fill_ratio == pytest.approx(figures.served_qty / figures.demand_qty)
+        assert measured.lost_revenue_amt == pytest.approx(figures.money["lost_revenue_amt"].sum(), abs=CENT)
 
 
 @pytest.mark.parametrize("pulled", [MORE[0], MORE[3], NUMBERS[0], STATED[0], REBUILT[0]], ids=lambda one: one.words)

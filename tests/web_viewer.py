@@ -109,7 +109,8 @@ class WebPage:
 
     async def dial(self, kernel_id: str = "", headers: dict[str, str] | None = None, **options: Any) -> WebSocketClientConnection:
         """A websocket to a kernel (one's own when not named)."""
-        address = self.viewer.base.replace("http", "ws", 1) + f"api/kernels/{kernel_id or self.kernel_id}/channels?session_id={self.session}"
+        path = f"api/kernels/{kernel_id or self.kernel_id}/channels?session_id={self.session}"
+        address = self.viewer.base.replace("http", "ws", 1) + path
         cookies = "; ".join(f"{name}={value}" for name, value in self.viewer.cookies.items())
         sent = {**self.viewer.headers, "Cookie": cookies, **(headers or {})}
         line = await websocket_connect(HTTPRequest(address, headers=sent, request_timeout=60), max_message_size=100_000_000, **options)
@@ -119,7 +120,7 @@ class WebPage:
     async def send(self, kind: str, content: dict[str, Any], channel: str | None = "shell", **parts: Any) -> str:
         """Send a message and return its id."""
         number = uuid.uuid4().hex
-        header = {"msg_id": number, "msg_type": kind, "session": self.session, "username": "", "version": "5.3", "date": "2027-01-01T00:00:00Z"}
+        header = {"msg_id": number, "msg_type": kind, "session": self.session, "username": "", "version": "5.3"}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": channel, **parts}
         await self.line.write_message(json.dumps(message))
         return number

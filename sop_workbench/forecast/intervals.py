@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from sop_workbench import tables
 from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
@@ -27,6 +29,7 @@ _PRIOR_ORIGINS = 20
 _SMALLEST_SHARE = 1e-3
 # A group is believed against the wider one as far as its errors outnumber these.
 _SHARED_ERRORS = 100
+_LEAST_QUANTILE, _WILD, _FEWEST_CASES = 1e-3, 0.98, 3
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,9 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
     smoothed by √(a + b · h), a and b 0 or more. Factor of a group: the quantile `coverage` of
-    max(error / width above, −error / width below), with the finite-sample correction ⌈(n + 1) · coverage⌉ / n for its n
-    forecasts; so a bound that cannot fall below zero does not make a range of small counts too wide.
+    max(error / width above, −error / width below), so that a bound that cannot fall below zero does not make a range of small counts
+    too wide; times t / z · √(1 + 1/n), Student's over the normal quantile, for the n independent forecasts its errors are worth
+    (`_independent`).
 
     Parameters
     ----------
@@ -134,9 +138,8 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
         own = own[~np.isnan(own)]
         trust = len(own) / (len(own) + _SHARED_ERRORS)
         if len(own) >= _LEAST_ERRORS:
-            # Errors of one forecast hang together: a group is as large as its forecasts are many.
-            forecasts = int((~np.isnan(score) & (past.group == number)[:, :, None]).any(axis=2).sum())
-            factor[number] = whole ** (1 - trust) * _conformal_quantile(own, coverage, forecasts) ** trust
+            enough = _few_cases(_independent(np.where((past.group == number)[:, :, None], scaled, np.nan)), coverage)
+            factor[number] = whole ** (1 - trust) * max(float(np.quantile(own, coverage)), _LEAST_QUANTILE) ** trust * enough
     return Calibration(coefficients, below, above, factor, whole)
 
 
@@ -250,7 +253,7 @@ def _growing_quantile(error: np.ndarray, coverage: float, ahead: int) -> np.ndar
         known = error[:, :, step][~np.isnan(error[:, :, step])]
         if len(known) >= _LEAST_ERRORS:
             steps.append(step + 1)
-            values.append(max(_conformal_quantile(known, (1 + coverage) / 2), 1e-3))
+            values.append(_conformal_quantile(known, (1 + coverage) / 2))
     horizon = np.arange(1, max(ahead, error.shape[2]) + 1)
     if not steps:
         # Too few errors for a quantile: twice the scale at the first step, growing with the root of time.
@@ -264,9 +267,33 @@ def _growing_quantile(error: np.ndarray, coverage: float, ahead: int) -> np.ndar
     return np.sqrt(noise + level * horizon)
 
 
-def _conformal_quantile(values: np.ndarray, coverage: float, count: int | None = None) -> float:
-    """Quantile with the correction of conformal prediction for `count` cases (all values); 1 where there is nothing to go by."""
+def _conformal_quantile(values: np.ndarray, coverage: float) -> float:
+    """Quantile with the correction of conformal prediction; 1 where there is nothing to go by."""
     if len(values) < _LEAST_ERRORS:
         return 1.0
-    cases = len(values) if count is None else count
-    return max(float(np.quantile(values, min(1.0, np.ceil((cases + 1) * coverage) / cases))), 1e-3)
+    return max(float(np.quantile(values, min(1.0, np.ceil((len(values) + 1) * coverage) / len(values)))), _LEAST_QUANTILE)
+
+
+def _independent(error: np.ndarray) -> float:
+    """How many independent forecasts the errors (series × origins × test periods) of a group are worth.
+
+    n = N / (1 + (m − 1) · ρ) for N forecasts, m of them an origin, and ρ the mean product of two forecasts' mean errors at the same
+    origin over their mean square: a summer that all families miss together is seen once. Wild errors are cut at their 98 % quantile.
+    """
+    known = ~np.isnan(error)
+    made = known.any(axis=2)
+    mean = np.where(known, error, 0).sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+    most = np.quantile(np.abs(mean[made]), _WILD)
+    mean = np.where(made, np.clip(mean, -most, most), 0.0)
+    total, squares, count = mean.sum(axis=0), (mean**2).sum(axis=0), made.sum(axis=0)
+    pairs, spread = (count * (count - 1)).sum(), squares.sum() / made.sum()
+    if pairs == 0 or spread == 0:
+        return float(made.sum())
+    together = max(float((total**2 - squares).sum() / pairs / spread), 0.0)
+    return float(made.sum() / (1 + ((count**2).sum() / count.sum() - 1) * together))
+
+
+def _few_cases(count: float, coverage: float) -> float:
+    """By how much a range estimated from `count` cases must be wider than one that is known."""
+    middle, cases = (1 + coverage) / 2, max(count, _FEWEST_CASES)
+    return float(student.ppf(middle, cases - 1) / norm.ppf(middle) * np.sqrt(1 + 1 / cases))

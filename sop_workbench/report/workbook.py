@@ -126,6 +126,7 @@ def _summary(pen: _Pen, seen: Mapping[str, pd.DataFrame], facts: Mapping[str, st
     rows = numbers[numbers["family"] != "Total"]
     pen.block(sheet, first, rows, numbers.attrs["title"], [c for c in rows if c.endswith("_amt")])
     if len(rows):
+        sheet.fit_to_pages(1, 1)
         sheet.set_column(0, 0, 22)
         top = first + 3  # below title, units and headings
         _family_formulas(pen, sheet, top, rows.reset_index(drop=True), numbers.iloc[-1])
@@ -157,7 +158,7 @@ def _kpis(pen: _Pen, scores: pd.DataFrame) -> None:
         return
     heads = ("KPI", "About", "Value", "Target", "Value − target", "Unit", "Status", "Reason", "How it is formed", "Name")
     for place, words in enumerate(heads):
-        sheet.write_string(2, place, words, pen.head)
+        sheet.write_string(2, place, words, pen.head_right if place in (2, 3, 4) else pen.head)
     for row, score in enumerate(scores.to_dict("records"), start=3):
         kind = "ratio" if score["unit"] in ("ratio", "%") else "decimal"
         sheet.write_string(row, 0, score["kpi_name"])
@@ -170,8 +171,8 @@ def _kpis(pen: _Pen, scores: pd.DataFrame) -> None:
         sheet.write_string(row, 5, "%" if kind == "ratio" else pen.said(score["unit"].replace("reporting currency", views.MONEY)))
         pen.status(sheet, row, 6, score["status_text"])
         for place, name in ((7, "reason"), (8, "formula"), (9, "kpi")):
-            sheet.write_string(row, place, pen.said(str(score[name])), pen.wrapped)
-    for place, width in enumerate((22, 18, 14, 12, 14, 18, 16, 44, 60, 20)):
+            sheet.write_string(row, place, pen.said(str(score[name])))
+    for place, width in enumerate((22, 18, 14, 12, 14, 14, 16, 66, 66, 22)):
         sheet.set_column(place, place, width)
     sheet.freeze_panes(3, 1)
     sheet.autofilter(2, 0, 2 + len(scores), len(heads) - 1)
@@ -184,7 +185,7 @@ def _bridge(pen: _Pen, bars: pd.DataFrame) -> None:
         sheet.write_string(2, 0, pen.said(bars.attrs["empty"]))
         return
     for place, words in enumerate(("Bar", "Amount", "Reached", "Base", "Total", "More", "Less")):
-        sheet.write_string(2, place, words, pen.head)
+        sheet.write_string(2, place, words, pen.head_right if place else pen.head)
     for row, (bar, kind, amount, reached) in enumerate(bars[["bar", "kind", "amount_amt", "to_amt"]].itertuples(index=False), start=3):
         is_total, n = kind == "total", row + 1
         sheet.write_string(row, 0, bar)
@@ -282,6 +283,8 @@ class _Pen:
         self.bold = book.add_format({"bold": True})
         self.unit = book.add_format({"italic": True, "font_color": "#666666", "align": "right"})
         self.head = book.add_format({"bold": True, "bottom": 2, "border_color": settings.brand_colour, "text_wrap": True, "valign": "top"})
+        self.head_right = book.add_format({"bold": True, "bottom": 2, "border_color": settings.brand_colour, "text_wrap": True,
+                                           "valign": "top", "align": "right"})
         self.formats = {name: book.add_format({"num_format": code}) for name, code in _NUMBER_FORMATS.items()}
         self.totals = {name: book.add_format({"num_format": code, "bold": True, "top": 1}) for name, code in _NUMBER_FORMATS.items()}
         self.wrapped = book.add_format({"text_wrap": True, "valign": "top"})
@@ -339,7 +342,7 @@ class _Pen:
         for place, column in enumerate(frame.columns):
             kind = _kind(frame[column], column)
             sheet.write_string(row, place, self._unit_of(column, kind, unit), self.unit)
-            sheet.write_string(row + 1, place, views.heading(column), self.head)
+            sheet.write_string(row + 1, place, views.heading(column), self.head if kind in ("text", "date") else self.head_right)
             self._values(sheet, row + 2, place, frame[column], kind)
             sheet.set_column(place, place, _column_width(frame[column], views.heading(column), kind))
         self._totals_below(sheet, row + 2, frame, totals)
@@ -375,7 +378,7 @@ class _Pen:
 
     def _totals_right(self, sheet: Any, frame: pd.DataFrame, keys: int) -> None:
         place = len(frame.columns)
-        sheet.write_string(2, place, "Total", self.head)
+        sheet.write_string(2, place, "Total", self.head_right)
         sums = frame.iloc[:, keys:].sum(axis=1)
         for offset, value in enumerate(sums):
             cells = f"{xl_rowcol_to_cell(3 + offset, keys)}:{xl_rowcol_to_cell(3 + offset, place - 1)}"

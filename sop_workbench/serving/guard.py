@@ -141,7 +141,7 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         stream = self.channels["shell" if channel is None else channel]
         self.session.send(stream, passed, buffers=buffers)
 
-    def _read(self, raw: Any) -> tuple[str | None, dict[str, Any], list[bytes]]:
+    def _read(self, raw: Any) -> tuple[str | None, dict[str, Any], list[Any]]:
         if isinstance(raw, bytes):
             _require_few_parts(raw, is_v1=self.subprotocol == "v1.kernel.websocket.jupyter.org")
         if self.subprotocol == "v1.kernel.websocket.jupyter.org":

@@ -166,7 +166,7 @@ class HeaderIdentity(ViewerIdentity):
 
     def _is_proxy(self, handler: web.RequestHandler) -> bool:
         # the address of the socket: with xheaders on, tornado would take the word of X-Forwarded-For for it
-        address = handler.request.connection.context.address
+        address = getattr(getattr(handler.request.connection, "context", None), "address", None)
         if not isinstance(address, tuple) or not is_trusted(address[0], self.trusted):
             return False
         return not self.token or hmac.compare_digest(handler.request.headers.get("X-Proxy-Token", "").encode(), self.token.encode())
@@ -229,7 +229,8 @@ def _set_role(workspace: Path, name: str, role: Role) -> None:
         raise SettingsError(f"{role} is no role; roles are {', '.join(ORDER)}")
     own = yaml.safe_load((workspace / SETTINGS_FILE).read_text(encoding="utf-8")) or {}
     if "users" in own:
-        raise SettingsError(f"roles stand under users in {workspace / SETTINGS_FILE}: write {name}: {role} there, then add the user without a role")
+        raise SettingsError(f"roles stand under users in {workspace / SETTINGS_FILE}: write {name}: {role} there, "
+                            "then add the user without a role")
     file = workspace / USERS_FILE
     said = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
     said["users"] = {**(said.get("users") or {}), name: role}

@@ -109,7 +109,8 @@ class ForkedProcess:
     stdin = stdout = stderr = None
 
     def __init__(self, pid: int, descriptor: int) -> None:
-        self.pid, self.returncode, self._descriptor = pid, None, descriptor
+        self.pid, self._descriptor = pid, descriptor
+        self.returncode: int | None = None
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
@@ -152,11 +153,11 @@ class ForkProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork a kernel for the connection file in `cmd`."""
-        request = {"argv": ["-f", cmd[cmd.index("-f") + 1], *KERNEL_OPTIONS], "env": dict(kwargs["env"]),
-                   "cwd": str(kwargs.get("cwd") or Path.cwd()), "log": str(self.log_file)}
-        self.process = await asyncio.get_running_loop().run_in_executor(None, self.server.fork, request)
-        self.pid = self.pgid = self.process.pid
-        self.cwd = Path(request["cwd"])
+        folder = Path(kwargs.get("cwd") or Path.cwd())
+        request: dict[str, Any] = {"argv": ["-f", cmd[cmd.index("-f") + 1], *KERNEL_OPTIONS], "env": dict(kwargs["env"]),
+                                   "cwd": str(folder), "log": str(self.log_file)}
+        process: Any = await asyncio.get_running_loop().run_in_executor(None, self.server.fork, request)
+        self.process, self.pid, self.pgid, self.cwd = process, process.pid, process.pid, folder
         return self.connection_info
 
 
@@ -204,7 +205,8 @@ class PageKernels(AsyncMappingKernelManager):
             self._fill_pool()
             kernel_id, is_pooled = await spare, True
         else:
-            kernel_id, is_pooled = await self.start_kernel(kernel_name="python3", env=self._environment(environment), cwd=str(folder)), False
+            told = self._environment(environment)
+            kernel_id, is_pooled = await self.start_kernel(kernel_name="python3", env=told, cwd=str(folder)), False
         self.owners[kernel_id] = owner
         self._unconnected_since[kernel_id] = time.monotonic()
         return kernel_id, is_pooled
@@ -221,7 +223,7 @@ class PageKernels(AsyncMappingKernelManager):
     async def _preheat(self) -> str:
         """Start a kernel and have it import what the pages will."""
         kernel_id = await self.start_kernel(kernel_name="python3", env=self._environment({}), extra_arguments=list(KERNEL_OPTIONS))
-        client = self.get_kernel(kernel_id).client()
+        client: Any = self.get_kernel(kernel_id).client()
         client.start_channels()
         try:
             await client.wait_for_ready(timeout=_START_SECONDS)
@@ -257,7 +259,8 @@ class PageKernels(AsyncMappingKernelManager):
         """End the kernel of a page that is gone: dead, nobody connected for `grace_seconds`, or untouched for `idle_seconds`."""
         if kernel_id not in self.owners:
             return  # waits in the pool
-        kernel, now = self.get_kernel(kernel_id), time.monotonic()
+        kernel: Any = self.get_kernel(kernel_id)
+        now = time.monotonic()
         is_connected = self._kernel_connections.get(kernel_id, 0) > 0
         is_busy = kernel.execution_state == "busy"
         if is_connected or is_busy:

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import nbformat
+from jupyter_client.jsonutil import json_default
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
-from jupyter_server.base.handlers import JupyterHandler
-from jupyter_server.services.kernels.handlers import KernelHandler
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert.filters import markdown2html
 from tornado import web
@@ -54,6 +54,11 @@ class SitePage(JupyterHandler):
         return self.settings["kernel_manager"]
 
     @property
+    def way_in(self) -> Any:
+        """The identity provider; `form_fields` says what its form asks for."""
+        return self.settings["identity_provider"]
+
+    @property
     def nonce(self) -> str:
         """What marks this answer's own scripts; text that somebody wrote into a plan cannot know it, so it never runs."""
         if not hasattr(self, "_nonce"):
@@ -78,7 +83,7 @@ class SitePage(JupyterHandler):
 
     def get_login_url(self) -> str:
         """Where to sign in; where that is the proxy's business, the request is refused."""
-        if not self.identity_provider.form_fields and not hasattr(self.identity_provider, "hub_auth"):
+        if not self.way_in.form_fields and not hasattr(self.way_in, "hub_auth"):
             raise HTTPError(403, "nobody has signed in at the proxy")
         return super().get_login_url()
 
@@ -94,7 +99,7 @@ class SitePage(JupyterHandler):
         viewer = self.current_user
         return {"base_url": self.base_url, "nonce": self.nonce, "company": settings.company, "brand": settings.brand_colour,
                 "viewer": viewer.username if viewer else "", "role": self.site.role(viewer.username, viewer.groups) if viewer else "",
-                "can_sign_out": bool(self.identity_provider.form_fields), "xsrf": self.xsrf_form_html(), "version": __version__}
+                "can_sign_out": bool(self.way_in.form_fields), "xsrf": self.xsrf_form_html(), "version": __version__}
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what happened in words, with a reference into the log where it is a fault; never a traceback."""
@@ -267,18 +272,25 @@ def _shown(output: nbformat.NotebookNode) -> dict[str, Any]:
     return {"kind": "drawn", "model": {**output, "trusted": True}, "placeholder": ""}
 
 
-class PageKernelHandler(KernelHandler):
+class PageKernelHandler(APIHandler):
     """State and end of a kernel, for the viewer whose page it serves."""
 
+    @property
+    def kernels(self) -> PageKernels:
+        """The kernels of the open pages."""
+        return self.settings["kernel_manager"]
+
+    @web.authenticated
     async def get(self, kernel_id: str) -> None:
         """Whether it still runs."""
-        self.kernel_manager.require_owner(kernel_id, self.current_user.username)
-        await super().get(kernel_id)
+        self.kernels.require_owner(kernel_id, self.current_user.username)
+        self.finish(json.dumps(self.kernels.kernel_model(kernel_id), default=json_default))
 
+    @web.authenticated
     async def delete(self, kernel_id: str) -> None:
         """End it."""
-        self.kernel_manager.require_owner(kernel_id, self.current_user.username)
-        await self.kernel_manager.end_page(kernel_id)
+        self.kernels.require_owner(kernel_id, self.current_user.username)
+        await self.kernels.end_page(kernel_id)
         self.set_status(204)
 
 
@@ -312,10 +324,10 @@ class SignInPage(SitePage):
         """Show it."""
         if self.current_user is not None:
             self.redirect(self._next())
-        elif not self.identity_provider.form_fields:
+        elif not self.way_in.form_fields:
             raise ToldError(403, "People sign in at the proxy in front of this server.")
         else:
-            self.show("sign_in.html.j2", fields=self.identity_provider.form_fields, next=self._next(), fault="")
+            self.show("sign_in.html.j2", fields=self.way_in.form_fields, next=self._next(), fault="")
 
     @allow_unauthenticated
     async def post(self) -> None:
@@ -329,7 +341,7 @@ class SignInPage(SitePage):
             throttle.failed(*keys)
             LOG.warning("sign-in failed from %s", self.request.remote_ip)
             self.set_status(401)
-            self.show("sign_in.html.j2", fields=self.identity_provider.form_fields, next=self._next(), fault="That does not fit.")
+            self.show("sign_in.html.j2", fields=self.way_in.form_fields, next=self._next(), fault="That does not fit.")
             return
         LOG.info("%s signed in", viewer.username)
         self.identity_provider.set_login_cookie(self, viewer)
@@ -349,7 +361,7 @@ class SignOutPage(SitePage):
     async def post(self) -> None:
         """Sign out; the open pages of a viewer with a name of his own end."""
         viewer: Viewer = self.current_user
-        if "name" in self.identity_provider.form_fields:  # who shares a token shares a name, and does not close others' pages
+        if "name" in self.way_in.form_fields:  # who shares a token shares a name, and does not close others' pages
             for kernel_id in [one for one, owner in self.kernels.owners.items() if owner == viewer.username]:
                 await self.kernels.end_page(kernel_id)
         self.identity_provider.clear_login_cookie(self)

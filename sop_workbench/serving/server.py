@@ -122,7 +122,8 @@ def _hub_identity() -> Callable[..., IdentityProvider]:
     try:
         from sop_workbench.serving.hub import HubIdentity
     except ImportError as fault:
-        raise SettingsError("JupyterHub starts this server, but the package jupyterhub is missing: pip install 'sop-workbench[hub]'") from fault
+        raise SettingsError("JupyterHub starts this server, but the package jupyterhub is missing: "
+                            "pip install 'sop-workbench[hub]'") from fault
     return HubIdentity
 
 
@@ -146,7 +147,8 @@ class DashboardServer(Voila):
         self.ip, self.port = serving.ip, serving.port
         self.base_url = f"/{serving.base_url.strip('/')}/".replace("//", "/")
         self.make_identity = identity_of(serving)
-        self.site = Site(serving.workspace, serving.folders, self.base_url, log_file=serving.log_file or serving.workspace / "dashboards.log")
+        log_file = serving.log_file or serving.workspace / "dashboards.log"
+        self.site = Site(serving.workspace, serving.folders, self.base_url, log_file=log_file)
 
     def init_settings(self) -> dict[str, Any]:
         """Everything that the pages use."""
@@ -160,7 +162,8 @@ class DashboardServer(Voila):
         self.kernel_manager.warm_up()
         self.identity_provider = self.make_identity(parent=self, log=self.log)
         self.authorizer = AllowAllAuthorizer(parent=self, log=self.log, identity_provider=self.identity_provider)
-        environment = jinja2.Environment(loader=jinja2.FileSystemLoader(str(TEMPLATES)), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        files = jinja2.FileSystemLoader(str(TEMPLATES))
+        environment = jinja2.Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
         in_pieces = environment.overlay(enable_async=True)
         common = {"base_url": self.base_url, "server_url": self.base_url, "allow_remote_access": True, "server_root_dir": "/"}
         settings = {

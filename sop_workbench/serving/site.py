@@ -140,11 +140,11 @@ def checked_query(query: str, cycles: list[str]) -> None:
 
 
 def imported(source: str) -> set[str]:
-    """Modules that a cell imports.
+    r"""Modules that a cell imports.
 
     Examples
     --------
-    >>> sorted(imported("from sop_workbench import views\\nimport altair as alt"))
+    >>> sorted(imported("from sop_workbench import views\nimport altair as alt"))
     ['altair', 'sop_workbench', 'sop_workbench.views']
     """
     names: set[str] = set()

@@ -216,6 +216,7 @@ class DashboardPage(SitePage):
                 yield shown
                 if is_last:
                     break
+            self.kernels.step_back(self._kernel_id)
         finally:
             self._release()
             if executor.kc is not None:

@@ -21,8 +21,10 @@ from typing import Any
 
 # What a kernel itself needs; the modules that the dashboards import come with the call.
 KERNEL_MODULES = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.comm", "IPython.core.interactiveshell", "IPython.core.completer", "comm",
-    "ipywidgets", "anywidget", "matplotlib_inline.backend_inline", "zmq.eventloop.zmqstream", "tornado.platform.asyncio",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.comm", "ipykernel.debugger", "comm", "ipywidgets", "anywidget",
+    "IPython.core.interactiveshell", "IPython.core.completer", "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.core.oinspect", "IPython.extensions.storemagic", "matplotlib_inline.backend_inline", "zmq.eventloop.zmqstream",
+    "tornado.platform.asyncio", "tornado.queues",
     "pyarrow.dataset", "pyarrow.parquet", "pyarrow.pandas_compat", "deltalake.fs",  # Delta Lake imports them at the first read
 )
 _MESSAGE_BYTES = 1 << 20
@@ -30,10 +32,11 @@ _MESSAGE_BYTES = 1 << 20
 
 def serve(control: socket.socket, lifeline: int, modules: list[str]) -> None:
     """Import, say so, and answer every request for a kernel with a process, until the server hangs up."""
+    gc.disable()  # what it freed would leave holes in shared pages, and a kernel that fills a hole copies the page
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # kernels of pages are not debugged; it would take each of them 20 MB
     faults = _import(modules)
     _warm()
-    gc.collect()
-    gc.freeze()  # the collector would else write to every page and so end the sharing
+    gc.freeze()  # the collector of a kernel would else write to every page and so end the sharing
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: the server watches its kernels itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control.sendall(json.dumps({"faults": faults, "threads": len(os.listdir("/proc/self/task"))}).encode())
@@ -75,6 +78,7 @@ def _warm() -> None:
 
 def _become_kernel(request: dict[str, Any], lifeline: int) -> None:
     """Turn this fork into the kernel that was asked for; never returns."""
+    gc.enable()
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

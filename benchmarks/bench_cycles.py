@@ -101,7 +101,7 @@ def result_tables(cycle: Cycle) -> int:
 # ------------------------------------------------------------------ cells against the archive
 
 
-def waterfall_cells(shown: pd.DataFrame, workspace: Workspace, until: str) -> Cells:
+def waterfall_cells(shown: pd.DataFrame, workspace: Workspace, until: str, latest: Cycle | None = None) -> Cells:
     """Hold every cell of a waterfall against the plans locked before a cycle, the imported archive, and the history.
 
     Parameters
@@ -109,10 +109,12 @@ def waterfall_cells(shown: pd.DataFrame, workspace: Workspace, until: str) -> Ce
     shown : DataFrame
         `plan_waterfall`.
     until : str
-        The cycle whose waterfall it is; its history and imported archive are those of the newest cycle up to it.
+        The cycle whose waterfall it is.
+    latest : Cycle, optional
+        The cycle whose history and imported archive it rests on; that cycle itself when left out.
     """
     locked = [name for name in workspace.store.locked_cycles() if name < until]
-    latest = workspace.cycle(max(name for name in workspace.store.cycles() if name <= until))
+    latest = latest or workspace.cycle(until)
     read = (("demand_stream", "demand_qty", None), ("consensus_demand", "demand_qty", "consensus"),
             ("unmet_demand", "served_qty", "constrained"))
     parts = [_by_period(past, *what).assign(plan_cycle_id=past.id) for past in map(workspace.cycle, locked) for what in read]
@@ -195,7 +197,7 @@ def views_of_locked_plans(workspace: Workspace) -> tuple[Cells, Cells]:
     last = locked[-1]
     following = last.calendar.cycle_id(last.calendar.add(last.period, 1))
     archive = reviews.past_plans(workspace.cycle(following), last.read("plan_archive"))
-    waterfall = waterfall_cells(execution.waterfall(archive, last.read("sales_history")), workspace, following)
+    waterfall = waterfall_cells(execution.waterfall(archive, last.read("sales_history")), workspace, following, last)
     grid = Cells(0, 0)
     for past in locked:
         shown = execution.family_grid(last.read("plan_deviation"), archive, last.inputs(), last.calendar, past.id)

@@ -32,7 +32,7 @@ from sop_workbench.settings import Settings  # noqa: E402
 BLUE, ORANGE, AMBER, GREY = "#0072b2", "#d55e00", "#b36b00", "#7f8790"
 PALE_BLUE, PALE_GREY, PALE_ORANGE, INK = "#5aa9d6", "#f4f4f2", "#ee8a3c", "#141414"
 WIDTH, HEIGHT = 740, 260  # fits a laptop's JupyterLab with its file list open
-_AXIS_ROOM = 88  # what axis labels, their title and padding take beside the bars
+_AXIS_ROOM = 98  # what axis labels, their title and padding take beside the bars
 VEGA_LITE_MIME = "application/vnd.vegalite.v5+json"
 
 VEGA_LITE_VERSION = "6.4"
@@ -150,6 +150,18 @@ def readable(colour: str) -> str:
         else:
             high = middle
     return "#" + "".join(f"{round(part * 255):02x}" for part in colorsys.hls_to_rgb(hue, low, saturation))
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Tell whether two colours are of nearly the same hue, so that lines in them are taken for each other.
+
+    Examples
+    --------
+    >>> are_alike("#bb5f00", "#e0a458"), are_alike("#2b8467", "#e0a458")
+    (True, False)
+    """
+    apart = abs(_hue(one) - _hue(other))
+    return min(apart, 1 - apart) < 0.06
 
 
 def luminance(red: float, green: float, blue: float) -> float:
@@ -403,8 +415,14 @@ def _heat_map(view: pd.DataFrame, row: str, column: str, columns: list[str] | No
     )
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=_tooltips(view))
     is_roomy = view[column].nunique() <= 26
-    numbers = base.mark_text(color=INK, fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N")
+    numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N", color=_ink_on(colour))
     return (cells + numbers if is_roomy else cells).properties(width=WIDTH - 160, height=alt.Step(26))
+
+
+def _ink_on(colour: alt.Color) -> Any:
+    """Dark text on coloured cells; on a cell without colour, which shows the page, the page's own."""
+    field = str(colour["shorthand"]).partition(":")[0]
+    return alt.condition(f"isValid(datum['{field}'])", alt.value(INK), alt.value("currentColor"))
 
 
 def _diverging(field: str, low: float, middle: float, high: float, is_high_bad: bool) -> alt.Color:
@@ -474,13 +492,16 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     """A clean table: units under the headings, numbers to the right with separators, the rest of the rows counted."""
     if view.empty:
         return note(view)
-    shown = _worded(view.head(limit)).drop(columns="period_label", errors="ignore")
+    is_kept = pd.Series(range(len(view)), index=view.index) < limit
+    is_kept |= view.iloc[:, 0].isin(view.attrs.get("bold", ()))  # a total is shown, however many rows it is the total of
+    shown = _worded(view[is_kept]).drop(columns="period_label", errors="ignore")
     is_right = {c: _is_right(view[c]) for c in shown.columns}
     bold = shown.iloc[:, 0].isin(view.attrs.get("bold", ()))
     written = zip(*(_unbroken(_written(shown[c], c), shown[c], c) for c in shown.columns), strict=True)
     head = "".join(_heading_cell(views.heading(c), _unit(c), right) for c, right in is_right.items())
     rows = "".join(_row(cells, list(is_right.values()), strong) for cells, strong in zip(written, bold, strict=True))
-    more = f'<p class="sop-more">… {len(view) - limit:,} more</p>' if len(view) > limit else ""
+    rest = len(view) - len(shown)
+    more = f'<p class="sop-more">… {rest:,} more</p>' if rest else ""
     return _framed(view, f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
 
 
@@ -1293,7 +1314,8 @@ def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
     colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),
                        legend=alt.Legend(labelExpr=f"{words}[datum.label]"))
-    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=alt.Y("value:Q", axis=_amount_axis(_style.currency)), color=colour)
+    money = alt.Y("value:Q", axis=_amount_axis(_style.currency))
+    named = base.transform_fold(list(lines), as_=["line", "value"]).encode(y=money, color=colour)
     area = named.transform_filter("datum.line == 'demand_amt'").mark_area(opacity=0.3)
     plan = named.transform_filter("datum.line == 'revenue_amt'").mark_line(strokeWidth=2.4)
     budget = named.transform_filter("datum.line == 'budget_amt' && datum.value != null").mark_line(strokeWidth=1.8, strokeDash=[5, 3])
@@ -1440,7 +1462,10 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     if view["period"].nunique() > _LAGS_FIT:
         return chart
-    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=26, dy=8, fontSize=8, opacity=0.7, color=INK).encode(
+    ink = alt.condition("isValid(datum.deviation_ratio)", alt.value(INK), alt.value("currentColor"))
+    shift = (WIDTH - 160) / view["period"].nunique() / 2 - 3  # into the lower right corner of the cell
+    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=shift, dy=8, fontSize=8, opacity=0.7).encode(
+        color=ink,
         x=alt.X("period_label:N", sort=_period_order(view)), y=alt.Y("plan_cycle_id:N", sort=None), text=alt.Text("lag:Q", format="+d")
     )
     return (chart + lags).properties(width=WIDTH - 160, height=alt.Step(30))

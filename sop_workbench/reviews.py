@@ -306,7 +306,8 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
     read = _read(cycle, [*supply.RESULT_TABLES, "consensus_demand", "allocation", "financial_projection", "cash_projection", "budget_gap",
                          "excess_stock", "item_class"])
     settings, calendar, soon = cycle.settings, cycle.calendar, cycle.periods[:weekly_execution.AHEAD]
-    deviation = execution.plan_deviation(past_plans(cycle, inputs["plan_archive"]), inputs, cycle.as_of, calendar)
+    archive = past_plans(cycle, inputs["plan_archive"])
+    deviation = execution.plan_deviation(archive, inputs, cycle.as_of, calendar)
     runs_out = weekly_execution.projected_stockouts(read["consensus_demand"], read["unmet_demand"], inputs, cycle.periods, calendar)
     value = inventory.unit_value(inputs["item"], inputs["supplier_item"])
     late = weekly_execution.late_supply(inputs, runs_out, cycle.as_of, calendar, value)
@@ -318,7 +319,7 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
         "late_supply": late,
         "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
                                                            read["unmet_demand"], settings, soon, calendar),
-        "kpi": _kpis(cycle, inputs, read, deviation),
+        "kpi": _kpis(cycle, inputs, read, deviation, archive),
     }
     return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
 

@@ -193,7 +193,10 @@ class Risk(Section):
 
 
 class Compute(Section):
-    """Seed of everything random and number of workers."""
+    """Seed of everything random, and how many processes plan scenarios side by side (and threads read sources).
+
+    A forecast is one process: all series go abreast through one model after another.
+    """
 
     seed: int = 7
     workers: int = Field(default=2, ge=1)

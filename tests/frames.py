@@ -609,6 +609,11 @@ def _process(frames: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
             ("utilisation", 0.9, "ratio", 0.95, "green", "load / capacity"),
         )
     ]
+    kpis += [
+        {"kpi": "wape", "level": "family", "member": family, "period": period, "value": value, "unit": "ratio", "target": 0.35,
+         "status": "green" if value <= 0.35 else "red", "formula": "Σ|A−F| / ΣA", "reason": "as told"}
+        for family, value in zip(FAMILIES, (0.2, 0.5, 0.3), strict=True) for period in PAST[-3:]
+    ]
     opened = [
         {
             "sequence": 1,

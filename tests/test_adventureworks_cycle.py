@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from pyomo_oracle import assert_same_model
 
-from sop_workbench import capacity, kpi, sources, supply, tables
+from sop_workbench import capacity, finance, kpi, sources, supply, tables
 from sop_workbench.store import Cycle, open_workspace
 from sop_workbench.supply.instance import supply_instance
 
@@ -99,6 +99,8 @@ def test_the_gap_to_quota_is_shown(january: Cycle) -> None:
     gap = january.read("budget_gap")
     quota = gap[gap["budget_revenue_amt"].notna()]
     assert quota["gap_amt"].notna().all()
+    assert quota["demand_gap_amt"].sum() == pytest.approx(january.read("demand_gap")["gap_amt"].sum()), "one gap in demand and in finance"
+    assert finance.left_out(gap)[1] == ["Online"], "the web shop has no target and is not counted as a target of zero"
     assert quota["gap_amt"].sum() != 0
 
 

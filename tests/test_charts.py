@@ -8,12 +8,13 @@ import re
 import altair as alt
 import pandas as pd
 import pytest
-from frames import SETTINGS, all_frames
+from frames import PERIODS, SETTINGS, all_frames
 from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
 
-_GENERAL = {"currency", "rows_of", "status_colour", "use", "readable", "luminance", "svg", "title_text", "note", "headline", "cards", "table"}
+_GENERAL = {"currency", "in_currency", "rows_of", "status_colour", "are_alike", "use", "readable", "luminance", "svg", "title_text", "note",
+            "headline", "cards", "chip", "at_width", "table"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def _drawn() -> list[str]:
 
 def _view_of(name: str, frames: dict) -> pd.DataFrame:
     view = getattr(views, name)
-    named = {**frames, "forecast": frames["consensus_demand"]}
+    named = {**frames, "forecast": frames["consensus_demand"], "plan_from": PERIODS[0]}
     if name == "bridge":
         return views.budget_bridge(frames["budget_gap"])
     return view(**{p: named[p] for p in inspect.signature(view).parameters if p in named})
@@ -158,3 +159,12 @@ def test_the_number_of_a_bar_never_stands_over_the_names() -> None:
     held = next(iter(charts.promotion_cases(view).to_dict()["datasets"].values()))
     assert [row["label_at"] for row in held] == [5e4, 0.0]
     assert held[1]["bar_label"] == "-90k  (uplift 10 %, no uplift pays)"
+
+
+def test_a_table_that_is_cut_keeps_its_total() -> None:
+    view = pd.DataFrame({"family": [*(f"F{n:02d}" for n in range(30)), "Total"], "revenue_amt": [1.0] * 30 + [30.0]})
+    view.attrs = {"title": "", "note": "", "empty": "", "bold": ["Total"]}
+    shown = str(charts.table(view, limit=20))
+    assert shown.count("<tr>") == 1 + 20 + 1
+    assert "Total" in shown
+    assert "… 10 more" in shown

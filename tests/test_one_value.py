@@ -146,6 +146,7 @@ def from_dashboard(cycle: Cycle) -> dict[str, str]:
     head, total = ([cell[0] for cell in row if cell] for row in (cells.rows[0], cells.rows[-1]))
     names = {"Sales": "Revenue"}
     cards = re.findall(r"<h3>(.+?)</h3>.*?<strong>(.+?)</strong>", sent["block_cards"]["html"], re.S)
+    cards = [(name, " ".join(re.sub(r"<[^>]+>", " ", value).split())) for name, value in cards]
     return dict(cards) | {f"plan: {names.get(name, name)}": figure for name, figure in zip(head[1:], total[1:], strict=False)}
 
 

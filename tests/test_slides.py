@@ -168,3 +168,14 @@ def test_what_is_fitted_fits(text: str, box: tuple[float, float]) -> None:
     size, shown = fitting.fitted(text, *box, (20, 14, 10))
     assert fitting.height_inches(shown, box[0], size) <= max(box[1], size * 1.2 / 72) + 1e-9
     assert shown == text or shown.endswith("…")
+
+
+def test_many_families_take_more_pages_and_the_total_stands_on_each(tmp_path: Path, held) -> None:
+    few = held["financial_projection"]
+    many = pd.concat([few[few["family"] == few["family"].iloc[0]].assign(family=f"Family {n:02d}") for n in range(30)])
+    made = _open(report.write_slides(_cycle(tmp_path, {**held, "financial_projection": many})))
+    tabled = [next(shape.table for shape in slide.shapes if shape.has_table) for slide in made.slides
+              if slide.shapes.title.text_frame.text.startswith("The plan by family")]
+    rows = [[cell.cells[0].text for cell in table.rows][1:] for table in tabled]
+    assert [names[-1] for names in rows] == ["Total"] * 3
+    assert sorted(name for names in rows for name in names[:-1]) == [f"Family {n:02d}" for n in range(30)]

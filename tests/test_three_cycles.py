@@ -116,7 +116,8 @@ def test_the_next_cycle_tells_how_far_the_plan_moved_inside_the_fence(workspace:
 
 
 def test_planted_causes_come_first_against_the_plans_that_the_workbench_locked_too(workspace: Workspace) -> None:
-    tree = workspace.cycle(CYCLES[-1]).read("driver_tree").query("tree == 'why'").set_index(["measure", "level", "period", "sequence"])
+    tree = workspace.cycle(CYCLES[-1]).read("driver_tree").query("tree == 'why'")
+    tree = tree.set_index(["measure", "level", "period", "sequence"]).sort_index()
     for period in pd.date_range("2026-04-01", SEPTEMBER, freq="MS"):
         assert tree.loc[("margin", "cause", period, 1), "cause"] == "sales stream"
     assert tree.loc[("margin", "item × place", pd.Timestamp("2026-04-01"), 1), "cause"] == "EV-014"

@@ -15,6 +15,7 @@ from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
 from sop_workbench.pages.visit import Visit
+from sop_workbench.roles import Role
 from sop_workbench.store import BASE
 
 PAGE = "executive_review"
@@ -26,17 +27,35 @@ _MEASURES = ("profit", "revenue", "gross margin", "fill rate", "inventory", "pea
 SECTIONS = (
     Section("decision", "", (Block("headline", is_open=True), Block("cards", is_open=True))),
     Section("numbers", "One set of numbers", (Block("numbers"), Block("bridge", span=7), Block("cash", span=5)), menu="Numbers"),
-    Section("follow", "Last decisions, followed up", (Block("followed", "Decisions of earlier cycles"), Block("actions", "Promised actions")), menu="Follow-up"),
+    Section(
+        "follow",
+        "Last decisions, followed up",
+        (Block("followed", "Decisions of earlier cycles"), Block("actions", "Promised actions")),
+        menu="Follow-up",
+    ),
     Section("gaps", "Demand and supply gap", (Block("families", span=7), Block("served", span=5), Block("gap_map")), menu="Gap"),
     Section("limits", "What limits the plan", (Block("limits", span=5), Block("load", span=7)), menu="Limits"),
     Section("scenarios", "Scenarios side by side", (Block("scenario_table"), Block("scenario_deltas")), menu="Scenarios"),
-    Section("live", "What if, live", (
-        Block("levers", is_late=True), Block("live_cards", is_open=True, is_late=True), Block("live_volume", span=6, is_late=True),
-        Block("live_limits", span=6, is_late=True), Block("live_load", is_late=True)),
-        "The agreed levers. Each move makes the whole plan anew and sets it beside base.", "What if"),
+    Section(
+        "live",
+        "What if, live",
+        (
+            Block("levers", is_late=True),
+            Block("live_cards", is_open=True, is_late=True),
+            Block("live_volume", span=6, is_late=True),
+            Block("live_limits", span=6, is_late=True),
+            Block("live_load", is_late=True),
+        ),
+        "The agreed levers. Each move makes the whole plan anew and sets it beside base.",
+        "What if",
+    ),
     Section("risks", "Risks and opportunities", (Block("risks", span=7), Block("risk_list", "Risk register", span=5)), menu="Risks"),
-    Section("decide", "Decisions", (Block("decisions", is_late=True), Block("approval", is_late=True)),
-            "Choose, give the reason, decide. It is recorded with your name, role and time."),
+    Section(
+        "decide",
+        "Decisions",
+        (Block("decisions", is_late=True), Block("approval", is_late=True)),
+        "Choose, give the reason, decide. It is recorded with your name, role and time.",
+    ),
 )
 
 
@@ -66,16 +85,38 @@ class Executive:
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE))
         self.screen.on(turn=self.turn, pull=self.pull, reset=self.reset, decide=self.decide, approve=self.approve)
         self._show_first()
-        later = ("bridge", "cash", "followed", "actions", "families", "served", "gap_map", "limits", "load", "scenario_table",
-                 "scenario_deltas", "risks", "risk_list", "levers", "live_cards", "live_volume", "live_limits", "live_load", "decisions", "approval")
+        later = (
+            "bridge",
+            "cash",
+            "followed",
+            "actions",
+            "families",
+            "served",
+            "gap_map",
+            "limits",
+            "load",
+            "scenario_table",
+            "scenario_deltas",
+            "risks",
+            "risk_list",
+            "levers",
+            "live_cards",
+            "live_volume",
+            "live_limits",
+            "live_load",
+            "decisions",
+            "approval",
+        )
         for name in later:
             self.screen.later(name, getattr(self, f"_show_{name}"))
 
     def _refuse_unplanned(self) -> None:
         missing = [name for name in ("open_decision", "kpi", "financial_projection") if not self.visit.cycle.has(name)]
         if missing:
-            raise UnknownCycleError(f"Cycle {self.visit.cycle.id} is not planned through the executive review yet "
-                                    f"(it has no {', '.join(missing)}).\nA planner runs `sop run --cycle {self.visit.cycle.id}`; then open this page again.")
+            raise UnknownCycleError(
+                f"Cycle {self.visit.cycle.id} is not planned through the executive review yet "
+                f"(it has no {', '.join(missing)}).\nA planner runs `sop run --cycle {self.visit.cycle.id}`; then open this page again."
+            )
 
     # -------------------------------------------------------------- tables
     def read(self, table: str) -> pd.DataFrame:
@@ -98,7 +139,9 @@ class Executive:
     def _show_first(self) -> None:
         self.screen.fill("headline", _headline(views.decision_line(self.read("open_decision"))))
         self.screen.fill("cards", cards(self._cards(), self._source("kpi" if self.visit.scenario == BASE else "scenario_comparison")))
-        view = views.one_set_of_numbers(self.read("financial_projection"), self.budget_gap, self.read("inventory_projection"), self.read("item"))
+        view = views.one_set_of_numbers(
+            self.read("financial_projection"), self.budget_gap, self.read("inventory_projection"), self.read("item")
+        )
         self.screen.table("numbers", view, self._source("financial_projection", "budget_gap", "inventory_projection"), limit=30)
 
     def _cards(self) -> pd.DataFrame:
@@ -116,11 +159,15 @@ class Executive:
         cash = self.read("cash_projection")
         facts = views.cash_facts(cash)
         told = "".join(f"<div><dt>{text(row.figure)}</dt><dd>{text(row.value_text)}</dd></div>" for row in facts.itertuples())
-        self.screen.chart("cash", charts.cash, views.cash(cash), self._source("cash_projection"), below=f'<dl class="sop-facts">{told}</dl>')
+        self.screen.chart(
+            "cash", charts.cash, views.cash(cash), self._source("cash_projection"), below=f'<dl class="sop-facts">{told}</dl>'
+        )
 
     def _show_followed(self) -> None:
         recorded = follow_up.records_with_outcome(self.visit.cycle, "decision")
-        states = governance.decision_states(recorded[recorded["cycle_id"] < self.visit.cycle.id], follow_up.records_up_to(self.visit.cycle, "action"))
+        states = governance.decision_states(
+            recorded[recorded["cycle_id"] < self.visit.cycle.id], follow_up.records_up_to(self.visit.cycle, "action")
+        )
         self.screen.table("followed", views.decision_followup(states), "decision, outcome, action · cycles before this one", limit=8)
 
     def _show_actions(self) -> None:
@@ -154,7 +201,9 @@ class Executive:
     def _show_scenario_deltas(self) -> None:
         view = views.scenario_deltas(self.read("scenario_comparison"))
         view = retitled(view.assign(scenario=view["scenario"].str.replace("_", " ")), "Change against base, measure by measure", view.attrs)
-        self.screen.chart("scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560)
+        self.screen.chart(
+            "scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560
+        )
 
     def _show_risks(self) -> None:
         view = views.risks_opportunities(self.read("risk_opportunity"))
@@ -210,15 +259,17 @@ class Executive:
         self.screen.fill("decisions", f'<div class="sop-decisions">{body}</div>', view, self._source("open_decision", "decision"))
 
     def _decision(self, row: dict[str, Any], taken: pd.DataFrame, is_first: bool) -> str:
-        needed = "approver" if governance.takes_approver(row["level"]) else "planner"
+        needed: Role = "approver" if governance.takes_approver(row["level"]) else "planner"
         money = views.short(row["money_amt"], views.MONEY)
         is_taken = row["question"] in taken.index
         state = chip("✓ decided") if is_taken else text(f"decides: {row['level']}")
         body = _taken(taken.loc[row["question"]]) if is_taken else ""
         body += _decision_form(row, self.visit.why_not(needed, "decide this"))
         opened = " open" if is_first and not is_taken else ""
-        return (f'<details class="sop-decision" data-decision="{row["sequence"]}"{opened}><summary><b>{text(row["question"])}</b>'
-                f'<span class="sop-worth">{text(money)}</span><small>{state}</small></summary>{body}</details>')
+        return (
+            f'<details class="sop-decision" data-decision="{row["sequence"]}"{opened}><summary><b>{text(row["question"])}</b>'
+            f'<span class="sop-worth">{text(money)}</span><small>{state}</small></summary>{body}</details>'
+        )
 
     def decide(self, number: str, fields: Mapping[str, Any]) -> None:
         """Record a decision in the name of who looks, by the same function as the command line."""
@@ -227,8 +278,14 @@ class Executive:
             raise SettingsError("Give the reason: a decision is recorded with why it was taken.")
         if not choice:
             raise SettingsError("Choose an option, or write your own.")
-        record = outcome.record_decision(Chain(self.visit.workspace, self.visit.cycle), _whole(number), choice, by=self.visit.user, why=str(fields["why"]),
-                                         expected=_money(fields.get("expected", "")))
+        record = outcome.record_decision(
+            Chain(self.visit.workspace, self.visit.cycle),
+            _whole(number),
+            choice,
+            by=self.visit.user,
+            why=str(fields["why"]),
+            expected=_money(fields.get("expected", "")),
+        )
         self.screen.tell("done", f"Decided by {self.visit.user} ({self.visit.role}): {record['choice']}")
         self._show_decisions()
 
@@ -266,7 +323,7 @@ def narrowed(view: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataFrame:
     """KPI cards with the value of each KPI in the newest cycles up to this one."""
-    earlier = [name for name in visit.workspace.store.cycles() if name < visit.cycle.id][-(_TREND_CYCLES - 1):]
+    earlier = [name for name in visit.workspace.store.cycles() if name < visit.cycle.id][-(_TREND_CYCLES - 1) :]
     past = {name: visit.workspace.cycle(name) for name in earlier}
     kpis = {name: cycle.read("kpi") for name, cycle in past.items() if cycle.has("kpi")} | {visit.cycle.id: kpi}
     trends = views.kpi_trends(kpis, list(found["kpi"])).groupby("kpi")
@@ -289,9 +346,11 @@ def _headline(view: pd.DataFrame) -> str:
     row = view.iloc[0]
     more = f" {views.plural(int(row['more']), 'more decision')} below." if row["more"] > 0 else ""
     advice = str(row["recommendation"]).rstrip(". ")
-    return (f'<div class="sop-headline"><div><p class="sop-question">{text(row["question"])}</p>'
-            f'<p class="sop-advice"><b>Recommended:</b> {text(advice)}.{text(more)}</p></div>'
-            f'<div class="sop-stake"><b>{text(views.short(row["money_amt"], views.MONEY))}</b><span>at stake</span></div></div>')
+    return (
+        f'<div class="sop-headline"><div><p class="sop-question">{text(row["question"])}</p>'
+        f'<p class="sop-advice"><b>Recommended:</b> {text(advice)}.{text(more)}</p></div>'
+        f'<div class="sop-stake"><b>{text(views.short(row["money_amt"], views.MONEY))}</b><span>at stake</span></div></div>'
+    )
 
 
 def ranked_limits(view: pd.DataFrame) -> str:
@@ -300,8 +359,10 @@ def ranked_limits(view: pd.DataFrame) -> str:
         return empty_state(view.attrs["empty"])
     rows = "".join(
         f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}</small></div></li>'
-        for row in view.to_dict("records"))
+        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}'
+        f"<small>one more {text(one_of(row['unit']))}</small></div></li>"
+        for row in view.to_dict("records")
+    )
     return f'<ol class="sop-ranked">{rows}</ol>'
 
 
@@ -314,43 +375,57 @@ def scenario_table(view: pd.DataFrame) -> str:
 
 def _taken(row: pd.Series) -> str:
     expected = "" if pd.isna(row["expected_effect_amt"]) else f" Expected: {views.short(row['expected_effect_amt'], views.MONEY)}."
-    return (f'<div class="sop-taken"><p><b>{text(row["choice"])}</b></p>'
-            f'<p>{text(row["by"])}, {row["at"]:%d %b %Y %H:%M}: {text(row["why"])}{text(expected)}</p></div>')
+    return (
+        f'<div class="sop-taken"><p><b>{text(row["choice"])}</b></p>'
+        f"<p>{text(row['by'])}, {row['at']:%d %b %Y %H:%M}: {text(row['why'])}{text(expected)}</p></div>"
+    )
 
 
 def _decision_form(row: dict[str, Any], why_not: str) -> str:
     number = row["sequence"]
     options = [option.strip() for option in str(row["options"]).split("; ") if option.strip()]
-    choices = "".join(f'<label><input type="radio" name="choice" value="{text(option)}" id="sop-choice-{number}-{place}">'
-                      f"<span>{text(option)}</span></label>" for place, option in enumerate(options))
+    choices = "".join(
+        f'<label><input type="radio" name="choice" value="{text(option)}" id="sop-choice-{number}-{place}">'
+        f"<span>{text(option)}</span></label>"
+        for place, option in enumerate(options)
+    )
     button, told = _button("Decide", f"sop-decide-{number}", why_not)
-    return (f'<form data-act="decide" data-number="{number}"><p><b>Recommended:</b> {text(row["recommendation"])}</p>'
-            f'<fieldset class="sop-options"><legend>Options</legend>{choices}</fieldset>'
-            f'<div class="sop-row">{_field("Another choice", "other", f"sop-other-{number}", "none of these: …", 34)}'
-            f'{_field("Expected effect, ¤", "expected", f"sop-expected-{number}", "e.g. 250000", 14)}</div>'
-            f'<div class="sop-field"><label for="sop-why-{number}">Reason</label><textarea id="sop-why-{number}" name="why"></textarea></div>'
-            f'<div class="sop-row">{button}</div>{told}</form>')
+    return (
+        f'<form data-act="decide" data-number="{number}"><p><b>Recommended:</b> {text(row["recommendation"])}</p>'
+        f'<fieldset class="sop-options"><legend>Options</legend>{choices}</fieldset>'
+        f'<div class="sop-row">{_field("Another choice", "other", f"sop-other-{number}", "none of these: …", 34)}'
+        f"{_field('Expected effect, ¤', 'expected', f'sop-expected-{number}', 'e.g. 250000', 14)}</div>"
+        f'<div class="sop-field"><label for="sop-why-{number}">Reason</label><textarea id="sop-why-{number}" name="why"></textarea></div>'
+        f'<div class="sop-row">{button}</div>{told}</form>'
+    )
 
 
 def _field(label: str, name: str, place: str, hint: str, size: int) -> str:
-    return (f'<div class="sop-field"><label for="{place}">{text(label)}</label>'
-            f'<input type="text" name="{name}" id="{place}" placeholder="{text(hint)}" size="{size}"></div>')
+    return (
+        f'<div class="sop-field"><label for="{place}">{text(label)}</label>'
+        f'<input type="text" name="{name}" id="{place}" placeholder="{text(hint)}" size="{size}"></div>'
+    )
 
 
 def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
     """A button, and why it is off where it is: it stays reachable by keyboard, so that the reason is read out."""
     if not why_not:
         return f'<button type="submit" class="sop-primary" id="{place}">{text(words)}</button>', ""
-    return (f'<button type="submit" class="sop-primary" id="{place}" aria-disabled="true" aria-describedby="{place}-why">{text(words)}</button>',
-            f'<p class="sop-why-not" id="{place}-why">{text(why_not)}</p>')
+    return (
+        f'<button type="submit" class="sop-primary" id="{place}" aria-disabled="true" aria-describedby="{place}-why">'
+        f"{text(words)}</button>",
+        f'<p class="sop-why-not" id="{place}-why">{text(why_not)}</p>',
+    )
 
 
 def _approval(status: str, reason: str, why_not: str) -> str:
     told = f"The executive step is {status}." + (f" {reason}" if reason else "")
     button, off = _button("Approve the plan", "sop-approve", why_not)
-    return (f'<h3>Approve the plan</h3><p>{text(told)}</p><form data-act="approve"><div class="sop-field">'
-            f'<label for="sop-approve-reason">Reason</label><textarea id="sop-approve-reason" name="why"></textarea></div>'
-            f'<div class="sop-row" style="margin-top:10px">{button}</div>{off}</form>')
+    return (
+        f'<h3>Approve the plan</h3><p>{text(told)}</p><form data-act="approve"><div class="sop-field">'
+        f'<label for="sop-approve-reason">Reason</label><textarea id="sop-approve-reason" name="why"></textarea></div>'
+        f'<div class="sop-row" style="margin-top:10px">{button}</div>{off}</form>'
+    )
 
 
 def _whole(number: str) -> int:

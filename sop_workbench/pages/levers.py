@@ -77,12 +77,15 @@ class AgreedLevers:
         """The sliders, all at nought."""
         whole = "".join(
             _slider(f"ready-{name}", lever.words, "everywhere, all periods", (-_READY_PERCENT, _READY_PERCENT, 1), "{+} %", "as planned")
-            for name, lever in self.ready.items())
+            for name, lever in self.ready.items()
+        )
         own = "".join(_scenario_control(one) for one in self.scenarios.values())
         if not whole + own:
             return empty_state("There is no lever: the plan has no demand, and the folder scenarios/ has no file.")
-        return (f'<form data-live="pull" class="sop-live-form" autocomplete="off"><div class="sop-sliders">{whole}{own}</div>'
-                '<div class="sop-live-bar"><button type="button" data-act="reset" id="sop-reset">All back to the plan</button></div></form>')
+        return (
+            f'<form data-live="pull" class="sop-live-form" autocomplete="off"><div class="sop-sliders">{whole}{own}</div>'
+            '<div class="sop-live-bar"><button type="button" data-act="reset" id="sop-reset">All back to the plan</button></div></form>'
+        )
 
 
 def _scenario_control(one: Scenario) -> str:
@@ -90,17 +93,21 @@ def _scenario_control(one: Scenario) -> str:
     if all(lever.operation in ("multiply", "add") for lever in one.levers):
         return _slider(f"take-{one.scenario_id}", title, words, (0, _MOST_TAKEN, 10), "{} % of it", "not taken")
     place = f"sop-switch-{one.scenario_id}"
-    return (f'<div class="sop-slider"><label for="{text(place)}">{text(title)}</label>{about(title, words, _FILE)}'
-            f'<input type="checkbox" name="switch-{text(one.scenario_id)}" id="{text(place)}"></div>')
+    return (
+        f'<div class="sop-slider"><label for="{text(place)}">{text(title)}</label>{about(title, words, _FILE)}'
+        f'<input type="checkbox" name="switch-{text(one.scenario_id)}" id="{text(place)}"></div>'
+    )
 
 
 def _slider(name: str, title: str, words: str, ends: tuple[int, int, int], written: str, zero: str) -> str:
     low, high, step = ends
     place = f"sop-{text(name)}"
-    return (f'<div class="sop-slider"><label for="{place}">{text(title)}</label><output for="{place}">{zero}</output>'
-            f"{about(title, words, _FILE if zero == 'not taken' else 'the plan of the cycle')}"
-            f'<input type="range" name="{text(name)}" id="{place}" min="{low}" max="{high}" step="{step}" value="0" '
-            f'data-words="{written}" data-zero="{zero}" aria-valuetext="{zero}"></div>')
+    return (
+        f'<div class="sop-slider"><label for="{place}">{text(title)}</label><output for="{place}">{zero}</output>'
+        f"{about(title, words, _FILE if zero == 'not taken' else 'the plan of the cycle')}"
+        f'<input type="range" name="{text(name)}" id="{place}" min="{low}" max="{high}" step="{step}" value="0" '
+        f'data-words="{written}" data-zero="{zero}" aria-valuetext="{zero}"></div>'
+    )
 
 
 def _taken(one: Scenario, share: float) -> list[Lever]:
@@ -127,7 +134,9 @@ def _within(place: Any, low: float, high: float) -> float:
     return float(place)
 
 
-def show_outcome(screen: Screen, agreed: AgreedLevers, parts: Sequence[str] = PARTS, measure: str = "served_qty", family: str | None = None) -> None:
+def show_outcome(
+    screen: Screen, agreed: AgreedLevers, parts: Sequence[str] = PARTS, measure: str = "served_qty", family: str | None = None
+) -> None:
     """Show the plan with its levers beside base: cards, quantities, limits, load."""
     outcome = agreed.now
     source = "the loaded plan of the supply review, solved again"
@@ -136,8 +145,15 @@ def show_outcome(screen: Screen, agreed: AgreedLevers, parts: Sequence[str] = PA
             found = views.what_if_measures(outcome.measures)
             screen.fill(part, cards(scenario_cards(found, MEASURES, "whole horizon").assign(formula=found.attrs["note"]), source))
         elif part == "live_volume":
-            screen.chart(part, charts.what_if_volume, views.what_if_volume(outcome.volume, measure, family), source, 420, f"{measure} {family}",
-                         below=_timing(outcome))
+            screen.chart(
+                part,
+                charts.what_if_volume,
+                views.what_if_volume(outcome.volume, measure, family),
+                source,
+                420,
+                f"{measure} {family}",
+                below=_timing(outcome),
+            )
         elif part == "live_limits":
             view = views.what_if_limits(outcome.limits)
             screen.fill(part, _limits(view), view, source)
@@ -151,8 +167,9 @@ def _limits(view: pd.DataFrame) -> str:
         return empty_state(view.attrs["empty"])
     rows = "".join(
         f'<li><div><span>{text(row["sentence"])}</span></div><div class="sop-worth">'
-        f'{text(views.short(row["price_amt"], views.MONEY))}<small>one more {text(one_of(row["unit"]))}; {_before(row)}</small></div></li>'
-        for row in view.head(_LIMITS_SHOWN).to_dict("records"))
+        f"{text(views.short(row['price_amt'], views.MONEY))}<small>one more {text(one_of(row['unit']))}; {_before(row)}</small></div></li>"
+        for row in view.head(_LIMITS_SHOWN).to_dict("records")
+    )
     return f'<ol class="sop-ranked">{rows}</ol>'
 
 

@@ -17,7 +17,16 @@ from sop_workbench.pages.visit import Visit
 
 PAGE = "management_review"
 CARDS = ("wape", "bias", "fill_rate", "otif", "production_adherence", "plan_stability", "gross_margin", "days_of_inventory")
-MONEY_CARDS = ("working_capital", "cash_to_cash", "days_of_inventory", "days_of_sales", "days_of_payables", "inventory_turns", "gmroi", "excess_stock")
+MONEY_CARDS = (
+    "working_capital",
+    "cash_to_cash",
+    "days_of_inventory",
+    "days_of_sales",
+    "days_of_payables",
+    "inventory_turns",
+    "gmroi",
+    "excess_stock",
+)
 PROCESS_CARDS = ("steps_on_time", "decisions_closed", "owned_overrides", "plan_stability")
 _MEASURES = ("margin", "revenue", "production", "inventory", "service")
 _STREAMS = ("consensus", "statistical", "sales", "marketing", "customer", "constrained")
@@ -26,14 +35,40 @@ _LEVEL_WORDS = {"item_id × market_id": "item × market", "item_id": "item"}
 
 SECTIONS = (
     Section("scorecard", "Scorecard", (Block("cards", is_open=True), Block("kpi_drill", "One KPI in detail"))),
-    Section("actuals", "Plan and actual", (Block("plan_actual", "Plan and actual", span=7), Block("causes", "Root causes", span=5), Block("drill", "Drill down"))),
+    Section(
+        "actuals",
+        "Plan and actual",
+        (Block("plan_actual", "Plan and actual", span=7), Block("causes", "Root causes", span=5), Block("drill", "Drill down")),
+    ),
     Section("why", "Why", (Block("drivers", "Drivers", span=6), Block("members", "Items and places behind them", span=6))),
-    Section("errors", "Forecast errors", (Block("lags", "Error by lag", span=6), Block("bias", "Bias by stream", span=6), Block("fall", "Successive plans"))),
-    Section("money", "Working capital and turns", (Block("money_cards", is_open=True), Block("stock", "Stock", span=7), Block("last_plan", "Against the last plan", span=5)),
-            menu="Working capital"),
-    Section("round", "The round itself", (Block("process_cards", is_open=True), Block("cadence", "Cadence", span=5), Block("maturity", "Maturity", span=7),
-                                          Block("steps", "Steps of this cycle", is_late=True)), menu="Process"),
-    Section("promises", "Actions and decisions", (Block("actions", "Actions"), Block("decided", "Decisions"), Block("assumed", "Assumptions")), menu="Actions"),
+    Section(
+        "errors",
+        "Forecast errors",
+        (Block("lags", "Error by lag", span=6), Block("bias", "Bias by stream", span=6), Block("fall", "Successive plans")),
+    ),
+    Section(
+        "money",
+        "Working capital and turns",
+        (Block("money_cards", is_open=True), Block("stock", "Stock", span=6), Block("last_plan", "Against the last plan", span=6)),
+        menu="Working capital",
+    ),
+    Section(
+        "round",
+        "The round itself",
+        (
+            Block("process_cards", is_open=True),
+            Block("cadence", "Cadence", span=5),
+            Block("maturity", "Maturity", span=7),
+            Block("steps", "Steps of this cycle", is_late=True),
+        ),
+        menu="Process",
+    ),
+    Section(
+        "promises",
+        "Actions and decisions",
+        (Block("actions", "Actions"), Block("decided", "Decisions"), Block("assumed", "Assumptions")),
+        menu="Actions",
+    ),
 )
 
 
@@ -54,13 +89,36 @@ class Management:
         self._family, self._item = "", ""
         self._measure, self._stream, self._level, self._kpi = "margin", "consensus", _LEVELS[0], "wape"
         if not visit.cycle.has("kpi"):
-            raise UnknownCycleError(f"Cycle {visit.cycle.id} is not planned through the pre-S&OP review yet.\n"
-                                    f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again.")
+            raise UnknownCycleError(
+                f"Cycle {visit.cycle.id} is not planned through the pre-S&OP review yet.\n"
+                f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again."
+            )
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
-        self.screen.on(drill=self.drill, kpi=self.choose_kpi, measure=self.choose_measure, stream=self.choose_stream, level=self.choose_level)
+        self.screen.on(
+            drill=self.drill, kpi=self.choose_kpi, measure=self.choose_measure, stream=self.choose_stream, level=self.choose_level
+        )
         self._show_cards("cards", CARDS)
-        for name in ("kpi_drill", "plan_actual", "causes", "drill", "drivers", "members", "lags", "bias", "fall", "money_cards", "stock", "last_plan",
-                     "process_cards", "steps", "cadence", "maturity", "actions", "decided", "assumed"):
+        for name in (
+            "kpi_drill",
+            "plan_actual",
+            "causes",
+            "drill",
+            "drivers",
+            "members",
+            "lags",
+            "bias",
+            "fall",
+            "money_cards",
+            "stock",
+            "last_plan",
+            "process_cards",
+            "steps",
+            "cadence",
+            "maturity",
+            "actions",
+            "decided",
+            "assumed",
+        ):
             self.screen.later(name, getattr(self, f"_show_{name}"))
 
     def read(self, table: str) -> pd.DataFrame:
@@ -89,7 +147,9 @@ class Management:
             self.screen.fill("kpi_drill", empty_state("No KPI is known below the total yet."))
             return
         self._kpi = self._kpi if self._kpi in names else names[0]
-        view = views.kpi_drill(self.read("kpi"), self.visit.cycle.period, self._kpi, self.read("item"), self.read("market"), self.read("resource"))
+        view = views.kpi_drill(
+            self.read("kpi"), self.visit.cycle.period, self._kpi, self.read("item"), self.read("market"), self.read("resource")
+        )
         picker = choice("kpi", "KPI", [(name, views.heading(name)) for name in names], self._kpi)
         self.screen.table("kpi_drill", view, self._source("kpi"), limit=40, above=picker)
 
@@ -104,7 +164,8 @@ class Management:
         self.screen.chart("plan_actual", charts.plan_vs_actual, view, self._source("plan_deviation"), at_least=520)
 
     def _show_causes(self) -> None:
-        self.screen.chart("causes", charts.root_causes, views.root_causes(self.read("root_cause"), 10), self._source("root_cause"), at_least=500)
+        view = views.root_causes(self.read("root_cause"), self.read("item"))
+        self.screen.chart("causes", charts.root_causes, view, self._source("root_cause"), at_least=500)
 
     def _show_drill(self) -> None:
         view = views.deviation_drill(self.read("plan_deviation"), self.read("item"), self.read("market"), self._family, self._item)
@@ -114,9 +175,13 @@ class Management:
         steps = [("", "", "All families")]
         steps += [(self._family, "", self._family)] if self._family else []
         steps += [(self._family, self._item, self._item)] if self._item else []
-        parts = [f'<span aria-current="true">{text(words)}</span>' if place == len(steps) - 1 else
-                 f'<button type="button" data-act="drill" data-family="{text(family)}" data-item="{text(item)}" id="sop-crumb-{place}">{text(words)}</button>'
-                 for place, (family, item, words) in enumerate(steps)]
+        parts = [
+            f'<span aria-current="true">{text(words)}</span>'
+            if place == len(steps) - 1
+            else f'<button type="button" data-act="drill" data-family="{text(family)}" data-item="{text(item)}" '
+            f'id="sop-crumb-{place}">{text(words)}</button>'
+            for place, (family, item, words) in enumerate(steps)
+        ]
         return f'<nav class="sop-crumbs" aria-label="Level">{" › ".join(parts)}</nav>'
 
     def drill(self, family: str = "", item: str = "", member: str = "", level: str = "") -> None:
@@ -133,7 +198,12 @@ class Management:
 
     def _show_members(self) -> None:
         view = views.driver_members(self.read("driver_tree"), self._measure)
-        self.screen.table("members", narrowed(view, "item_and_place", "driver", "cause", "deviation_amt", "share_ratio"), self._source("driver_tree"), limit=12)
+        self.screen.table(
+            "members",
+            narrowed(view, "item_and_place", "driver", "cause", "deviation_amt", "share_ratio"),
+            self._source("driver_tree"),
+            limit=12,
+        )
 
     def choose_measure(self, value: str) -> None:
         """Why another measure deviated."""
@@ -146,13 +216,22 @@ class Management:
         errors = self.read("plan_error_by_lag")
         known = [level for level in _LEVELS if level in set(errors["level"])] or [self._level]
         above = choice("level", "Level", [(level, _LEVEL_WORDS.get(level, level)) for level in known], self._level)
-        self.screen.chart("lags", charts.error_by_lag, views.error_by_lag(errors, self._level), self._source("plan_error_by_lag"), at_least=460, above=above)
+        self.screen.chart(
+            "lags",
+            charts.error_by_lag,
+            views.error_by_lag(errors, self._level),
+            self._source("plan_error_by_lag"),
+            at_least=460,
+            above=above,
+        )
 
     def _show_bias(self) -> None:
         if not self.visit.cycle.has("stream_record"):
             self.screen.fill("bias", empty_state("The demand review has not kept a record of the streams in this cycle."))
             return
-        self.screen.chart("bias", charts.bias_heat_map, views.bias_heat_map(self.read("stream_record")), self._source("stream_record"), at_least=480)
+        self.screen.chart(
+            "bias", charts.bias_heat_map, views.bias_heat_map(self.read("stream_record")), self._source("stream_record"), at_least=480
+        )
 
     def _show_fall(self) -> None:
         waterfall = self.read("plan_waterfall")
@@ -185,7 +264,9 @@ class Management:
         self.screen.fill("steps", steps_table(states))
 
     def _show_cadence(self) -> None:
-        self.screen.chart("cadence", charts.cadence, views.cadence(follow_up.kept_cycles(self.visit.cycle), 12), "approval · all cycles", at_least=420)
+        self.screen.chart(
+            "cadence", charts.cadence, views.cadence(follow_up.kept_cycles(self.visit.cycle), 12), "approval · all cycles", at_least=420
+        )
 
     def _show_maturity(self) -> None:
         view = views.maturity(follow_up.judge_maturity(self.visit.cycle, pd.Timestamp.now()))
@@ -217,8 +298,11 @@ def drill_table(view: pd.DataFrame) -> str:
     if view.empty:
         return empty_state(view.attrs["empty"])
     numbers = ("plan_qty", "actual_qty", "deviation_qty", "deviation_ratio", "wape_ratio", "bias_ratio")
-    head = "".join(f'<th scope="col" style="text-align:{"left" if name == "name" else "right"}">{text(views.heading(name))}'
-                   f'<br><small>{"" if name == "name" else "%" if name.endswith("_ratio") else "units"}</small></th>' for name in ("name", *numbers))
+    head = "".join(
+        f'<th scope="col" style="text-align:{"left" if name == "name" else "right"}">{text(views.heading(name))}'
+        f"<br><small>{'' if name == 'name' else '%' if name.endswith('_ratio') else 'units'}</small></th>"
+        for name in ("name", *numbers)
+    )
     rows = "".join(_drill_row(row, numbers, place) for place, row in enumerate(view.head(30).to_dict("records")))
     more = f'<p class="sop-more">… {len(view) - 30:,} more, smaller</p>' if len(view) > 30 else ""
     return f'<div class="sop-table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}</div>'
@@ -226,9 +310,14 @@ def drill_table(view: pd.DataFrame) -> str:
 
 def _drill_row(row: Mapping[str, Any], numbers: tuple[str, ...], place: int) -> str:
     words = row["name"] if row["name"] == row["member"] else f"{row['name']} ({row['member']})"
-    first = text(words) if row["level"] == "market_id" else (
-        f'<button type="button" class="sop-link" data-act="drill" data-level="{row["level"]}" data-member="{text(row["member"])}" '
-        f'id="sop-drill-{place}">{text(words)}</button>')
+    first = (
+        text(words)
+        if row["level"] == "market_id"
+        else (
+            f'<button type="button" class="sop-link" data-act="drill" data-level="{row["level"]}" data-member="{text(row["member"])}" '
+            f'id="sop-drill-{place}">{text(words)}</button>'
+        )
+    )
     cells = "".join(f'<td style="text-align:right">{_number(row[name], name)}</td>' for name in numbers)
     return f"<tr><td>{first}</td>{cells}</tr>"
 
@@ -242,11 +331,23 @@ def _number(value: float, name: str) -> str:
 def steps_table(states: list[Any]) -> str:
     """Every step with owner, due day, status and lateness."""
     rows = "".join(
-        f"<tr><td>{text(state.step[:2])} {text(state.step[3:].replace('_', ' '))}</td><td>{text(state.owner)}</td><td>{text(state.due)}</td>"
+        f"<tr><td>{text(state.step[:2])} {text(state.step[3:].replace('_', ' '))}</td>"
+        f"<td>{text(state.owner)}</td><td>{text(state.due)}</td>"
         f"<td>{chip(_STEP_WORDS.get(state.status, state.status))}</td><td style='text-align:right'>{state.late_days or '–'}</td>"
-        f"<td>{text(state.reason)}</td></tr>" for state in states)
-    head = "".join(f'<th scope="col" style="text-align:{side}">{words}</th>' for words, side in (
-        ("Step", "left"), ("Owner", "left"), ("Due", "left"), ("Status", "left"), ("Working days late", "right"), ("Why", "left")))
+        f"<td>{text(state.reason)}</td></tr>"
+        for state in states
+    )
+    head = "".join(
+        f'<th scope="col" style="text-align:{side}">{words}</th>'
+        for words, side in (
+            ("Step", "left"),
+            ("Owner", "left"),
+            ("Due", "left"),
+            ("Status", "left"),
+            ("Working days late", "right"),
+            ("Why", "left"),
+        )
+    )
     return f'<div class="sop-table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
@@ -258,6 +359,10 @@ def stages(view: pd.DataFrame) -> str:
     if view.empty:
         return empty_state(view.attrs["empty"])
     items = "".join(
-        f'<li data-reached="{"yes" if row["state"] == "reached" else "no"}"><b>{text(row["stage"])}</b>{chip(row["state"])}<p>{text(row["evidence"])}</p>'
-        + (f'<p class="sop-next">Next: {text(row["next_step"])}</p>' if row["next_step"] else "") + "</li>" for row in view.to_dict("records"))
+        f'<li data-reached="{"yes" if row["state"] == "reached" else "no"}"><b>{text(row["stage"])}</b>{chip(row["state"])}'
+        f"<p>{text(row['evidence'])}</p>"
+        + (f'<p class="sop-next">Next: {text(row["next_step"])}</p>' if row["next_step"] else "")
+        + "</li>"
+        for row in view.to_dict("records")
+    )
     return f'<ol class="sop-stages">{items}</ol>'

@@ -39,7 +39,15 @@ export default {
       asked = performance.now();
       root.setAttribute("aria-busy", "true");
       bar.hidden = false;
-      model.send({ name, ...details });
+      try {
+        model.send({ name, ...details });
+      } catch { // the kernel is gone: the tab is being left, or rested too long
+        isAwaited = false;
+        root.removeAttribute("aria-busy");
+        bar.hidden = true;
+        message.dataset.kind = "error";
+        message.replaceChildren(make("p", { textContent: "This page is no longer connected. Reload it to go on." }));
+      }
     };
 
     // ---- theme
@@ -103,7 +111,7 @@ export default {
 
     // ---- sections and blocks
     const menu = make("nav", { className: "sop-menu", ariaLabel: "On this page" });
-    const main = make("main", { id: "sop-main", tabIndex: -1 });
+    const main = make(document.querySelector("main") ? "div" : "main", { id: "sop-main", className: "sop-main", tabIndex: -1 });
     const holders = {};
     for (const section of shell.sections) {
       const heading = make("h2", { textContent: section.title, id: `sop-${section.id}-title` });
@@ -199,6 +207,7 @@ export default {
       held.setAttribute("role", "img"); // Vega calls every chart the same
       held.setAttribute("aria-label", content.label || "chart");
       held.removeAttribute("aria-roledescription");
+      held.querySelector("svg")?.setAttribute("aria-hidden", "true"); // its parts have no names of their own; the label says what is drawn
       figure.setAttribute("aria-label", `Chart: ${content.title || place.block.title || "figures"}`);
       figure.append(held);
       place.drawing?.finalize();

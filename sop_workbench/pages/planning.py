@@ -17,9 +17,17 @@ PAGE = "what_if"
 _NEEDED = ("consensus_demand", "inventory_target", "item")
 
 SECTIONS = (
-    Section("plan", "", (
-        Block("levers", "Levers", span=4, rows=4), Block("live_cards", span=8, is_open=True), Block("live_volume", span=8),
-        Block("live_limits", span=8), Block("live_load", span=8))),
+    Section(
+        "plan",
+        "",
+        (
+            Block("levers", "Levers", span=4, rows=4),
+            Block("live_cards", span=8, is_open=True),
+            Block("live_volume", span=8),
+            Block("live_limits", span=8),
+            Block("live_load", span=8),
+        ),
+    ),
     Section("frontier", "What service costs, and what stock buys", (Block("frontier"),)),
 )
 
@@ -38,8 +46,10 @@ class Planning:
     def __init__(self, visit: Visit) -> None:
         missing = [name for name in _NEEDED if not visit.cycle.has(name)]
         if missing:
-            raise UnknownCycleError(f"Cycle {visit.cycle.id} is not planned through the supply review yet (it has no {', '.join(missing)}).\n"
-                                    f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again.")
+            raise UnknownCycleError(
+                f"Cycle {visit.cycle.id} is not planned through the supply review yet (it has no {', '.join(missing)}).\n"
+                f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again."
+            )
         self.visit = visit
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
         for name in ("live_cards", "live_volume", "live_limits", "live_load"):

@@ -93,8 +93,12 @@ class Screen(anywidget.AnyWidget):
         self._widgets: dict[str, ipywidgets.DOMWidget] = {}
         self._drawn: dict[str, tuple[Callable[[pd.DataFrame], charts.Shown], pd.DataFrame, dict[str, Any]]] = {}
         self._acts: dict[str, Act] = {"open": self._open, "reach": self._reach, "fit": self._fit}
-        self._answers, self._message, self._page_width = 0, {}, _WIDTH_UNKNOWN
-        self.shell = {**shell, "sections": [{**asdict(section), "blocks": [asdict(block) for block in section.blocks]} for section in sections]}
+        self._answers, self._page_width = 0, float(_WIDTH_UNKNOWN)
+        self._message: dict[str, Any] = {}
+        self.shell = {
+            **shell,
+            "sections": [{**asdict(section), "blocks": [asdict(block) for block in section.blocks]} for section in sections],
+        }
         self.on_msg(lambda _, content, __: self.act(**content))
 
     # what Python does
@@ -118,8 +122,17 @@ class Screen(anywidget.AnyWidget):
         plain.attrs = {**view.attrs, "title": "", "note": ""}
         self.fill(block, above + str(charts.table(plain, limit)), view, source)
 
-    def chart(self, block: str, draw: Callable[[pd.DataFrame], charts.Shown], view: pd.DataFrame, source: str = "", at_least: int = 0,
-              shows: str = "", below: str = "", above: str = "") -> None:
+    def chart(
+        self,
+        block: str,
+        draw: Callable[[pd.DataFrame], charts.Shown],
+        view: pd.DataFrame,
+        source: str = "",
+        at_least: int = 0,
+        shows: str = "",
+        below: str = "",
+        above: str = "",
+    ) -> None:
         """Draw a view as wide as its block is; a block narrower than `at_least` scrolls.
 
         When `shows` names the same thing as before only the rows are sent and the drawing in the page is changed in place.
@@ -153,7 +166,9 @@ class Screen(anywidget.AnyWidget):
             self.tell("error", str(fault))
         except Exception:
             _LOG.exception("act %s of a page failed", name)
-            self.tell("error", "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log).")
+            self.tell(
+                "error", "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log)."
+            )
         self._answers += 1
         self.answer = {"number": self._answers, "act": name, "milliseconds": round(1000 * (time.perf_counter() - begun)), **self._message}
 
@@ -161,8 +176,8 @@ class Screen(anywidget.AnyWidget):
     def _open(self, width: float = _WIDTH_UNKNOWN) -> None:
         """The page stands and knows its width: fill what it waits for, in reading order."""
         self._page_width = width
-        for block in list(self._drawn):
-            self._draw(block)
+        for drawn in list(self._drawn):
+            self._draw(drawn)
         for name, block in self._blocks.items():
             if not block.is_late:
                 self.make(name)
@@ -236,9 +251,13 @@ def empty_state(words: str) -> str:
 
 def choice(act: str, label: str, choices: Sequence[tuple[str, str]], chosen: str) -> str:
     """A labelled picker that asks for an act with the value chosen."""
-    options = "".join(f'<option value="{text(value)}"{" selected" if value == chosen else ""}>{text(words)}</option>' for value, words in choices)
-    return (f'<div class="sop-row sop-choice"><div class="sop-field"><label for="sop-{act}">{text(label)}</label>'
-            f'<select id="sop-{act}" data-act="{act}">{options}</select></div></div>')
+    options = "".join(
+        f'<option value="{text(value)}"{" selected" if value == chosen else ""}>{text(words)}</option>' for value, words in choices
+    )
+    return (
+        f'<div class="sop-row sop-choice"><div class="sop-field"><label for="sop-{act}">{text(label)}</label>'
+        f'<select id="sop-{act}" data-act="{act}">{options}</select></div></div>'
+    )
 
 
 def one_of(unit: str) -> str:
@@ -277,8 +296,10 @@ def sparkline(values: Sequence[float], words: str) -> str:
     places = [(4 + n * step, _SPARK_HEIGHT - 4 - (value - low) / span * (_SPARK_HEIGHT - 8)) for n, value in enumerate(known)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     x, y = places[-1]
-    return (f'<svg class="sop-spark" viewBox="0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}" role="img" aria-label="{text(words)}">'
-            f'<polyline points="{line}"/><circle cx="{x:.1f}" cy="{y:.1f}" r="3"/></svg>')
+    return (
+        f'<svg class="sop-spark" viewBox="0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}" role="img" aria-label="{text(words)}">'
+        f'<polyline points="{line}"/><circle cx="{x:.1f}" cy="{y:.1f}" r="3"/></svg>'
+    )
 
 
 def cards(view: pd.DataFrame, source: str = "") -> str:
@@ -289,15 +310,19 @@ def cards(view: pd.DataFrame, source: str = "") -> str:
 
 
 def _card(row: dict, source: str) -> str:
-    foot = " · ".join(part for part in (f"target {row['target_text']}" if row.get("target_text", "–") != "–" else "", row.get("about", "")) if part)
+    foot = " · ".join(
+        part for part in (f"target {row['target_text']}" if row.get("target_text", "–") != "–" else "", row.get("about", "")) if part
+    )
     more = f'<span class="sop-delta">{text(row["delta_text"])}</span>' if row.get("delta_text") else ""
     status = chip(row["status_text"]) if row.get("status_text") else ""
     trend = sparkline(row.get("trend", ()), row.get("trend_text", ""))
-    return (f'<li class="sop-card" data-kpi="{text(row["kpi"])}" data-status="{text(row.get("status", ""))}">'
-            f'<div class="sop-card-head"><h3>{text(row["kpi_name"])}</h3>{about(row["kpi_name"], row.get("formula", ""), source)}</div>'
-            f'<div class="sop-card-value"><strong>{_value(str(row["value_text"]))}</strong>{trend}</div>'
-            f'<div class="sop-card-state">{status}{more}</div>'
-            f'<p class="sop-card-foot">{text(foot)}</p></li>')
+    return (
+        f'<li class="sop-card" data-kpi="{text(row["kpi"])}" data-status="{text(row.get("status", ""))}">'
+        f'<div class="sop-card-head"><h3>{text(row["kpi_name"])}</h3>{about(row["kpi_name"], row.get("formula", ""), source)}</div>'
+        f'<div class="sop-card-value"><strong>{_value(str(row["value_text"]))}</strong>{trend}</div>'
+        f'<div class="sop-card-state">{status}{more}</div>'
+        f'<p class="sop-card-foot">{text(foot)}</p></li>'
+    )
 
 
 def _value(written: str) -> str:
@@ -322,11 +347,21 @@ def about(name: str, formula: str, source: str) -> str:
 
 def scenario_cards(measures: pd.DataFrame, names: Sequence[str], about_words: str) -> pd.DataFrame:
     """Measures of a what-if or scenario view as rows for `cards`: value, change against base, better or worse."""
-    rows = measures[measures["measure"].isin(names)].set_index("measure").reindex([n for n in names if n in set(measures["measure"])]).reset_index()
+    rows = (
+        measures[measures["measure"].isin(names)]
+        .set_index("measure")
+        .reindex([n for n in names if n in set(measures["measure"])])
+        .reset_index()
+    )
     value = rows["now_text"] if "now_text" in rows else rows["value_text"]
     same = rows["verdict"] == "same"
     return rows.assign(
-        kpi=rows["measure"], kpi_name=rows["measure"].map(views.heading), value_text=value, about=about_words,
-        status_text=rows["verdict"].where(~same, ""), status=rows["verdict"],
-        delta_text=("against base " + rows["delta_text"]).where(~same, "as in base"), target_text="–",
+        kpi=rows["measure"],
+        kpi_name=rows["measure"].map(views.heading),
+        value_text=value,
+        about=about_words,
+        status_text=rows["verdict"].where(~same, ""),
+        status=rows["verdict"],
+        delta_text=("against base " + rows["delta_text"]).where(~same, "as in base"),
+        target_text="–",
     )

@@ -64,8 +64,10 @@ class Visit:
     def why_not(self, needed: roles.Role, doing: str) -> str:
         """Why the person cannot do something here, in words; nothing when the person can."""
         if not self.may(needed):
-            return (f"You are signed in as {self.user}, a {self.role}. To {doing} takes {_article(needed)}; "
-                    "who runs the workbench gives that role under users in its settings.")
+            return (
+                f"You are signed in as {self.user}, a {self.role}. To {doing} takes {_article(needed)}; "
+                "who runs the workbench gives that role under users in its settings."
+            )
         if self.cycle.is_locked:
             return f"Cycle {self.cycle.id} is locked and never changes: decide in the next cycle, or have it unlocked with a reason."
         return ""
@@ -137,11 +139,18 @@ def shell(visit: Visit, page: str, *, has_scenarios: bool = True) -> dict[str, A
         there = list(dict.fromkeys([BASE, *visit.cycle.scenarios("financial_projection")]))
         pickers.append(("Scenario", "scenario", [(name, name.replace("_", " ")) for name in there], visit.scenario))
     state = ("locked", "locked") if visit.cycle.is_locked else ("open", "draft")
-    badges = [(f"Cycle {visit.cycle.id}, {state[0]}", state[1]), (f"facts up to {visit.cycle.as_of:%d %b %Y}", "plain"),
-              (f"{visit.user}, {visit.role}", "who")]
-    return {**_look(visit.settings, page), "pickers": pickers, "state": badges,
-            "foot": f"{visit.settings.company} · cycle {visit.cycle.id} · scenario {visit.scenario} · money in {visit.settings.currency} · "
-                    f"every figure from the tables of the cycle, named behind the i beside it"}
+    badges = [
+        (f"Cycle {visit.cycle.id}, {state[0]}", state[1]),
+        (f"facts up to {visit.cycle.as_of:%d %b %Y}", "plain"),
+        (f"{visit.user}, {visit.role}", "who"),
+    ]
+    return {
+        **_look(visit.settings, page),
+        "pickers": pickers,
+        "state": badges,
+        "foot": f"{visit.settings.company} · cycle {visit.cycle.id} · scenario {visit.scenario} · money in {visit.settings.currency} · "
+        f"every figure from the tables of the cycle, named behind the i beside it",
+    }
 
 
 def _look(settings: Settings | None, page: str) -> dict[str, Any]:
@@ -149,8 +158,15 @@ def _look(settings: Settings | None, page: str) -> dict[str, Any]:
     parts = [int(brand[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     # White text where it is seen 4.5 : 1 on the colour, else near-black.
     on_brand = "#ffffff" if charts.luminance(*parts) < 0.183 else "#101418"
-    return {"page": page, "title": dict(PAGES)[page], "pages": PAGES, "company": settings.company if settings else "S&OP Workbench",
-            "brand": brand, "on_brand": on_brand, "accent": charts.readable(brand)}
+    return {
+        "page": page,
+        "title": dict(PAGES)[page],
+        "pages": PAGES,
+        "company": settings.company if settings else "S&OP Workbench",
+        "brand": brand,
+        "on_brand": on_brand,
+        "accent": charts.readable(brand),
+    }
 
 
 def error_page(page: str, fault: SopError, workspace: str) -> Screen:

@@ -33,6 +33,7 @@ _WHITE = RGBColor(0xFF, 0xFF, 0xFF)
 _PAD = 0.08  # between a cell's edge and its text
 _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"  # a table without lines and fills of its own
 _LINE_WIDTHS = {"Demand": 5.0}  # in points: where the plan serves all of it, it shows behind the plan
+_DEMAND_BESIDE_AMBER = "#7fb8de"  # where the company's own colour is amber or orange
 _SERIES = ("#7f8790", "#e0a458", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8c5a2b")
 
 
@@ -289,7 +290,9 @@ class Deck:
 
     def _colours(self, count: int) -> list[RGBColor]:
         """Grey and amber for what the plan is compared with, the company's colour for the plan; other colours for other parts."""
-        others = [_rgb(colour) for colour in _SERIES]
+        likely, other = _SERIES[1], _DEMAND_BESIDE_AMBER
+        amber = other if charts.are_alike(f"#{self.brand}", likely) else likely
+        others = [_rgb(colour) for colour in (_SERIES[0], amber, *_SERIES[2:])]
         return [self.brand] if count == 1 else [*others[:2], self.brand][-count:] if count <= 3 else [self.brand, *others][:count]
 
     # -------------------------------------------------------------- small things

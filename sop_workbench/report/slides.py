@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sop_workbench.store import Cycle
 
 SLIDES_FILE = "slides.pptx"
-_LIMITS_SHOWN, _RISKS_SHOWN = 6, 8
+_LIMITS_SHOWN, _RISKS_SHOWN, _FAMILIES_A_PAGE = 6, 8, 14
 _FAMILY_KPIS = ("wape", "bias", "production_adherence", "excess_stock", "days_of_inventory")
 _GAP = 0.3
 
@@ -98,14 +98,22 @@ def _scorecard(deck: Deck, view: pd.DataFrame) -> None:
 
 
 def _families(deck: Deck, view: pd.DataFrame) -> None:
-    """One set of numbers by family, with the total."""
-    slide = deck.page(view.attrs["title"] or "The plan by family", view)
+    """One set of numbers by family, most revenue first; as many pages as they need, the total on each."""
     columns = [Column("family", "Family", 1.9)] + [
         Column(name, words, 1.1 if unit == "%" else 1.55, unit) for name, words, unit in (
             ("budget_amt", "Budget", views.MONEY), ("demand_amt", "Demand", views.MONEY), ("revenue_amt", "Plan", views.MONEY),
             ("gap_amt", "Gap", views.MONEY), ("gross_margin_amt", "Gross margin", views.MONEY), ("margin_ratio", "Margin", "%"),
             ("inventory_amt", "Inventory", views.MONEY))]
-    deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), view, columns, 15 if len(view) <= 10 else 12, bold=("Total",))
+    total = view[view["family"] == "Total"]
+    rows = view[view["family"] != "Total"].sort_values("revenue_amt", ascending=False, kind="stable")
+    for first in range(0, max(len(rows), 1), _FAMILIES_A_PAGE):
+        number = f", page {first // _FAMILIES_A_PAGE + 1}" if first else ""
+        slide = deck.page((view.attrs["title"] or "The plan by family") + number, view)
+        if view.empty:
+            deck.nothing(slide, view)
+        shown = pd.concat([rows.iloc[first : first + _FAMILIES_A_PAGE], total]) if len(rows) else rows
+        shown.attrs = view.attrs
+        deck.table(slide, (LEFT, TOP, WIDE, BOTTOM - TOP), shown, columns, 15 if len(view) <= 10 else 12, bold=("Total",))
 
 
 def _bridge(deck: Deck, view: pd.DataFrame) -> None:
@@ -186,7 +194,7 @@ def _risks(deck: Deck, view: pd.DataFrame) -> None:
     half = (WIDE - _GAP) / 2
     names = {"expected_risk_amt": "Risk, expected", "expected_opportunity_amt": "Opportunity, expected"}
     deck.bars(slide, (LEFT, TOP, half, BOTTOM - TOP), rows, "what", names, "Expected money beside the plan")
-    columns = [Column("what", "What", 2.2), Column("risk_amt", "Risk", 0.9, views.MONEY),
+    columns = [Column("what", "What", 1.9), Column("risk_amt", "Risk", 1.2, views.MONEY),
                Column("chance_of_risk_ratio", "Chance", 0.85, "%"),
                Column("opportunity_amt", "Opportunity", 1.25, views.MONEY), Column("chance_of_opportunity_ratio", "Chance", 0.85, "%")]
     deck.table(slide, (LEFT + half + _GAP, TOP, half, BOTTOM - TOP), rows, columns, 11)
@@ -215,6 +223,7 @@ def _family(deck: Deck, family: str, outlook: pd.DataFrame, numbers: pd.DataFram
     cards = [(words, views.short(row[name], views.MONEY)) for words, name in (
         ("Budget", "budget_amt"), ("Demand", "demand_amt"), ("Plan", "revenue_amt"), ("Gap", "gap_amt"),
         ("Stock at the end", "inventory_amt"))]
+    cards[3] = ("Gap", views.signed(cards[3][1]))
     cards.insert(4, ("Margin", views.percent(row["margin_ratio"])))
     width = (WIDE - 5 * 0.15) / 6
     for place, (words, value) in enumerate(cards):

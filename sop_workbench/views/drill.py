@@ -38,22 +38,28 @@ def deviation_drill(
     mine = mine.assign(error_qty=mine["deviation_qty"].abs())
     rows = mine.groupby(key, as_index=False)[["plan_qty", "actual_qty", "deviation_qty", "error_qty"]].sum()
     sold = rows["actual_qty"].where(rows["actual_qty"] > 0)
-    rows = rows.assign(deviation_ratio=rows["deviation_qty"] / rows["plan_qty"].where(rows["plan_qty"] > 0),
-                       wape_ratio=rows["error_qty"] / sold, bias_ratio=-rows["deviation_qty"] / sold)
+    rows = rows.assign(
+        deviation_ratio=rows["deviation_qty"] / rows["plan_qty"].where(rows["plan_qty"] > 0),
+        wape_ratio=rows["error_qty"] / sold,
+        bias_ratio=-rows["deviation_qty"] / sold,
+    )
     names = {"item_id": item_names(item), "market_id": market.set_index("market_id")["market_name"]}.get(key, pd.Series(dtype=object))
     rows = rows.assign(member=rows[key].astype(str), name=rows[key].map(names).fillna(rows[key]).astype(str), level=key)
     rows = rows.sort_values("error_qty", ascending=False, ignore_index=True)
     whole = rows["deviation_qty"].sum() / rows["plan_qty"].sum() if rows["plan_qty"].sum() else np.nan
     where = item_names(item).get(item_id, item_id) if item_id else family or "All families"
-    return as_view(rows[["member", "name", "level", "plan_qty", "actual_qty", "deviation_qty", "deviation_ratio", "wape_ratio", "bias_ratio"]],
-                   f"{where}: actual {signed(percent(whole))} against plan",
-                   "Deviation = actual − plan, units, planned for the nearest period. WAPE = Σ|actual − plan| / Σ actual; "
-                   "bias = Σ(plan − actual) / Σ actual, + is over-forecast; both summed by item, market and period first.",
-                   "No locked plan has an actual yet; the comparison shows from the second cycle on.")
+    return as_view(
+        rows[["member", "name", "level", "plan_qty", "actual_qty", "deviation_qty", "deviation_ratio", "wape_ratio", "bias_ratio"]],
+        f"{where}: actual {signed(percent(whole))} against plan",
+        "Deviation = actual − plan, units, planned for the nearest period. WAPE = Σ|actual − plan| / Σ actual; "
+        "bias = Σ(plan − actual) / Σ actual, + is over-forecast; both summed by item, market and period first.",
+        "No locked plan has an actual yet; the comparison shows from the second cycle on.",
+    )
 
 
-def kpi_drill(kpi: pd.DataFrame, plan_from: pd.Timestamp, name: str, item: pd.DataFrame, market: pd.DataFrame,
-              resource: pd.DataFrame) -> pd.DataFrame:
+def kpi_drill(
+    kpi: pd.DataFrame, plan_from: pd.Timestamp, name: str, item: pd.DataFrame, market: pd.DataFrame, resource: pd.DataFrame
+) -> pd.DataFrame:
     """One KPI below the total, by family, market, resource or lag, each member at its newest period; what is worst judged first.
 
     Parameters
@@ -72,7 +78,9 @@ def kpi_drill(kpi: pd.DataFrame, plan_from: pd.Timestamp, name: str, item: pd.Da
     called = called[~called.index.duplicated()].dropna()
     rank = mine["status"].map({"red": 0, "amber": 1, "green": 2, "none": 3})
     rows = mine.assign(
-        rank=rank, by=mine["level"].map(KPI_LEVELS).fillna(mine["level"]), member=mine["member"].map(called).fillna(mine["member"]),
+        rank=rank,
+        by=mine["level"].map(KPI_LEVELS).fillna(mine["level"]),
+        member=mine["member"].map(called).fillna(mine["member"]),
         about=np.where(mine["period"] >= plan_from, "plan", "actual"),
         value_text=[in_unit(v, u) for v, u in zip(mine["value"], mine["unit"], strict=True)],
         target_text=[in_unit(v, u) for v, u in zip(mine["target"], mine["unit"], strict=True)],
@@ -82,8 +90,12 @@ def kpi_drill(kpi: pd.DataFrame, plan_from: pd.Timestamp, name: str, item: pd.Da
     formula = "".join(mine["formula"].head(1))
     shown = rows[["by", "member", "about", "value_text", "target_text", "status_text", "reason"]]
     shown = shown.rename(columns={"value_text": "value", "target_text": "target", "status_text": "status", "by": "level"})
-    return as_view(shown, f"{heading(name)}: {outside} of {plural(len(rows), 'member')} outside target", f"{heading(name)} = {formula}",
-                   f"{heading(name)} is known for the total alone.")
+    return as_view(
+        shown,
+        f"{heading(name)}: {outside} of {plural(len(rows), 'member')} outside target",
+        f"{heading(name)} = {formula}",
+        f"{heading(name)} is known for the total alone.",
+    )
 
 
 def drillable(kpi: pd.DataFrame) -> list[str]:

@@ -218,7 +218,8 @@ def cash_facts(cash_projection: pd.DataFrame) -> pd.DataFrame:
         return as_view(pd.DataFrame(columns=["figure", "value_text"]), "", empty="No cash projection: the financial review has not run.")
     low = rows.loc[rows["closing_cash_amt"].idxmin()]
     label = period_labels(pd.Series([low["period"]])).iloc[0]
-    told = [("Opening cash", rows["opening_cash_amt"].iloc[0]), ("Collected", rows["collected_amt"].sum()), ("Paid", rows["paid_amt"].sum()),
+    told = [("Opening cash", rows["opening_cash_amt"].iloc[0]), ("Collected", rows["collected_amt"].sum()),
+            ("Paid", rows["paid_amt"].sum()),
             (f"Lowest, {label}", low["closing_cash_amt"]), ("Closing cash", rows["closing_cash_amt"].iloc[-1])]
     return as_view(pd.DataFrame([(name, short(value, MONEY)) for name, value in told], columns=["figure", "value_text"]), "Cash")
 

@@ -254,6 +254,18 @@ def descendants(root: int) -> set[int]:
     return found
 
 
+def processor_seconds(pids: set[int]) -> float:
+    """What some processes have computed so far, which other work on the machine does not change."""
+    ticks = 0
+    for pid in pids:
+        try:
+            parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(parts[11]) + int(parts[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def megabytes(pids: set[int]) -> dict[str, float]:
     """Resident, fair share (a page shared by n processes counts an n-th) and private memory of some processes."""
     totals = {"rss": 0.0, "pss": 0.0, "private": 0.0}
@@ -313,11 +325,14 @@ async def crowd(base: str, server: subprocess.Popen, viewers: int, minutes: floa
     """All at once, then each a slider every 20 seconds."""
     before = descendants(server.pid)
     people = [Executive(base) for _ in range(viewers)]
+    spent = processor_seconds(before | {server.pid})
     times = await asyncio.gather(*(one.arrive() for one in people))
     first, whole = ([one[column] for one in times] for column in (0, 1))
     kernels = descendants(server.pid) - before
     print(f"\n{viewers} viewers at the same moment: first figures after {statistics.median(first):.1f} s (median), {max(first):.1f} s "
           f"(last); everything in sight after {max(whole):.1f} s (aim 20)")
+    spent = processor_seconds(kernels | before | {server.pid}) - spent
+    print(f"  computed in all {spent:.1f} processor seconds, {spent / viewers:.2f} for each viewer: {spent / 2:.1f} s on two idle cores")
     _memory("as opened", kernels, before, server)
     history: list[float] = []
 

@@ -61,7 +61,7 @@ class Served:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        for _ in range(600):
+        for _ in range(1800):
             assert self.process.poll() is None, self.out.read_text()[-3000:]
             try:
                 urllib.request.urlopen(f"{self.base}health", timeout=2).close()

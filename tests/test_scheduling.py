@@ -22,7 +22,7 @@ from sop_workbench.chain import STEPS, StepState
 from sop_workbench.errors import ChainRunningError, CycleLockedError, StepFailedError
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 
 
 def sop(*arguments: object) -> Result:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sop_workbench.forecast.nodes import LEAF_LEVEL, NONE, Nodes
+from sop_workbench.forecast.nodes import BETWEEN, LEAF_LEVEL, NONE, Nodes
 
 _FAMILY_MARKET = "family × market_id"
 # A part is its row times its column over the whole of both.
@@ -71,7 +71,7 @@ def _by_family(nodes: Nodes, known: np.ndarray, forecast: np.ndarray, season_len
     on_sale = (np.cumsum(sold > 0, axis=1) > (sold > 0))[:, -season_length:]
     taken = np.where(on_sale, sold[:, -season_length:], 0).sum(axis=1)
     offered = np.where(on_sale, np.nan_to_num(known[family[first]])[:, -season_length:], 0).sum(axis=1)
-    leans = ~alone[rows] & (on_sale.sum(axis=1) >= _LEAST_WHOLE) & (own.sum(axis=1) > 0) & ~name.str.startswith(NONE).to_numpy()
+    leans = ~alone[rows] & (on_sale.sum(axis=1) >= _LEAST_WHOLE) & (own.sum(axis=1) > 0) & ~name.str.startswith(NONE + BETWEEN).to_numpy()
     share = np.where(leans & (offered > 0), taken / np.where(offered > 0, offered, 1), 0.0)
     total = np.zeros((int(group.max(initial=0)) + 1, own.shape[1]))
     np.add.at(total, group, np.where(leans[:, None], own, 0.0))

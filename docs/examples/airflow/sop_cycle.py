@@ -13,7 +13,7 @@ from airflow.providers.papermill.operators.papermill import PapermillOperator
 from airflow.sdk import DAG
 
 WORKSPACE = "/srv/sop"
-EXAMPLE = "/opt/sop-workbench/examples/airflow"
+EXAMPLE = "/opt/sop-workbench/docs/examples/airflow"
 STEPS = (
     "00_data_gathering", "01_product_review", "02_demand_review", "03_supply_review", "04_financial_review", "05_pre_sop",
     "06_executive_sop", "07_execution_monitoring",

@@ -582,7 +582,7 @@ def status_colour(text: str) -> str:
 
 
 def _chip_colour(text: str) -> str:
-    return _CHIP_COLOURS.get(text) or _CHIP_COLOURS.get(_chip_word(text), GREY)
+    return _CHIP_COLOURS.get(text) or _CHIP_COLOURS.get(_chip_word(text), _CHIP_COLOURS["not judged"])
 
 
 def _text(value: Any) -> str:

@@ -156,8 +156,8 @@ def test_an_approver_approves_and_decides(served: Served) -> None:
 def test_the_address_picks_and_a_wrong_one_is_answered_in_words(served: Served) -> None:
     with page_in_chromium() as (page, _, _):
         opened(page, served, "executive_review", query=f"cycle={CYCLE}&scenario=more_hours")
-        assert page.get_by_label("Scenario").input_value() == "more_hours"
-        page.get_by_label("Scenario").select_option("base")
+        assert page.get_by_label("Scenario", exact=True).input_value() == "more_hours"
+        page.get_by_label("Scenario", exact=True).select_option("base")
         page.wait_for_url(re.compile("scenario=base"))
         opened(page, served, "executive_review", query=f"cycle={CYCLE}&scenario=nosuch")
         page.get_by_text("has no scenario nosuch").wait_for()

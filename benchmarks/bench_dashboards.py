@@ -346,8 +346,9 @@ async def crowd(base: str, server: subprocess.Popen, viewers: int, minutes: floa
     await asyncio.gather(*(one.play(number, minutes) for number, one in enumerate(people)))
     watching.cancel()
     waits = sorted(wait for one in people for wait in one.waits)
-    print(f"  {len(waits)} moves in {minutes:g} minutes, no error; answer median {statistics.median(waits):.0f} ms, "
-          f"95 % {waits[int(0.95 * len(waits))]:.0f} ms")
+    if waits:
+        print(f"  {len(waits)} moves in {minutes:g} minutes, no error; answer median {statistics.median(waits):.0f} ms, "
+              f"95 % {waits[int(0.95 * len(waits))]:.0f} ms")
     if len(history) > 2:
         print(f"  growth for each viewer after the second minute: {history[-1] - history[1]:+.1f} MB")
     for one in people:

@@ -70,7 +70,7 @@ def financial_statement(
     columns = ["revenue_amt", "cogs_amt", "actual_cogs_amt", "gross_margin_amt", *costs, "ebit_amt", "inventory_amt", "receivable_amt",
                "payable_amt", "operating_cash_amt"]
     kept = lines[columns]
-    kept = kept[(kept.fillna(0.0) != 0).any(axis=1)].reset_index().assign(source="plan")
+    kept = kept[(kept.notna() & (kept != 0)).any(axis=1)].reset_index().assign(source="plan")
     return validate("financial_statement", kept.sort_values(KEY, ignore_index=True))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import altair as alt
 import pandas as pd
@@ -137,7 +138,7 @@ def test_script_in_data_is_shown_as_text() -> None:
     assert "&lt;b&gt;" in charts.table(view)
 
 
-def test_notebooks_show_every_chart() -> None:
+def test_a_notebook_or_a_page_shows_every_chart() -> None:
     import nbformat
 
     used = {
@@ -146,6 +147,8 @@ def test_notebooks_show_every_chart() -> None:
         for cell in display_cells(nbformat.read(path, as_version=4))
         for name in re.findall(r"charts\.(\w+)\(", cell.source)
     }
+    pages = Path(charts.__file__).parent / "pages"
+    used |= {name for path in pages.glob("*.py") for name in re.findall(r"charts\.(\w+)", path.read_text(encoding="utf-8"))}
     assert used >= set(_drawn()) - {"bridge", "correction_case"}  # the first is drawn as its variants, the second in a form
 
 

@@ -66,7 +66,8 @@ def _calls(frames: dict[str, pd.DataFrame]) -> dict[str, object]:
     """Arguments of views that are not named like a table."""
     other = {"inputs": frames, "as_of": pd.Timestamp("2026-09-30"), "calendar": Calendar("month"), "plan_from": PERIODS[0]}
     bars = frames["bridge"]
-    chosen = {"family": str(frames["item"]["family"].dropna().max()), "scenario": "overtime", "kpis": {"2026-10": frames["kpi"]}}
+    chosen: dict[str, object] = {"family": str(frames["item"]["family"].dropna().max())}
+    chosen |= {"scenario": "overtime", "name": "wape", "kpis": {"2026-10": frames["kpi"]}}
     return {**frames, **other, **chosen, "forecast": frames["consensus_demand"], "family_grid_table": frames["family_grid"], "bars": bars}
 
 

@@ -157,10 +157,15 @@ class Recourse:
 
 
 class Future:
-    """One sample: what it makes of the plan's limits. It is answered from where the sample before it ended, which is near."""
+    """One sample: what it makes of the plan's limits. It is answered from where it ended itself the last time.
+
+    The first time it goes on from the sample before it. Corners of two samples can be thousands of steps apart, those of two
+    commitments are not.
+    """
 
     def __init__(self, recourse: Recourse, sample: Sample) -> None:
         self._recourse, arrays = recourse, recourse.arrays
+        self._corner: highspy.HighsBasis | None = None
         due = recourse.planned * sample.demand_ratio + recourse.waiting
         before = recourse.planned + recourse.waiting
         of_due = np.divide(due, before, out=np.ones_like(due), where=before > 0)
@@ -189,7 +194,11 @@ class Future:
         most = self._upper[column] if quantity is None else np.minimum(np.maximum(quantity, 0.0), self._upper[column])
         plan.limit_columns(column, arrays.lower[column], most)
         plan.price_columns(column, arrays.cost[column] + (0.0 if quantity is None else recourse.value))
-        return plan.solve()
+        if self._corner is not None:
+            plan.start_from(self._corner)
+        answer = plan.solve()
+        self._corner = plan.basis
+        return answer
 
 
 def outcomes(futures: Sequence[Future], quantity: np.ndarray | None) -> list[Outcome]:

@@ -84,8 +84,9 @@ STEPS = (
     Step("03_supply_review", outside=tolerance.supply_limits),
     Step("04_financial_review", outside=tolerance.budget_gaps),
     Step("05_pre_sop", scenarios=True),
-    Step("06_executive_sop", records=("decision", "risk", "outcome"), is_executive=True),
-    Step("07_execution_monitoring", records=("action", "assumption", "outcome"), outside=tolerance.actual_deviations),
+    # A decision is what this page asks for: it does not make the page stale, so that who decides can approve in the same sitting.
+    Step("06_executive_sop", records=("risk", "outcome"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "decision", "outcome"), outside=tolerance.actual_deviations),
 )
 
 

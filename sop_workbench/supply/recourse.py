@@ -30,6 +30,7 @@ from sop_workbench.supply.measures import Measured, measures
 from sop_workbench.supply.vary import Answer, VariedPlan
 
 _ROUNDS = 40
+_FAR = 1500  # steps; to start from a corner of one's own costs a factorisation, about as much as some hundred steps
 _GAP = 1e-4
 _FIRST_BOX, _LEAST_BOX, _GOOD_STEP = 0.02, 1e-4, 0.5
 # No sample alone would have more than this times what the neediest wants.
@@ -157,10 +158,9 @@ class Recourse:
 
 
 class Future:
-    """One sample: what it makes of the plan's limits. It is answered from where it ended itself the last time.
+    """One sample: what it makes of the plan's limits. It is answered from where the sample before it ended, when that is near.
 
-    The first time it goes on from the sample before it. Corners of two samples can be thousands of steps apart, those of two
-    commitments are not.
+    In a large company the corners of two samples can be thousands of steps apart: then it goes on from its own last one.
     """
 
     def __init__(self, recourse: Recourse, sample: Sample) -> None:
@@ -197,7 +197,8 @@ class Future:
         if self._corner is not None:
             plan.start_from(self._corner)
         answer = plan.solve()
-        self._corner = plan.basis
+        if self._corner is not None or plan.steps > _FAR:
+            self._corner = plan.basis
         return answer
 
 

@@ -59,6 +59,11 @@ class VariedPlan:
         """The corner it stands in."""
         return self._solver.getBasis()
 
+    @property
+    def steps(self) -> int:
+        """Simplex steps of the last solve."""
+        return int(self._solver.getInfo().simplex_iteration_count)
+
     def start_from(self, basis: highspy.HighsBasis) -> None:
         """Go on from a corner that was this plan's before."""
         self._solver.setBasis(basis)

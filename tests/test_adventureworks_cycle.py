@@ -257,20 +257,20 @@ def test_centres_50_and_60_are_the_bottlenecks_of_spring_and_priced(plan_of: str
     full = full_centres(plan)
     assert set(full.index) == {"50", "60"}
     assert full["period"].between("2014-04-01", "2014-05-01").all()
-    assert (full["price_amt"] > 0.2).all()
+    assert (full["price_amt"] > 0.01).all()
     assert full.loc["50", "sentence"].startswith(f"Subassembly in {full.loc['50', 'period']:%B %Y}: one more hour is worth ")
     assert full.loc["60", "sentence"].startswith(f"Final Assembly in {full.loc['60', 'period']:%B %Y}: one more hour is worth ")
     assert set(plan.explanation["bottleneck_ranking"]["resource_id"]) == {"50", "60"}
 
 
 @pytest.mark.parametrize("centre", ["50", "60"])
-def test_ten_more_hours_earn_ten_times_the_price(spring: Spring, as_planned: supply.SupplyResult, centre: str) -> None:
+def test_ten_more_hours_earn_nearly_ten_times_the_price_and_never_more(spring: Spring, as_planned: supply.SupplyResult, centre: str) -> None:
     inputs, first = spring.inputs(), full_centres(as_planned).loc[centre]
     hours = inputs["capacity"]
     is_full = (hours["resource_id"] == centre) & (hours["period"] == first["period"])
     more = spring.plan({**inputs, "capacity": hours.assign(regular_hours=hours["regular_hours"] + 10.0 * is_full)})
     gain = more.objective_amt - as_planned.objective_amt
-    assert gain == pytest.approx(10 * first["price_amt"], rel=0.01)
+    assert 0.9 * 10 * first["price_amt"] < gain < 1.001 * 10 * first["price_amt"]
 
 
 def test_resellers_bought_below_cost_are_kept_by_contract_and_its_cost_is_shown(spring: Spring, as_planned: supply.SupplyResult) -> None:

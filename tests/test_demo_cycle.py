@@ -109,7 +109,7 @@ def test_the_manifest_accounts_for_every_step(undisturbed: Chain) -> None:
     assert list(manifest["steps"]) == [step.name for step in STEPS]
     assert {entry["status"] for entry in manifest["steps"].values()} == {"done"}
     assert all(entry["wall_seconds"] > 0 and entry["peak_memory_mb"] > 50 for entry in manifest["steps"].values())
-    assert set(manifest["outputs"]) == {"report.html", "plan.xlsx"}
+    assert set(manifest["outputs"]) == {"report.html", "plan.xlsx", "slides.pptx"}
     assert {"sales_history", "consensus_demand", "supply_plan", "financial_projection"} <= set(manifest["tables"])
 
 

@@ -85,7 +85,7 @@ def test_kpis_of_plan_stock_and_process_stand_in_one_table(two_cycles):
     _, after, cycle = two_cycles
     read = {name: cycle.read(name) for name in ("unmet_demand", "resource_plan", "financial_projection", "cash_projection", "budget_gap",
                                                 "excess_stock", "item_class")}
-    table = reviews._kpis(cycle, cycle.inputs(), read, tables.table("plan_deviation").empty())
+    table = reviews._kpis(cycle, cycle.inputs(), read, tables.table("plan_deviation").empty(), tables.table("plan_archive").empty())
     table = table.set_index(["kpi", "level", "member"]).sort_index()
     assert table["value"].xs("decisions_closed", level="kpi").tolist() == [1.0]
     assert table["reason"].xs("steps_on_time", level="kpi").iloc[0].endswith("1 steps due")

@@ -220,8 +220,7 @@ def live(ours: str, theirs: str) -> None:
             peer.append(page.evaluate(_DRAWN))
     print("\nSlider to chart, milliseconds, median of", len(MOVES))
     print(f"  bare Voilà   two charts {statistics.median(peer):6.0f}")
-    print(f"  dashboard    cards, limits and two charts {statistics.median(m[0] for m in moves):6.0f}   "
-          "(from the move on; 60 of them the page waits whether another comes)")
+    print(f"  dashboard    cards, limits and two charts {statistics.median(m[0] for m in moves):6.0f}")
     _parts(moves)
 
 

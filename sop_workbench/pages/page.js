@@ -257,7 +257,6 @@ export default {
       const live = event.target.closest("form[data-live]");
       if (live && event.target.type !== "range") ask(live.dataset.live, { fields: fields(live) });
     };
-    let timer = null;
     const input = (event) => {
       const range = event.target.closest("input[type=range]");
       if (!range) return;
@@ -265,9 +264,7 @@ export default {
       if (shown) shown.textContent = written(range);
       range.setAttribute("aria-valuetext", shown?.textContent ?? range.value);
       const live = range.closest("form[data-live]");
-      if (!live) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => ask(live.dataset.live, { fields: fields(live) }), 60);
+      if (live) ask(live.dataset.live, { fields: fields(live) }); // while an answer is awaited, only the newest place is kept
     };
     // How a slider's place is written: {+} is the number with its sign, {} without; `data-zero` is said at nought.
     const written = (range) => {

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sop_workbench import charts, finance, follow_up, governance, outcome, reviews, views
 from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
-from sop_workbench.errors import SettingsError, SopError, UnknownCycleError
+from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
@@ -60,28 +60,17 @@ SECTIONS = (
 
 
 def page(workspace: str = ".", cycle_id: str = "", query: str | None = None) -> Screen:
-    """The page of a cycle and scenario; one that says what is wrong where there is none.
-
-    Parameters
-    ----------
-    workspace, cycle_id : str
-        Parameters of the notebook; a server's workspace and the address go before them.
-    query : str, optional
-        The address after `?`; the server's when left out.
-    """
-    try:
-        return Executive(visits.arrive(workspace, cycle_id, query), workspace).screen
-    except SopError as fault:
-        return visits.error_page(PAGE, fault, workspace)
+    """The page of a cycle and scenario (parameters as :func:`visit.opened`)."""
+    return visits.opened(PAGE, lambda visit: Executive(visit).screen, workspace, cycle_id, query)
 
 
 class Executive:
     """One executive's look at one cycle and scenario."""
 
-    def __init__(self, visit: Visit, workspace: str) -> None:
-        self.visit, self._workspace = visit, workspace
+    def __init__(self, visit: Visit) -> None:
+        visit.require_planned(("open_decision", "kpi", "financial_projection"), "executive")
+        self.visit = visit
         self._tables: dict[str, pd.DataFrame] = {}
-        self._refuse_unplanned()
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE))
         self.screen.on(turn=self.turn, pull=self.pull, reset=self.reset, decide=self.decide, approve=self.approve)
         self._show_first()
@@ -109,14 +98,6 @@ class Executive:
         )
         for name in later:
             self.screen.later(name, getattr(self, f"_show_{name}"))
-
-    def _refuse_unplanned(self) -> None:
-        missing = [name for name in ("open_decision", "kpi", "financial_projection") if not self.visit.cycle.has(name)]
-        if missing:
-            raise UnknownCycleError(
-                f"Cycle {self.visit.cycle.id} is not planned through the executive review yet "
-                f"(it has no {', '.join(missing)}).\nA planner runs `sop run --cycle {self.visit.cycle.id}`; then open this page again."
-            )
 
     # -------------------------------------------------------------- tables
     def read(self, table: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sop_workbench import charts, follow_up, governance, views
 from sop_workbench.chain import Chain, as_last_run, step_states
-from sop_workbench.errors import SettingsError, SopError, UnknownCycleError
+from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.executive import narrowed, with_trend
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, choice, empty_state, text
@@ -73,26 +73,19 @@ SECTIONS = (
 
 
 def page(workspace: str = ".", cycle_id: str = "", query: str | None = None) -> Screen:
-    """The page of a cycle; one that says what is wrong where there is none (parameters as those of the executive page)."""
-    try:
-        return Management(visits.arrive(workspace, cycle_id, query)).screen
-    except SopError as fault:
-        return visits.error_page(PAGE, fault, workspace)
+    """The page of a cycle (parameters as :func:`visit.opened`)."""
+    return visits.opened(PAGE, lambda visit: Management(visit).screen, workspace, cycle_id, query)
 
 
 class Management:
     """One look at how plans and process did."""
 
     def __init__(self, visit: Visit) -> None:
+        visit.require_planned(("kpi",), "pre-S&OP")
         self.visit = visit
         self._tables: dict[str, pd.DataFrame] = {}
         self._family, self._item = "", ""
         self._measure, self._stream, self._level, self._kpi = "margin", "consensus", _LEVELS[0], "wape"
-        if not visit.cycle.has("kpi"):
-            raise UnknownCycleError(
-                f"Cycle {visit.cycle.id} is not planned through the pre-S&OP review yet.\n"
-                f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again."
-            )
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
         self.screen.on(
             drill=self.drill, kpi=self.choose_kpi, measure=self.choose_measure, stream=self.choose_stream, level=self.choose_level

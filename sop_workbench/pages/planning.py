@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sop_workbench import charts, reviews, views
-from sop_workbench.errors import SopError, UnknownCycleError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section
@@ -33,23 +32,15 @@ SECTIONS = (
 
 
 def page(workspace: str = ".", cycle_id: str = "", query: str | None = None) -> Screen:
-    """The page of a cycle; one that says what is wrong where there is none (parameters as those of the executive page)."""
-    try:
-        return Planning(visits.arrive(workspace, cycle_id, query)).screen
-    except SopError as fault:
-        return visits.error_page(PAGE, fault, workspace)
+    """The page of a cycle (parameters as :func:`visit.opened`)."""
+    return visits.opened(PAGE, lambda visit: Planning(visit).screen, workspace, cycle_id, query)
 
 
 class Planning:
     """One planner's levers on the plan of a cycle."""
 
     def __init__(self, visit: Visit) -> None:
-        missing = [name for name in _NEEDED if not visit.cycle.has(name)]
-        if missing:
-            raise UnknownCycleError(
-                f"Cycle {visit.cycle.id} is not planned through the supply review yet (it has no {', '.join(missing)}).\n"
-                f"A planner runs `sop run --cycle {visit.cycle.id}`; then open this page again."
-            )
+        visit.require_planned(_NEEDED, "supply")
         self.visit = visit
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
         for name in ("live_cards", "live_volume", "live_limits", "live_load"):

@@ -6,7 +6,7 @@ Names in an address are never made into a path: a cycle or scenario counts only 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
@@ -71,6 +71,21 @@ class Visit:
         if self.cycle.is_locked:
             return f"Cycle {self.cycle.id} is locked and never changes: decide in the next cycle, or have it unlocked with a reason."
         return ""
+
+    def require_planned(self, names: Sequence[str], review: str) -> None:
+        """Refuse a cycle that has not come through a review yet.
+
+        Raises
+        ------
+        UnknownCycleError
+            Naming what is missing and the remedy.
+        """
+        missing = [name for name in names if not self.cycle.has(name)]
+        if missing:
+            raise UnknownCycleError(
+                f"Cycle {self.cycle.id} is not planned through the {review} review yet (it has no {', '.join(missing)}).\n"
+                f"A planner runs `sop run --cycle {self.cycle.id}`; then open this page again."
+            )
 
     def read(self, table: str) -> pd.DataFrame:
         """A table of the scenario looked at; inputs and what is made for base alone come from base."""
@@ -167,6 +182,26 @@ def _look(settings: Settings | None, page: str) -> dict[str, Any]:
         "on_brand": on_brand,
         "accent": charts.readable(brand),
     }
+
+
+def opened(page: str, show: Callable[[Visit], Screen], workspace: str, cycle_id: str, query: str | None) -> Screen:
+    """The page that `show` makes of a visit; one that says what is wrong where there is none.
+
+    Parameters
+    ----------
+    page : str
+        Name of its notebook.
+    show : callable
+        Visit → screen.
+    workspace, cycle_id : str
+        Parameters of the notebook; a server's workspace and the address go before them.
+    query : str, optional
+        The address after `?`; the server's when left out.
+    """
+    try:
+        return show(arrive(workspace, cycle_id, query))
+    except SopError as fault:
+        return error_page(page, fault, workspace)
 
 
 def error_page(page: str, fault: SopError, workspace: str) -> Screen:

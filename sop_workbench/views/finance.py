@@ -92,11 +92,17 @@ def _left_out(budget_gap: pd.DataFrame) -> str:
 
 def revenue_bridge(bars: pd.DataFrame) -> pd.DataFrame:
     """From last year's revenue to the plan's: price, volume, mix, items new and lost."""
-    mine = bars[bars["bridge"] == "price–volume–mix"]
+    return _revenue_change(bars, "price–volume–mix", "the same periods a year before",
+                           "There is no year of history to compare the plan with.")
+
+
+def _revenue_change(bars: pd.DataFrame, name: str, against: str, empty: str) -> pd.DataFrame:
+    """The bridge of that name between two revenues, with their difference in its title."""
+    mine = bars[bars["bridge"] == name]
     totals = mine.loc[mine["kind"] == "total", "amount_amt"]
     change = signed(short(totals.iloc[-1] - totals.iloc[0], MONEY)) if len(totals) else ""
-    view = bridge(mine, f"Revenue {change} against the same periods a year before")
-    return view if len(mine) else as_view(view, "", empty="There is no year of history to compare the plan with.")
+    view = bridge(mine, f"Revenue {change} against {against}")
+    return view if len(mine) else as_view(view, "", empty=empty)
 
 
 def profit_bridge(bars: pd.DataFrame) -> pd.DataFrame:
@@ -190,11 +196,8 @@ def estimate_gap(estimate_gap: pd.DataFrame) -> pd.DataFrame:
 
 def last_plan_bridge(bars: pd.DataFrame) -> pd.DataFrame:
     """From the last locked plan's revenue to this one's: price, volume, mix, items new to the plan and gone from it."""
-    mine = bars[bars["bridge"] == "last plan to this plan"]
-    totals = mine.loc[mine["kind"] == "total", "amount_amt"]
-    change = signed(short(totals.iloc[-1] - totals.iloc[0], MONEY)) if len(totals) else ""
-    view = bridge(mine, f"Revenue {change} against the last locked plan")
-    return view if len(mine) else as_view(view, "", empty="No cycle was locked before this one: there is no plan to compare with.")
+    return _revenue_change(bars, "last plan to this plan", "the last locked plan",
+                           "No cycle was locked before this one: there is no plan to compare with.")
 
 
 def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:

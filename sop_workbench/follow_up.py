@@ -35,6 +35,11 @@ def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
     return records_up_to(cycle, kind).merge(newest, on="record_id", how="left", validate="one_to_one")
 
 
+def followed_actions(cycle: Cycle, day: pd.Timestamp) -> pd.DataFrame:
+    """Promises of all cycles up to this one as they stand on a day, late by the company's working days."""
+    return governance.action_states(records_up_to(cycle, "action"), day, cycle.settings.working_days.holidays)
+
+
 def kept_cycles(cycle: Cycle) -> pd.DataFrame:
     """Every cycle from the first of the store to this one: locked, open or skipped, and how late (see :func:`governance.cadence`)."""
     store = cycle.store
@@ -71,7 +76,7 @@ def follow_up(cycle: Cycle, day: pd.Timestamp | None = None) -> dict[str, pd.Dat
     return {
         "assumption": records_with_outcome(cycle, "assumption"),
         "decision": governance.decision_states(records_with_outcome(cycle, "decision"), records_up_to(cycle, "action")),
-        "action": governance.action_states(records_up_to(cycle, "action"), when, cycle.settings.working_days.holidays),
+        "action": followed_actions(cycle, when),
         "cadence": kept_cycles(cycle),
         "maturity": judge_maturity(cycle, when),
     }

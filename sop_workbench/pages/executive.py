@@ -152,8 +152,7 @@ class Executive:
         self.screen.table("followed", views.decision_followup(states), "decision, outcome, action · cycles before this one", limit=8)
 
     def _show_actions(self) -> None:
-        promised = follow_up.records_up_to(self.visit.cycle, "action")
-        view = views.action_list(governance.action_states(promised, pd.Timestamp.now()))
+        view = views.action_list(follow_up.followed_actions(self.visit.cycle, pd.Timestamp.now()))
         self.screen.table("actions", view, "action · all cycles up to this one", limit=8)
 
     def _show_families(self) -> None:

@@ -266,7 +266,7 @@ class Management:
         self.screen.fill("maturity", stages(view), view, "judged from what the store holds")
 
     def _show_actions(self) -> None:
-        view = views.action_list(governance.action_states(follow_up.records_up_to(self.visit.cycle, "action"), pd.Timestamp.now()))
+        view = views.action_list(follow_up.followed_actions(self.visit.cycle, pd.Timestamp.now()))
         self.screen.table("actions", view, "action · all cycles up to this one", limit=15)
 
     def _show_decided(self) -> None:

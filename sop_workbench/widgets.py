@@ -709,26 +709,27 @@ class WhatIfScreen(ipywidgets.HBox):
         load = views.what_if_load(outcome.hours, self._what_if.tables["resource"])
         self.measures.value = str(charts.what_if_measures(views.what_if_measures(outcome.measures)))
         self.limits.value = str(charts.table(views.what_if_limits(outcome.limits), limit=6))
-        self.volume.follow(views.what_if_volume(outcome.volume, looked["measure"], looked["family"] or None), looked["measure"])
-        self.load.follow(load, tuple(load["resource"].unique()))
+        self.volume.follow(views.what_if_volume(outcome.volume, looked["measure"], looked["family"] or None))
+        self.load.follow(load)
         self.timing.value = _timing_words(outcome, time.perf_counter() - begun)
 
 
 class _FollowingChart(ipywidgets.VBox):
-    """A chart whose rows are exchanged in place as long as it shows the same things; its title stands above it."""
+    """A chart whose rows are exchanged in place as long as its scene stays; its title stands above it."""
 
     def __init__(self, draw: Callable[[pd.DataFrame], charts.Shown]) -> None:
         super().__init__()
-        self._shows: Hashable = None
+        self._scene = ""
         self._chart: ipywidgets.DOMWidget | None = None
         self._draw, self._title = draw, ipywidgets.HTML()
 
-    def follow(self, view: pd.DataFrame, shows: Hashable) -> None:
-        """Show a view; `shows` names what it shows besides its numbers."""
+    def follow(self, view: pd.DataFrame) -> None:
+        """Show a view."""
+        scene = charts.scene_of(view)
         title = str(view.attrs.get("title", "")).replace(views.MONEY, charts.currency())
         self._title.value = f'<div style="font-size:15px;font-weight:600">{html.escape(title)}</div>'
         chart = self._chart
-        if isinstance(chart, LiveChart) and self._shows == shows and len(view):
+        if isinstance(chart, LiveChart) and self._scene == scene and len(view):
             (name,) = chart.spec["datasets"]
             chart.label = title
             chart.rows = {name: charts.rows_of(view)}
@@ -738,7 +739,7 @@ class _FollowingChart(ipywidgets.VBox):
         shown = self._draw(plain)
         self._chart = ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown, label=title)
         self.children = (self._title, self._chart)
-        self._shows = shows
+        self._scene = scene
 
 
 class LeverForm(_Form):

@@ -169,6 +169,7 @@ export default {
         place.holder.querySelector(".sop-caption")?.replaceWith(caption(place, content) ?? "");
         const words = place.holder.querySelector(".sop-below");
         if (words) words.innerHTML = content.below ?? "";
+        place.holder.querySelector(".sop-chart > div")?.setAttribute("aria-label", content.label || "chart");
         counted(place);
         return;
       }

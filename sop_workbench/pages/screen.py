@@ -129,19 +129,23 @@ class Screen(anywidget.AnyWidget):
         view: pd.DataFrame,
         source: str = "",
         at_least: int = 0,
-        shows: str = "",
         below: str = "",
         above: str = "",
+        is_live: bool = False,
     ) -> None:
         """Draw a view as wide as its block is; a block narrower than `at_least` scrolls.
 
-        When `shows` names the same thing as before only the rows are sent and the drawing in the page is changed in place.
+        A live chart is drawn once: as long as the scene (`charts.scene_of`) stays only the rows are sent, and the drawing in the page
+        takes them in the place of its own.
         """
+        shows = charts.scene_of(view) if is_live and len(view) else ""
         options = {"source": source, "at_least": at_least, "shows": shows, "below": below, "above": above}
         before = self._drawn.get(block)
         self._drawn[block] = (draw, view, options)
-        if before is not None and shows and before[2]["shows"] == shows and len(view) and len(before[1]):
-            self._put(block, {**_captions(view, source), "below": below, "rows": charts.rows_of(view), "shows": shows})
+        if before is not None and shows and before[2]["shows"] == shows:
+            captions = _captions(view, source)
+            rows = {"rows": charts.rows_of(view), "label": self._label(block, captions), "shows": shows}
+            self._put(block, {**captions, "below": below, **rows})
             return
         self._draw(block)
 
@@ -216,8 +220,11 @@ class Screen(anywidget.AnyWidget):
                 self._put(name, {**captions, "html": options["above"] + str(shown)})
                 return
             spec = shown.to_dict(validate=False)
-        label = " ".join(filter(None, (captions["title"], captions["note"]))) or self._blocks[name].title
-        self._put(name, {**captions, "spec": spec, "label": label, "shows": options["shows"]})
+        self._put(name, {**captions, "spec": spec, "label": self._label(name, captions), "shows": options["shows"]})
+
+    def _label(self, name: str, captions: dict[str, str]) -> str:
+        """What a chart shows, for those who cannot see it."""
+        return " ".join(filter(None, (captions["title"], captions["note"]))) or self._blocks[name].title
 
     def _width_of(self, name: str) -> int:
         share = self._blocks[name].span / 12 if self._page_width >= 900 else 1

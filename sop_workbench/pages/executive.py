@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from sop_workbench import charts, finance, follow_up, governance, outcome, reviews, views
+from sop_workbench import charts, finance, follow_up, governance, outcome, views
 from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
 from sop_workbench.errors import SettingsError
+from sop_workbench.pages import loaded
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
@@ -197,7 +198,7 @@ class Executive:
     @cached_property
     def agreed(self) -> AgreedLevers:
         """The levers agreed on with the plan they are pulled on; loading it takes a second or two."""
-        return AgreedLevers(reviews.what_if_session(self.visit.cycle), self.visit.workspace.folder / "scenarios")
+        return AgreedLevers(loaded.session(self.visit.cycle), self.visit.workspace.folder / "scenarios")
 
     def _show_levers(self) -> None:
         self.screen.fill("levers", self.agreed.form())

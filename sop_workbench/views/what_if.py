@@ -61,7 +61,8 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
     changed = plural(moved["resource_id"].nunique(), "resource")
     title = f"Load changes at {changed}" if len(moved) else "Load of every resource is as in base"
     rows["sequence"] = rows["resource_id"].map({name: n for n, name in enumerate(rows["resource_id"].unique(), start=1)})
-    shown = ["sequence", "resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt"]
+    shown = ["sequence", "resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio",
+             "hour_price_amt"]
     return as_view(rows[[*shown, "load_text"]], title,
                    "Hours used / regular hours, %; ▲ ▼ where the plan without levers used less or more.",
                    "No routing uses a resource.")

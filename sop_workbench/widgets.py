@@ -127,7 +127,7 @@ class _DrawingLibrary(anywidget.AnyWidget):
     _esm = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self) -> None:
-        super().__init__(_esm=_library_text())
+        super().__init__(_esm=library_text())
 
 
 _PROVIDE = """
@@ -143,7 +143,8 @@ def drawing_library() -> _DrawingLibrary:
     return _DrawingLibrary()
 
 
-def _library_text() -> str:
+@functools.cache
+def library_text() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script; bundling takes two seconds, so it is kept in the user's cache."""
     key = hashlib.sha256(f"{version('vl-convert-python')} {charts.VEGA_LITE_VERSION} {_PROVIDE}".encode()).hexdigest()[:16]
     kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sop-workbench" / f"vega-{key}.js"

@@ -155,7 +155,7 @@ def test_the_picture_with_exchanged_rows_is_that_of_a_new_drawing(outcomes: list
             specs = [draw(untitled(view)).to_dict() for view in seen]
             rows = [charts.rows_of(view) for view in seen]
             page.goto("about:blank")
-            pictures, expected = page.evaluate(_REFRESHED, [widgets._library_text(), specs[0], rows, specs])
+            pictures, expected = page.evaluate(_REFRESHED, [widgets.library_text(), specs[0], rows, specs])
             assert [_marks(one) for one in pictures] == [_marks(one) for one in expected]
         assert faults == []
 

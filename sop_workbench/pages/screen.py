@@ -213,7 +213,7 @@ class Screen(anywidget.AnyWidget):
         plain = view.copy()
         plain.attrs = {**view.attrs, "title": "", "note": ""}
         width = max(self._width_of(name), options["at_least"])
-        with charts.at_width(width):
+        with charts.at_width(width), charts.unchecked():
             shown = draw(plain)
             captions = {**_captions(view, options["source"]), "below": options["below"], "above": options["above"]}
             if isinstance(shown, charts.Html):

@@ -40,7 +40,8 @@ KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_ou
                   "--InteractiveShellApp.ignore_cwd=True")
 # What the server knows and a page must not: a kernel runs a planner's notebooks, but prints what it is told to print.
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                                        "TOKIO_WORKER_THREADS")}  # the last one is Delta Lake's
 # The allocators that Arrow and Delta Lake bring would each start a thread; a process that forks must have none but its own.
 # The system's allocator is told to keep few pools and to give large pieces back at once: 14 MB for a kernel with a loaded plan.
 _FORKING = {

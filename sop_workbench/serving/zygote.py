@@ -74,11 +74,11 @@ def _import(modules: list[str]) -> list[str]:
 
 
 def _warm() -> None:
-    """Do once what every page would do first: read the declaration of all tables, check a table, describe a chart."""
+    """Do once what every page would do first: read the declaration of all tables, check a table, describe a chart, write a month."""
     import altair
     import pandas as pd
 
-    from sop_workbench import tables
+    from sop_workbench import tables, views, widgets
 
     for name in tables.all_tables():
         tables.table(name).empty()
@@ -86,6 +86,8 @@ def _warm() -> None:
     rows = pd.DataFrame({"name": ["a"], "value": [1.0]})
     marks = altair.Chart(rows).mark_bar().encode(x="name:N", y="value:Q", tooltip=["name"])
     altair.layer(marks, marks.mark_text().encode(text="value:Q")).to_dict()
+    views.period_labels(pd.Series(pd.to_datetime(["2026-10-01"])))  # the rules of all languages: 10 MB
+    widgets.library_text()
 
 
 class _Holder:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import html
+import logging
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -35,6 +36,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.what_if import Outcome, WhatIf
 
 _HERE = Path(__file__).parent
+_LOG = logging.getLogger(__name__)
 
 
 # ------------------------------------------------------------------ shared: is somebody there, charts that can change
@@ -168,6 +170,22 @@ def _keep(path: Path, text: str) -> None:
             partial.unlink()
 
 
+NOT_COMPUTED = "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log)."
+
+
+def asked_in(content: Any) -> tuple[str, dict[str, Any]]:
+    """The act that a browser's message asks for and its details; no act where the message is none.
+
+    Examples
+    --------
+    >>> asked_in({"name": "move", "start": ""}), asked_in(["move"]), asked_in({"name": {}})
+    (('move', {'start': ''}), ('', {}), ('', {}))
+    """
+    if not isinstance(content, Mapping) or not isinstance(content.get("name"), str):
+        return "", {}
+    return content["name"], {str(key): value for key, value in content.items() if key != "name"}
+
+
 class _Form(anywidget.AnyWidget):
     """A page that sends what a person did and shows the `state` that Python answers with.
 
@@ -183,15 +201,25 @@ class _Form(anywidget.AnyWidget):
         self._acts = acts
         self._answers = 0
         self.message: dict[str, Any] = {}
-        self.on_msg(lambda _, content, __: self.act(**content))
+        self.on_msg(lambda _, content, __: self.hear(content))
 
-    def act(self, name: str, **details: Any) -> None:
-        """Do what the page asked for, and show what came of it."""
+    def hear(self, content: Any) -> None:
+        """Take a message of the page."""
+        name, details = asked_in(content)
+        self.act(name, **details)
+
+    def act(self, name: str, /, **details: Any) -> None:
+        """Do what the page asked for, and show what came of it; a fault no person can mend is logged and told as such."""
         self.message = {}
         try:
+            if name not in self._acts:
+                raise SopError("the page asked for something it cannot have")
             self._acts[name](**details)
         except SopError as fault:
             self._tell("error", str(fault))
+        except Exception:
+            _LOG.exception("act %s of a form failed", name)
+            self._tell("error", NOT_COMPUTED)
         self.refresh()
 
     def refresh(self) -> None:
@@ -768,13 +796,13 @@ class LeverForm(_Form):
         """Sliders, pickers or periods stand elsewhere."""
         self._pull(replace(self._wanted, ready={name: dict(place) for name, place in ready.items()}, start=start, end=end))
 
-    def hold(self, name: str) -> None:
+    def hold(self, ready: str) -> None:
         """Keep a slider's lever in the list and set the slider back, so that it can be pulled for something else too."""
-        held = [lever for ready, lever in self._wanted.sliders if ready == name]
+        held = [lever for name, lever in self._wanted.sliders if name == ready]
         if not held:
             raise SopError("move the slider first: there is no change to hold")
-        place = {**self._wanted.ready[name], "percent": 0.0}
-        self._pull(replace(self._wanted, ready={**self._wanted.ready, name: place}, held=(*self._wanted.held, *held)))
+        place = {**self._wanted.ready[ready], "percent": 0.0}
+        self._pull(replace(self._wanted, ready={**self._wanted.ready, ready: place}, held=(*self._wanted.held, *held)))
 
     def add(self, **lever: Any) -> None:
         """Hold any lever on any table."""

@@ -291,7 +291,7 @@ class Executive:
     # -------------------------------------------------------------- another cycle
     def turn(self, query: str) -> None:
         """Show another cycle or scenario in this page (in JupyterLab; a page of its own is opened anew)."""
-        raise SettingsError(f"Run the cell again with another cycle_id to see {query}.")
+        raise SettingsError(f"Run the cell again with another cycle_id to see {str(query)[:80]}.")
 
 
 # ------------------------------------------------------------------ pieces

@@ -99,7 +99,7 @@ class Screen(anywidget.AnyWidget):
             **shell,
             "sections": [{**asdict(section), "blocks": [asdict(block) for block in section.blocks]} for section in sections],
         }
-        self.on_msg(lambda _, content, __: self.act(**content))
+        self.on_msg(lambda _, content, __: self.hear(content))
 
     # what Python does
     def on(self, **acts: Act) -> None:
@@ -158,7 +158,12 @@ class Screen(anywidget.AnyWidget):
         """Say something to the person, in the bar that screen readers read out."""
         self._message = {"kind": kind, "lines": text.splitlines()}
 
-    def act(self, name: str = "", **details: Any) -> None:
+    def hear(self, content: Any) -> None:
+        """Take a message of the page."""
+        name, details = widgets.asked_in(content)
+        self.act(name, **details)
+
+    def act(self, name: str = "", /, **details: Any) -> None:
         """Do what the page asked for and answer; a fault that a person can mend is told, any other is logged and told as such."""
         self._message = {}
         begun = time.perf_counter()
@@ -170,9 +175,7 @@ class Screen(anywidget.AnyWidget):
             self.tell("error", str(fault))
         except Exception:
             _LOG.exception("act %s of a page failed", name)
-            self.tell(
-                "error", "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log)."
-            )
+            self.tell("error", widgets.NOT_COMPUTED)
         self._answers += 1
         self.answer = {"number": self._answers, "act": name, "milliseconds": round(1000 * (time.perf_counter() - begun)), **self._message}
 

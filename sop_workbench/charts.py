@@ -1386,7 +1386,7 @@ def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
         here = base.transform_filter("datum.is_plan")
         plan = here.mark_point(size=120, filled=True, color=ORANGE)
         label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text="plan_text:N")
-        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 70) / 2, height=HEIGHT))
+        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 190) / 2, height=HEIGHT))
     return alt.hconcat(*parts)
 
 

@@ -213,8 +213,8 @@ class LimitReader:
     def read(self, answer: Answer, base_price: np.ndarray | None, currency: str, count: int = 12) -> pd.DataFrame:
         """The limits that bind, most money (price · size) first, each in its dearest period.
 
-        Columns family, limit, member_name, t, unit, limit_qty, price_amt, money_amt, sentence. With `base_price` (prices by row of the unchanged plan of the same shape) also base_price_amt and delta_amt, and the limits that
-        bound there take part in the choice.
+        Columns family, limit, member_name, t, unit, limit_qty, price_amt, money_amt, sentence. With `base_price` (prices by row of the
+        unchanged plan of the same shape) also base_price_amt and delta_amt, and the limits that bound there take part in the choice.
         """
         price = np.abs(answer.row_price[self._rows])
         upper, lower = answer.numbers.row_upper[self._rows], answer.numbers.row_lower[self._rows]

@@ -1075,7 +1075,7 @@ def demand_vs_plan(view: pd.DataFrame) -> alt.TopLevelMixin:
     shown["share_text"] = [
         f"{s / d * 100:.0f} %" if d > 0 and s / d < 0.995 else "" for s, d in zip(view["served_qty"], view["demand_qty"], strict=True)
     ]
-    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)))
     parts = {"served_qty": _style.brand_colour, "late_qty": "#e69f00", "lost_qty": ORANGE}
     colour = alt.Color(
         "part:N",

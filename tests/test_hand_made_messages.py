@@ -29,7 +29,7 @@ MANAGEMENT = {
     "open": ["width"], "reach": ["block"], "fit": ["width"], "drill": ["family", "item", "member", "level"], "kpi": ["value"],
     "measure": ["value"], "stream": ["value"], "level": ["value"],
 }  # fmt: skip
-WHAT_IF = {"open": ["width"], "reach": ["block"], "fit": ["width"]}
+WHAT_IF = {"open": ["width"], "reach": ["block"], "fit": ["width"], "weigh": []}
 LEVERS = {
     "move": ["ready", "start", "end"], "hold": ["name"], "add": ["table", "column", "operation", "value", "where"], "release": ["number"],
     "undo": [], "reset": [], "keep": ["scenario", "title", "reason"], "look": ["measure", "family"], "open_table": ["table"],

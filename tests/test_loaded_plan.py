@@ -43,7 +43,8 @@ def test_a_plan_of_other_tables_is_not_given(cycle: Cycle) -> None:
     assert before == loaded.stand_of(cycle)
     loaded.hold(before, loaded.situation_of(cycle))
     (held,) = loaded._held.values()
-    cycle.write("consensus_demand", cycle.read("consensus_demand").assign(demand_qty=lambda rows: rows["demand_qty"] * 2), note="for a test")
+    twice = cycle.read("consensus_demand").assign(demand_qty=lambda rows: rows["demand_qty"] * 2)
+    cycle.write("consensus_demand", twice, note="for a test")
     assert loaded.stand_of(cycle) != before
     newer = loaded.session(cycle)
     assert newer is not held

@@ -145,7 +145,6 @@ def drawing_library() -> _DrawingLibrary:
     return _DrawingLibrary()
 
 
-@functools.cache
 def library_text() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script; bundling takes two seconds, so it is kept in the user's cache."""
     key = hashlib.sha256(f"{version('vl-convert-python')} {charts.VEGA_LITE_VERSION} {_PROVIDE}".encode()).hexdigest()[:16]

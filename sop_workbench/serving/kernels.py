@@ -33,6 +33,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Float, Integer
 
 from sop_workbench.errors import SopError
+from sop_workbench.serving.guard import LOG
 
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
@@ -216,7 +217,7 @@ class PageKernels(AsyncMappingKernelManager):
             ready = self.fork_server.start()
             for fault in ready.get("faults", []):
                 self.log.warning("could not import ahead: %s", fault)
-            self.log.info("plan loaded ahead: %s", ready.get("plan"))
+            LOG.info("plan loaded ahead: %s", ready.get("plan"))
             if ready.get("threads", 1) > _THREADS_KNOWN:
                 self.log.warning("the forking process has %s threads; what they hold is lost in its kernels", ready["threads"])
         else:

@@ -87,7 +87,7 @@ def _warm() -> None:
     marks = altair.Chart(rows).mark_bar().encode(x="name:N", y="value:Q", tooltip=["name"])
     altair.layer(marks, marks.mark_text().encode(text="value:Q")).to_dict()
     views.period_labels(pd.Series(pd.to_datetime(["2026-10-01"])))  # the rules of all languages: 10 MB
-    widgets.library_text()
+    widgets.library_text()  # bundles and keeps it where nobody has yet
 
 
 class _Holder:

@@ -1075,7 +1075,7 @@ def demand_vs_plan(view: pd.DataFrame) -> alt.TopLevelMixin:
     shown["share_text"] = [
         f"{s / d * 100:.0f} %" if d > 0 and s / d < 0.995 else "" for s, d in zip(view["served_qty"], view["demand_qty"], strict=True)
     ]
-    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)))
     parts = {"served_qty": _style.brand_colour, "late_qty": "#e69f00", "lost_qty": ORANGE}
     colour = alt.Color(
         "part:N",
@@ -1386,7 +1386,7 @@ def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
         here = base.transform_filter("datum.is_plan")
         plan = here.mark_point(size=120, filled=True, color=ORANGE)
         label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text="plan_text:N")
-        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 70) / 2, height=HEIGHT))
+        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 190) / 2, height=HEIGHT))
     return alt.hconcat(*parts)
 
 

@@ -51,7 +51,7 @@ _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
 _DONE = ("done", "submitted", "approved")
-_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail"}
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail", "monthly_workspace"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -83,10 +83,11 @@ STEPS = (
          outside=tolerance.demand_changes),
     Step("03_supply_review", outside=tolerance.supply_limits),
     Step("04_financial_review", outside=tolerance.budget_gaps),
-    Step("05_pre_sop", scenarios=True),
+    Step("05_pre_sop", scenarios=True, records=("change_request",)),
     # A decision is what this page asks for: it does not make the page stale, so that who decides can approve in the same sitting.
-    Step("06_executive_sop", records=("risk", "outcome"), is_executive=True),
-    Step("07_execution_monitoring", records=("action", "assumption", "decision", "outcome"), outside=tolerance.actual_deviations),
+    Step("06_executive_sop", records=("risk", "outcome", "change_request"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "decision", "outcome", "change_request"),
+         outside=tolerance.actual_deviations),
 )
 
 

@@ -90,6 +90,32 @@ def decision_states(decision: pd.DataFrame, action: pd.DataFrame) -> pd.DataFram
     return decision.assign(state=pd.Series(states, index=decision.index, dtype=object))
 
 
+def request_states(change_request: pd.DataFrame, decision: pd.DataFrame, demand_adjustment: pd.DataFrame) -> pd.DataFrame:
+    """Every change request with `state` (open or answered) and `answer`: what was done about it, by whom, in which cycle.
+
+    It is answered by a decision or an adjustment that names it, in `answers` or in its reason.
+
+    Parameters
+    ----------
+    change_request, decision, demand_adjustment : DataFrame
+        Records with their cycle.
+    """
+    answers = []
+    for request in change_request["request_id"]:
+        decided, adjusted = (rows[_names(rows, request)] for rows in (decision, demand_adjustment))
+        told = [f"{row.choice} ({row.by}, cycle {row.cycle_id})" for row in decided.sort_values("at").itertuples()]
+        told += [f"{len(part):,} adjustment{'' if len(part) == 1 else 's'} ({by}, cycle {name})"
+                 for (by, name), part in adjusted.groupby(["by", "cycle_id"])]
+        answers.append("; ".join(told))
+    told = pd.Series(answers, index=change_request.index, dtype=object)
+    return change_request.assign(state=np.where(told == "", "open", "answered"), answer=told)
+
+
+def _names(rows: pd.DataFrame, request: str) -> np.ndarray:
+    """Which records name a change request."""
+    return np.array([request in str(row.answers).split("; ") or request in str(row.why) for row in rows.itertuples()], dtype=bool)
+
+
 def takes_approver(level: str) -> bool:
     """Tell whether a decision of this level is beyond the owner of a step: outside tolerance the management or executive meeting decides.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sop_workbench import tables
+from sop_workbench import follow_up, tables
 from sop_workbench.chain import Chain, require_executive
 from sop_workbench.errors import DataError, SettingsError
 from sop_workbench.governance import takes_approver, takes_executive
@@ -17,7 +17,7 @@ _KINDS = ("assumption", "decision")
 
 
 def record_decision(chain: Chain, number: int | None, choice: str, *, by: str, why: str, question: str = "", considered: str = "",
-                    expected: float | None = None, **scope: Any) -> dict[str, Any]:
+                    expected: float | None = None, answers: str = "", **scope: Any) -> dict[str, Any]:
     """Record what was decided on open decision `number`, or on any other question; outside tolerance it takes an approver.
 
     Parameters
@@ -30,6 +30,8 @@ def record_decision(chain: Chain, number: int | None, choice: str, *, by: str, w
         What was chosen, and the options considered (those of the open decision when left out).
     expected : float, optional
         Money expected from it.
+    answers : str
+        Change requests of the weekly round that it answers, parted by `; ` (those of the open decision when left out).
     scope
         What the money is of, and where: columns of `decision` by which actuals score it (measure, from_period, to_period, family, …).
 
@@ -47,15 +49,16 @@ def record_decision(chain: Chain, number: int | None, choice: str, *, by: str, w
     if not choice.strip():
         raise SettingsError("say what was chosen: a decision without a choice cannot be recorded")
     record: dict[str, Any] = {"question": question, "options": considered, "choice": choice.strip(), **scope}
-    record["expected_effect_amt"] = expected
+    record |= {"expected_effect_amt": expected, "answers": answers}
+    follow_up.require_requests(chain.cycle, answers)
     if number is not None:
-        record |= _open_decision(chain, number, considered, by)
+        record |= _open_decision(chain, number, considered, answers, by)
     chain.cycle.append("decision", record, by=by, why=why)
     return record
 
 
-def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[str, str]:
-    """Question and options of an open decision; refused where who decides is beyond the person at work."""
+def _open_decision(chain: Chain, number: int, considered: str, answers: str, by: str) -> dict[str, str]:
+    """Question, options and answered requests of an open decision; refused where who decides is beyond the person at work."""
     cycle = chain.cycle
     rows = cycle.read("open_decision")
     if number not in set(rows["sequence"]):
@@ -66,7 +69,7 @@ def _open_decision(chain: Chain, number: int, considered: str, by: str) -> dict[
         cycle.store.require_role("approver", doing, by)
     if takes_executive(row["level"]):
         require_executive(chain, doing, by)
-    return {"question": str(row["question"]), "options": considered or str(row["options"])}
+    return {"question": str(row["question"]), "options": considered or str(row["options"]), "answers": answers or str(row["answers"])}
 
 
 def record_outcome(cycle: Cycle, record_id: str, actual: float, *, by: str, why: str) -> dict[str, Any]:

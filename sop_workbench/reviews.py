@@ -255,7 +255,8 @@ def executive_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["item", "financial_projection", "budget_gap", "scenario_comparison", "kpi", "binding_limit", "unmet_demand",
                          "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
-                                        read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
+                                        read["scenario_comparison"], read["alert"], cycle.settings, read["item"],
+                                        follow_up.requests_to_decide(cycle))
     said = {**follow_up.follow_up(cycle), "risk": cycle.records("risk")}
     return _write(cycle, {**read, **said}, {"open_decision": decisions}, "executive review")
 
@@ -279,9 +280,9 @@ def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
     """
     earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
     said = {name: _of_cycles(cycle, name, earlier) for name in ("assumption", "decision", "demand_adjustment")}
-    plans = {past: _if_planned(cycle.store.cycle(past), "consensus_demand") for past in set(said["assumption"]["cycle_id"])}
+    plans = {past: cycle.store.cycle(past).read_or_empty("consensus_demand") for past in set(said["assumption"]["cycle_id"])}
     last = {past: max((c for c in earlier if c < past), default=None) for past in set(said["decision"]["cycle_id"])}
-    before = {past: _if_planned(cycle.store.cycle(c), "financial_projection") for past, c in last.items() if c is not None}
+    before = {past: cycle.store.cycle(c).read_or_empty("financial_projection") for past, c in last.items() if c is not None}
     scores = [scoring.score_assumptions(said["assumption"], said["demand_adjustment"], plans, inputs, cycle.period, cycle.settings),
               scoring.score_decisions(said["decision"], before, inputs, cycle.period)]
     known = _of_cycles(cycle, "outcome", [name for name in cycle.store.cycles() if name <= cycle.id])
@@ -289,10 +290,6 @@ def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
     for why, rows in fresh.groupby("why"):
         cycle.append("outcome", rows.drop(columns="why"), by=roles.WORKBENCH, why=str(why))
     return fresh
-
-
-def _if_planned(cycle: Cycle, name: str) -> pd.DataFrame:
-    return cycle.read(name) if cycle.has(name) else tables.table(name).empty()
 
 
 def _of_cycles(cycle: Cycle, record_table: str, names: list[str]) -> pd.DataFrame:
@@ -321,7 +318,8 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
                                                            read["unmet_demand"], settings, soon, calendar),
         "kpi": _kpis(cycle, inputs, read, deviation, archive),
     }
-    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
+    said = {**follow_up.follow_up(cycle), "change_request": follow_up.handed_over(cycle)}
+    return _write(cycle, {**inputs, **read, **said}, written, "weekly execution")
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

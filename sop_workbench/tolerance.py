@@ -20,24 +20,22 @@ def demand_changes(cycle: Cycle) -> list[str]:
     if not earlier or not cycle.has("consensus_demand"):
         return []
     last = cycle.store.cycle(max(earlier))
-    before = last.read("consensus_demand") if last.has("consensus_demand") else tables.table("consensus_demand").empty()
+    before = last.read_or_empty("consensus_demand")
     return governance.demand_changes(cycle.read("consensus_demand"), before, cycle.read("item"), cycle.settings, last.id)
 
 
 def supply_limits(cycle: Cycle) -> list[str]:
     """Resources loaded above `utilisation_ratio` and markets served below `service_level_ratio` in the plan."""
-    read = {name: cycle.read(name) for name in ("resource_plan", "unmet_demand") if cycle.has(name)}
+    read = {name: cycle.read_or_empty(name) for name in ("resource_plan", "unmet_demand")}
     return execution.alerts(tables.table("plan_deviation").empty(), read, cycle.settings, cycle.calendar)["sentence"].tolist()
 
 
 def budget_gaps(cycle: Cycle) -> list[str]:
     """The whole plan and its families, where they stand further below budget than `budget_gap_ratio`."""
-    return governance.budget_gaps(cycle.read("budget_gap"), cycle.settings) if cycle.has("budget_gap") else []
+    return governance.budget_gaps(cycle.read_or_empty("budget_gap"), cycle.settings)
 
 
 def actual_deviations(cycle: Cycle) -> list[str]:
     """Families sold off the approved plan by more than `plan_deviation_ratio`, or planned with more bias than `forecast_bias_ratio`."""
-    if not cycle.has("plan_deviation"):
-        return []
-    found = execution.alerts(cycle.read("plan_deviation"), {}, cycle.settings, cycle.calendar)
+    found = execution.alerts(cycle.read_or_empty("plan_deviation"), {}, cycle.settings, cycle.calendar)
     return found.loc[found["alert"].isin(["sales off plan", "biased plan"]), "sentence"].tolist()  # control limits are no tolerance

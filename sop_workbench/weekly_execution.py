@@ -19,6 +19,8 @@ from sop_workbench.tables import table, validate
 AHEAD = 4  # weeks looked ahead
 FIX, CHANGE_REQUEST = "fix it this week", "change request"
 _KEY = ["kind", "level", "member", "period"]
+_REQUEST_COLUMNS = ("request_id", "weekly_cycle_id", "kind", "level", "member", "period", "weeks_outside", "value", "tolerance",
+                    "money_amt", "sentence")
 
 
 def projected_stockouts(
@@ -173,9 +175,9 @@ def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -
         side = "above" if row.ratio > 0 else "below"
         then = ": the level has changed, plan anew" if row.is_again else ": look at it with sales"
         found.append(_exception(
-            "sales off plan", "family", row.family, row.period, np.nan, row.ratio, limit, bool(row.is_again),
+            "sales off plan", "family", row.family, row.period, np.nan, row.ratio, limit, row.periods_outside, bool(row.is_again),
             f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)}"
-            + (", and the week before" if row.is_again else "") + then))
+            + (f", the {_ordinal(row.periods_outside)} week running" if row.is_again else "") + then))
     return found
 
 
@@ -184,7 +186,9 @@ def _running_out(
 ) -> list[dict]:
     soon = unmet_demand[unmet_demand["period"].isin(periods)]
     fill = soon.groupby("item_id")[["served_qty", "demand_qty"]].sum()
-    waiting = _left_short(unmet_demand, periods).groupby("item_id")["short_amt"].max()  # what waits is counted once, where it is most
+    left = _left_short(unmet_demand, periods)
+    waiting = left.groupby("item_id")["short_amt"].max()  # what waits is counted once, where it is most
+    weeks = left[left["plan_short_qty"] > 1e-6].groupby("item_id")["period"].nunique()
     found = []
     for row in stockout[stockout["period"].isin(periods)].itertuples():
         served = kpi.fill_rate([fill.at[row.item_id, "served_qty"]], [fill.at[row.item_id, "demand_qty"]])
@@ -192,7 +196,8 @@ def _running_out(
         how = "new production comes too late" if row.is_within_lead_time else "there is time to make more"
         then = f"the plan serves {served:.0%} of the next weeks" + (f", {how}" if is_outside else "; release its orders")
         found.append(_exception(
-            "stock runs out", "item_id", row.item_id, row.period, waiting[row.item_id], served, level, is_outside,
+            "stock runs out", "item_id", row.item_id, row.period, waiting[row.item_id], served, level, weeks.get(row.item_id, 0),
+            is_outside,
             f"{row.item_name} runs out in {calendar.cycle_id(row.period)}, {row.missing_qty:,.0f} missing: {then}"))
     return found
 
@@ -207,7 +212,8 @@ def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, 
         worst, is_outside = part.loc[part["left"].idxmin()], bool((part["left"] < 1e-6).any())
         then = "no hour is left" if is_outside else f"{worst['left']:,.0f} h of overtime are left"
         found.append(_exception(
-            "resource full", "resource_id", str(resource), worst["period"], part["worth"].sum(), worst["ratio"], limit, is_outside,
+            "resource full", "resource_id", str(resource), worst["period"], part["worth"].sum(), worst["ratio"], limit, len(part),
+            is_outside,
             f"{resource} is full in {len(part)} of the next {len(periods)} weeks, most in {calendar.cycle_id(worst['period'])} "
             f"({worst['ratio']:.0%} of regular hours): {then}"))
     return found
@@ -221,7 +227,7 @@ def _late(late: pd.DataFrame) -> list[dict]:
         reason = f"overdue by {days}" if row.problem == "overdue" else f"due {days} after its item runs out"
         then = "the item runs out: expedite, or ask for another source" if is_outside else "stock lasts: ask for a day"
         found.append(_exception(
-            "supply late", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, is_outside,
+            "supply late", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, np.nan, is_outside,
             f"{row.order_id}, {row.open_qty:,.0f} of {row.item_name}, is {reason}; {then}"))
     return found
 
@@ -234,13 +240,70 @@ def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: flo
     for market, part in soon.groupby("market_id"):
         fill, floor = kpi.fill_rate(part["served_qty"], part["demand_qty"]), part["floor_shortfall_qty"].sum()
         then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
+        short = part.groupby("period")["short_amt"].sum()
         found.append(_exception(
-            "market gives way", "market_id", str(market), pd.NaT, part.groupby("period")["short_amt"].sum().max(), fill, level,
+            "market gives way", "market_id", str(market), pd.NaT, short.max(), fill, level, (short > 1e-6).sum(),
             bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.1%} of the next weeks' demand, some of it late: {then}"))
     return found
 
 
-def _exception(kind: str, level: str, member: str, period: pd.Timestamp, money: float, value: float, tolerance: float, is_outside: bool,
-               sentence: str) -> dict:
+def _exception(kind: str, level: str, member: str, period: pd.Timestamp, money: float, value: float, tolerance: float, weeks: float,
+               is_outside: bool, sentence: str) -> dict:
     return {"kind": kind, "level": level, "member": member, "period": period, "money_amt": money, "value": value, "tolerance": tolerance,
-            "is_outside": is_outside, "sentence": sentence + "."}
+            "weeks_outside": weeks, "is_outside": is_outside, "sentence": sentence + "."}
+
+
+def _ordinal(count: int) -> str:
+    """A place in a row.
+
+    Examples
+    --------
+    >>> [_ordinal(number) for number in (2, 3, 4, 11, 21, 112)]
+    ['2nd', '3rd', '4th', '11th', '21st', '112th']
+    """
+    is_teen = 10 <= count % 100 <= 20
+    return f"{count}{'th' if is_teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(count % 10, 'th')}"
+
+
+# ------------------------------------------------------------------ handed to the monthly round
+def change_requests(execution_exception: pd.DataFrame, cycle_id: str) -> pd.DataFrame:
+    """What a week found outside tolerance, as records for the monthly round: each known by week, kind and member.
+
+    Parameters
+    ----------
+    execution_exception : DataFrame
+        What needed somebody in the week.
+    cycle_id : str
+        The weekly cycle.
+
+    Returns
+    -------
+    DataFrame
+        The own columns of `change_request`, one row per kind and member.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame([{"kind": "sales off plan", "level": "family", "member": "Coolers", "period": pd.NaT, "weeks_outside": 2.0,
+    ...                        "value": -0.3, "tolerance": 0.15, "money_amt": None, "sentence": "…", "is_outside": True}])
+    >>> change_requests(found, "2026-W40")["request_id"].tolist()
+    ['2026-W40 sales off plan: Coolers']
+    """
+    rows = execution_exception[execution_exception["is_outside"].astype(bool)]
+    names = [f"{cycle_id} {kind}: {member}" for kind, member in zip(rows["kind"], rows["member"], strict=True)]
+    rows = rows.assign(request_id=pd.Series(names, index=rows.index, dtype=object).str.replace("; ", ", "), weekly_cycle_id=cycle_id)
+    return rows[list(_REQUEST_COLUMNS)].drop_duplicates("request_id").reset_index(drop=True)
+
+
+def not_asked_yet(requests: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Requests that say something new to the monthly round: not known there, and nothing open of the same kind and member.
+
+    Parameters
+    ----------
+    requests : DataFrame
+        :func:`change_requests` of a week.
+    held : DataFrame
+        Requests of the monthly round with `state`.
+    """
+    open_ones = held[held["state"] == "open"].set_index(["kind", "level", "member"]).index
+    is_open = requests.set_index(["kind", "level", "member"]).index.isin(open_ones)
+    return requests[~is_open & ~requests["request_id"].isin(held["request_id"])]

@@ -102,6 +102,13 @@ def test_the_frame_given_is_not_changed_and_rows_come_back_by_key(cycle):
     assert cycle.read("service_target")["item_or_class"].tolist() == ["000", "001", "002"]
 
 
+def test_who_can_do_without_a_table_gets_its_columns(cycle):
+    assert cycle.read_or_empty("service_target").columns.tolist() == list(tables.table("service_target").columns)
+    assert cycle.read_or_empty("service_target").empty
+    cycle.write("service_target", targets(0.9))
+    pd.testing.assert_frame_equal(cycle.read_or_empty("service_target"), cycle.read("service_target"))
+
+
 def test_written_and_empty_differs_from_never_written(cycle):
     cycle.write("service_target", targets(0.9))
     cycle.write("service_target", targets())
@@ -611,6 +618,36 @@ def test_records_of_two_people_at_once_are_all_kept(store):
     assert found["by"].value_counts().to_dict() == {"Ann": 10, "Bob": 10}
     assert found["record_id"].is_unique
     assert found[found["by"] == "Ann"]["text"].tolist() == [str(n) for n in range(10)]
+
+
+def _ask_many(url: str, who: str, start, told) -> None:
+    """The same five questions and five of one's own, one by one, then all of them again."""
+    cycle = open_store(url).cycle("2026-10")
+    start.wait()
+    asked = [{"subject": name, "text": who} for n in range(5) for name in (f"shared {n}", f"{who} {n}")]
+    added = [len(cycle.append_once("comment", row, "subject", by=who, why="at once")) for row in asked]
+    told.put((sum(added), len(cycle.append_once("comment", asked, "subject", by=who, why="again"))))
+
+
+def test_what_several_processes_add_once_is_there_once_and_nothing_is_lost(store):
+    said = together(_ask_many, [(store.url, who) for who in ("Ann", "Bob", "Cem")])
+    found = store.cycle("2026-10").records("comment")
+    assert sorted(found["subject"]) == sorted([f"shared {n}" for n in range(5)] + [f"{who} {n}" for who in ("Ann", "Bob", "Cem")
+                                                                                  for n in range(5)])
+    assert sum(added for added, _ in said) == 20
+    assert [again for _, again in said] == [0, 0, 0]
+
+
+def test_what_another_cycle_holds_is_not_added_again_and_a_locked_one_refuses(store):
+    first, second = store.cycle("2026-10"), store.cycle("2026-11")
+    asked = [{"subject": "a", "text": "1"}, {"subject": "a", "text": "twice in one call"}, {"subject": "b", "text": "2"}]
+    assert first.append_once("comment", asked, "subject", by="Ann", why="w")["text"].tolist() == ["1", "2"]
+    first.lock(by="GM", why="go")
+    with pytest.raises(CycleLockedError, match="locked by GM"):
+        first.append_once("comment", {"subject": "c", "text": "3"}, "subject", by="Ann", why="w")
+    added = second.append_once("comment", [*asked, {"subject": "c", "text": "3"}], "subject", by="Ann", why="w")
+    assert added["subject"].tolist() == ["c"]
+    assert store.read_all("comment")["cycle_id"].tolist() == ["2026-10", "2026-10", "2026-11"]
 
 
 def test_only_one_of_two_processes_locks(store):

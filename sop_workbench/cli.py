@@ -633,18 +633,40 @@ def decide(number: int | None, folder: Path, cycle_id: str | None, question: str
 @click.argument("title")
 @_in_workspace
 @_of_cycle
-@click.option("--owner", required=True, help="Who does it.")
-@click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
+@click.option("--owner", help="Who does it; as promised before when left out.")
+@click.option("--due", type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02; as promised before when left out.")
 @click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
-@click.option("--decision", "decision_id", default="", help="record_id of the decision it carries out (sop records decision).")
+@click.option("--decision", "decision_id", help="record_id of the decision it carries out (sop records decision).")
 @_by
 @_why
-def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, decision_id: str, by: str, why: str) -> None:
-    """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
+def action(title: str, folder: Path, cycle_id: str | None, **said: Any) -> None:
+    """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now: --status done."""
+    from sop_workbench.outcome import record_action
+
     cycle = _chain(folder, cycle_id).cycle
-    said = {"title": title, "owner": owner, "due_date": due, "status": status, "decision_id": decision_id}
-    cycle.append("action", said, by=by, why=why)
-    click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
+    record = record_action(cycle, title, **said)
+    click.echo(f"action of cycle {cycle.id}: {title}, {record['owner']} by {record['due_date']:%Y-%m-%d}, {record['status']}")
+
+
+@main.command()
+@click.argument("title")
+@_in_workspace
+@_of_cycle
+@click.option("--kind", type=click.Choice(["risk", "opportunity"]), default="risk", show_default=True)
+@click.option("--money", type=float, help="Money at stake; as registered before when left out.")
+@click.option("--probability", type=click.FloatRange(0, 1), help="Chance, from 0 to 1; as registered before when left out.")
+@click.option("--owner", help="Who watches it.")
+@click.option("--status", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@_by
+@_why
+def risk(title: str, folder: Path, cycle_id: str | None, **said: Any) -> None:
+    """Enter TITLE, a risk or an opportunity beyond the plan, into the register, or (same TITLE) say how it stands now: --status closed."""
+    from sop_workbench.outcome import record_risk
+
+    cycle = _chain(folder, cycle_id).cycle
+    record = record_risk(cycle, title, **said)
+    click.echo(f"{record['kind']} of cycle {cycle.id}: {title}, {record['money_amt']:,.0f} at {record['probability_ratio']:.0%}, "
+               f"{record['status']}")
 
 
 @main.command()

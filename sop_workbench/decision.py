@@ -1,7 +1,7 @@
 """What this cycle has to decide: gaps, bottlenecks, shortages, excess and risks as questions with options and money.
 
 Who decides follows from the money at stake, measured against the plan's revenue: within a tenth of the tolerance
-`budget_gap_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting. A family
+`decision_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting. A family
 below budget by more than the tolerance goes to the management review at least.
 """
 
@@ -261,7 +261,7 @@ def _scenario_profits(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _who(money: float, revenue: float, step: str, settings: Settings) -> str:
-    limit = settings.tolerances.budget_gap_ratio * revenue
+    limit = settings.tolerances.decision_ratio * revenue
     if money > limit:
         return "Executive S&OP"
     # A family's gap is listed only outside its own tolerance, so it is never for finance alone.

@@ -40,8 +40,14 @@ def records_with_outcome(cycle: Cycle, kind: str) -> pd.DataFrame:
 
 
 def followed_actions(cycle: Cycle, day: pd.Timestamp) -> pd.DataFrame:
-    """Promises of all cycles up to this one as they stand on a day, late by the company's working days."""
-    return governance.action_states(records_up_to(cycle, "action"), day, cycle.settings.working_days.holidays)
+    """Promises of all cycles up to this one as they stand on a day, late by the company's working days, with their decision's effect."""
+    states = governance.action_states(records_up_to(cycle, "action"), day, cycle.settings.working_days.holidays)
+    return governance.with_effect(states, records_with_outcome(cycle, "decision"))
+
+
+def risk_register(cycle: Cycle) -> pd.DataFrame:
+    """Risks and opportunities of all cycles up to this one as they stand, what is open first."""
+    return governance.risk_states(records_up_to(cycle, "risk"))
 
 
 # ------------------------------------------------------------------ change requests of the weekly round

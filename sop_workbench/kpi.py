@@ -69,6 +69,8 @@ DEFINITIONS: dict[str, Definition] = {
                                  "plan_deviation_ratio", 1.5),
     "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due", "high", "", 2.0, 0.9),
     "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made", "high", "", 2.0, 0.8),
+    "actions_on_time": Definition("ratio", "actions done by their due day / actions done or overdue", "no action due", "high", "",
+                                  2.0, 0.9),
     "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override", "high", "", 2.0, 1.0),
 }
 
@@ -492,6 +494,36 @@ def process_measures(
             ("owned_overrides", share(owned), f"{len(owned)} overrides")]
     frame = pd.DataFrame(rows, columns=["kpi", "value", "note"])
     return frame.assign(level="total", member="all", period=period)
+
+
+def action_measures(action: pd.DataFrame, as_of: pd.Timestamp, period: pd.Timestamp) -> pd.DataFrame:
+    """Share of actions done by their due day, in total and by owner, over those due in the year before a day; measures for `kpi_table`.
+
+    on time = done by the due day / (done + overdue); what is cancelled, or not due yet, does not count.
+
+    Parameters
+    ----------
+    action : DataFrame
+        Each action as it stands (:func:`sop_workbench.governance.action_states`).
+    as_of : Timestamp
+        Day on which the process is judged.
+    period : Timestamp
+        First planned period of the cycle.
+
+    Examples
+    --------
+    >>> told = pd.DataFrame({"owner": ["Ann", "Ann", "Bob", "Bob"], "state": ["done", "done late", "late", "cancelled"],
+    ...                      "due_date": pd.Timestamp("2026-09-01")})
+    >>> found = action_measures(told, pd.Timestamp("2026-10-01"), pd.Timestamp("2026-10-01"))
+    >>> found[["level", "member", "value"]].round(3).to_dict("split")["data"]
+    [['total', 'all', 0.333], ['owner', 'Ann', 0.5], ['owner', 'Bob', 0.0]]
+    """
+    since = pd.Timestamp(as_of) - pd.DateOffset(years=1)
+    judged = action[action["state"].isin(["done", "done late", "late"]) & (action["due_date"] >= since)]
+    groups = [("total", "all", judged), *(("owner", str(owner), part) for owner, part in judged.groupby("owner"))]
+    rows = [(level, member, share(part["state"] == "done"), f"{len(part)} actions done or overdue, due in the last year")
+            for level, member, part in groups]
+    return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="actions_on_time", period=period)
 
 
 def actions_of(decision: Mapping[str, Any], action: pd.DataFrame) -> pd.DataFrame:

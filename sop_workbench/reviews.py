@@ -21,6 +21,7 @@ from sop_workbench import (
     finance,
     follow_up,
     goals,
+    governance,
     inventory,
     kpi,
     materials,
@@ -257,7 +258,7 @@ def executive_review(cycle: Cycle) -> Tables:
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
                                         read["scenario_comparison"], read["alert"], cycle.settings, read["item"],
                                         follow_up.requests_to_decide(cycle))
-    said = {**follow_up.follow_up(cycle), "risk": cycle.records("risk")}
+    said = {**follow_up.follow_up(cycle), "risk": follow_up.risk_register(cycle)}
     return _write(cycle, {**read, **said}, {"open_decision": decisions}, "executive review")
 
 
@@ -416,7 +417,9 @@ def _process_kpis(cycle: Cycle) -> pd.DataFrame:
     steps = last.records("step_status")
     measures = kpi.process_measures(steps, _due_days(last), last.records("action"), last.records("decision"),
                                     last.records("demand_adjustment"), steps["at"].max(), last.period)
-    return kpi.kpi_table(measures, cycle.settings)
+    promised = governance.action_states(_of_cycles(cycle, "action", earlier), steps["at"].max(), cycle.settings.working_days.holidays)
+    on_time = kpi.action_measures(promised, steps["at"].max(), last.period)
+    return kpi.kpi_table(pd.concat([measures, on_time], ignore_index=True), cycle.settings)
 
 
 def _due_days(cycle: Cycle) -> pd.Series:

@@ -92,10 +92,17 @@ class WorkingDays(Section):
 
 
 class Tolerances(Section):
-    """Limits inside which a step's owner decides alone; outside, the next level does."""
+    """Limits inside which a step's owner decides alone; outside, the next level does.
+
+    Of the pre-S&OP: `decision_ratio` is the money of a decision as a share of the plan's revenue, `unserved_demand_ratio` the share of
+    demand, in money, that the plan leaves unserved, `budget_gap_ratio` how far the whole plan may stand below budget. What lies beyond one
+    of them goes to the executive meeting; the rest is decided in the pre-S&OP (a decision worth up to a tenth of it by its step's owner).
+    """
 
     demand_change_ratio: Ratio = 0.10
     budget_gap_ratio: Ratio = 0.05
+    decision_ratio: Ratio = 0.05
+    unserved_demand_ratio: Ratio = 0.05
     plan_deviation_ratio: Ratio = 0.10
     forecast_wape_ratio: Ratio = 0.35
     forecast_bias_ratio: Ratio = 0.10

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sop_workbench import execution, governance, tables
+from sop_workbench import decision, execution, follow_up, governance, tables
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -33,6 +33,22 @@ def supply_limits(cycle: Cycle) -> list[str]:
 def budget_gaps(cycle: Cycle) -> list[str]:
     """The whole plan and its families, where they stand further below budget than `budget_gap_ratio`."""
     return governance.budget_gaps(cycle.read_or_empty("budget_gap"), cycle.settings)
+
+
+def pre_sop(cycle: Cycle) -> list[str]:
+    """What the pre-S&OP leaves to the executive meeting: the plan's gaps and the decisions beyond its tolerances.
+
+    The whole plan below budget by more than `budget_gap_ratio`, demand left unserved beyond `unserved_demand_ratio`, decisions worth more
+    than `decision_ratio` of the plan's revenue. Nothing while the step has not compared its scenarios.
+    """
+    if not cycle.has("scenario_comparison"):
+        return []
+    names = ("budget_gap", "binding_limit", "unmet_demand", "excess_stock", "scenario_comparison", "alert")
+    read = {name: cycle.read_or_empty(name) for name in names}
+    opened = decision.open_decisions(*read.values(), cycle.settings, cycle.read_or_empty("item"), follow_up.requests_to_decide(cycle))
+    return [*governance.whole_budget_gap(read["budget_gap"], cycle.settings),
+            *governance.unserved_demand(read["unmet_demand"], cycle.settings),
+            *governance.weighty_decisions(opened, read["unmet_demand"], cycle.settings)]
 
 
 def actual_deviations(cycle: Cycle) -> list[str]:

@@ -742,7 +742,9 @@ def _records() -> dict[str, pd.DataFrame]:
         "assumption": assumption.assign(cycle_id="2026-08", actual_value=[950.0, np.nan], verdict=["missed", None]),
         "decision": decision.assign(cycle_id="2026-08", actual_value=[300_000.0, np.nan], verdict=["missed", None],
                                     state=["1 of 1 open", "closed"]),
-        "action": action.assign(cycle_id="2026-08", late_days=[9.0, 0.0]),
+        "action": action.assign(cycle_id="2026-08", late_days=[9.0, 0.0], closed_late_days=[np.nan, 2.0], closed_by=[None, "M. Frey"],
+                                closed_at=pd.to_datetime([None, "2026-09-03"]), choice=["overtime", None],
+                                expected_effect_amt=[400_000.0, np.nan], effect_amt=[300_000.0, np.nan]),
         "cadence": kept,
         "maturity": _rows("maturity", judged),
     }

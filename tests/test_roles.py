@@ -173,6 +173,7 @@ WRITING = {
     "assume": ["steel stays", "signed"], "decide": ["--question", "More shifts?", "--choice", "yes", "signed"],
     "request": ["--by", "vic"],
     "outcome": ["none", "--actual", "3", "signed"], "action": ["Ask for a quote", "--owner", "ann", "--due", "2026-11-02", "signed"],
+    "risk": ["Steel", "--money", "9", "--probability", "0.5", "signed"],
     "users add": ["vic", "--role", "approver", "--password", "let me in, please"],
     "adjust import": ["{folder}/edited.xlsx", "--yes", "signed"], "history accept": ["signed"], "history reject": ["signed"],
 }

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from sop_workbench import charts, finance, follow_up, governance, outcome, reviews, views
-from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
+from sop_workbench.chain import Chain, approve_step, as_last_run, role_to_decide, step_states
 from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
 from sop_workbench.pages.visit import Visit
-from sop_workbench.roles import Role
 from sop_workbench.store import BASE
 
 PAGE = "executive_review"
@@ -190,8 +189,8 @@ class Executive:
         self.screen.chart("risks", charts.risks_opportunities, view, self._source("risk_opportunity"), at_least=560)
 
     def _show_risk_list(self) -> None:
-        view = views.risks(self.visit.cycle.records("risk"))
-        self.screen.table("risk_list", view, f"risk (people's register) · cycle {self.visit.cycle.id}")
+        view = views.risks(follow_up.risk_register(self.visit.cycle))
+        self.screen.table("risk_list", view, "risk (people's register) · all cycles up to this one")
 
     # -------------------------------------------------------------- what if
     @cached_property
@@ -239,7 +238,7 @@ class Executive:
         self.screen.fill("decisions", f'<div class="sop-decisions">{body}</div>', view, self._source("open_decision", "decision"))
 
     def _decision(self, row: dict[str, Any], taken: pd.DataFrame, is_first: bool) -> str:
-        needed: Role = "approver" if governance.takes_approver(row["level"]) else "planner"
+        needed = role_to_decide(Chain(self.visit.workspace, self.visit.cycle), row["level"])
         money = views.short(row["money_amt"], views.MONEY)
         is_taken = row["question"] in taken.index
         state = chip("✓ decided") if is_taken else text(f"decides: {row['level']}")
@@ -369,7 +368,7 @@ def _decision_form(row: dict[str, Any], why_not: str) -> str:
         f"<span>{text(option)}</span></label>"
         for place, option in enumerate(options)
     )
-    button, told = _button("Decide", f"sop-decide-{number}", why_not)
+    button, told = submit_button("Decide", f"sop-decide-{number}", why_not)
     return (
         f'<form data-act="decide" data-number="{number}"><p><b>Recommended:</b> {text(row["recommendation"])}</p>'
         f'<fieldset class="sop-options"><legend>Options</legend>{choices}</fieldset>'
@@ -387,7 +386,7 @@ def _field(label: str, name: str, place: str, hint: str, size: int) -> str:
     )
 
 
-def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
+def submit_button(words: str, place: str, why_not: str) -> tuple[str, str]:
     """A button, and why it is off where it is: it stays reachable by keyboard, so that the reason is read out."""
     if not why_not:
         return f'<button type="submit" class="sop-primary" id="{place}">{text(words)}</button>', ""
@@ -400,7 +399,7 @@ def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
 
 def _approval(status: str, reason: str, why_not: str) -> str:
     told = f"The executive step is {status}." + (f" {reason}" if reason else "")
-    button, off = _button("Approve the plan", "sop-approve", why_not)
+    button, off = submit_button("Approve the plan", "sop-approve", why_not)
     return (
         f'<h3>Approve the plan</h3><p>{text(told)}</p><form data-act="approve"><div class="sop-field">'
         f'<label for="sop-approve-reason">Reason</label><textarea id="sop-approve-reason" name="why"></textarea></div>'

@@ -921,6 +921,8 @@ def _blank_weeks() -> str:
 
 
 _WEEKLY_STEPS = """\
+# monthly_workspace: ../monthly   # where sop request hands over what is outside tolerance
+
 steps:
   00_data_gathering: {owner: Planning, due_working_day: 1}
   01_product_review: {owner: Product management, due_working_day: 1}

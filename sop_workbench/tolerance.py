@@ -45,7 +45,9 @@ def pre_sop(cycle: Cycle) -> list[str]:
         return []
     names = ("budget_gap", "binding_limit", "unmet_demand", "excess_stock", "scenario_comparison", "alert")
     read = {name: cycle.read_or_empty(name) for name in names}
-    opened = decision.open_decisions(*read.values(), cycle.settings, cycle.read_or_empty("item"), follow_up.requests_to_decide(cycle))
+    opened = decision.open_decisions(
+        read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"], read["scenario_comparison"], read["alert"],
+        cycle.settings, cycle.read_or_empty("item"), follow_up.requests_to_decide(cycle))
     return [*governance.whole_budget_gap(read["budget_gap"], cycle.settings),
             *governance.unserved_demand(read["unmet_demand"], cycle.settings),
             *governance.weighty_decisions(opened, read["unmet_demand"], cycle.settings)]

@@ -14,7 +14,7 @@ from test_chain import STEPS, Chain, open_chain, write_workspace
 
 from sop_workbench import chain as chain_module
 from sop_workbench import cli, governance, kpi, tables, tolerance, views
-from sop_workbench.chain import Step, approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
+from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
 from sop_workbench.errors import CycleLockedError, DataError, RoleError, SettingsError, UnknownCycleError
 from sop_workbench.follow_up import follow_up, records_with_outcome, risk_register
 from sop_workbench.outcome import record_action, record_decision, record_outcome, record_risk
@@ -200,7 +200,7 @@ def test_without_users_nobody_is_refused_and_what_is_outside_stays_on_record(ran
 def test_every_tolerance_of_the_settings_judges_a_step() -> None:
     outside = {step.name: step.outside for step in chain_module.STEPS}
     assert [name for name, judge in outside.items() if judge is not None] == [
-        "02_demand_review", "03_supply_review", "04_financial_review", "07_execution_monitoring"]
+        "02_demand_review", "03_supply_review", "04_financial_review", "05_pre_sop", "07_execution_monitoring"]
     assert [step.name for step in chain_module.STEPS if step.is_executive] == ["06_executive_sop"]
 
 
@@ -244,7 +244,7 @@ def test_what_is_judged_of_a_cycle_is_read_from_its_tables(tmp_path: Path) -> No
     (tmp_path / "sop.yaml").write_text("company: Any\n")
     workspace = open_workspace(tmp_path)
     judges = (tolerance.demand_changes, tolerance.supply_limits, tolerance.budget_gaps, tolerance.actual_deviations)
-    assert [judge(workspace.cycle("2026-10")) for judge in judges] == [[]] * 4
+    assert [judge(workspace.cycle("2026-10")) for judge in (*judges, tolerance.pre_sop)] == [[]] * 5
     whole = {name: tables.table(name) for name in ("consensus_demand", "resource_plan", "budget_gap")}
     blank = {name: {c.name: 0.0 if c.type == "number" else "" for c in t.columns.values()} for name, t in whole.items()}
 
@@ -316,7 +316,6 @@ def test_what_is_for_the_management_review_its_lead_decides_too(chain: Chain, as
     with pytest.raises(RoleError, match="ann is a planner .* may not decide what is for Executive S&OP"):
         record_decision(led, 2, "yes", by="ann", why="old")
     assert [chain_module.role_to_decide(chain, level) for level in (*levels, "Operations")] == ["approver", "approver", "planner"]
-    assert Step("05_pre_sop") in {replace(step, scenarios=False, records=(), outside=None) for step in chain_module.STEPS}
 
 
 # ------------------------------------------------------------------ working days

@@ -13,7 +13,7 @@ import traceback
 
 import pandas as pd
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Transaction, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -734,7 +734,7 @@ def test_a_lock_that_was_set_aside_does_not_pin_what_it_no_longer_knows(cycle):
     records = cycle._sign_approval({"status": "locked", "versions": "{}"}, "GM", "slow")
     cycle._mark_closing(0)  # a writer that had waited for long
     with pytest.raises(StoreConflictError):
-        cycle._append("approval", records, "GM", "slow", 1)
+        cycle._append("approval", records, "GM", "slow", Transaction(cycle.id, 1))
     assert not cycle.is_locked
 
 

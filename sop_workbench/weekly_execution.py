@@ -135,8 +135,9 @@ def exceptions(
     """Everything that needs somebody this week, each either inside tolerance (fix it) or outside (change request to the monthly round).
 
     A family off plan is outside when it was off the same way the week before too; an item that runs out, when the plan serves
-    less of it over the next weeks than the service level; a resource, when the hours with all its overtime are used up in a week; a late
-    order, when its item runs out; a market that gives way, when it gets less of its demand than the service level, or than its floor.
+    less of it over the next weeks than the service level; a resource, when the hours with all its overtime are used up in a week; the
+    late orders of an item, when it runs out and the plan serves less of it than that; a market that gives way, when it gets less of its
+    demand than the service level, or than its floor.
     Money of what is short is that of the week in which most is waiting or lost; of a full resource the worth of the hours beyond the limit.
 
     Parameters
@@ -158,7 +159,7 @@ def exceptions(
     level = settings.tolerances.service_level_ratio
     found = [
         *_off_plan(deviation, settings, calendar), *_running_out(projected_stockout, unmet_demand, level, periods, calendar),
-        *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar), *_late(late),
+        *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar), *_late(late, unmet_demand, level, periods),
         *_giving_way(allocation, unmet_demand, level, periods),
     ]
     if not found:
@@ -184,14 +185,13 @@ def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -
 def _running_out(
     stockout: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex, calendar: Calendar
 ) -> list[dict]:
-    soon = unmet_demand[unmet_demand["period"].isin(periods)]
-    fill = soon.groupby("item_id")[["served_qty", "demand_qty"]].sum()
+    fill = _served_soon(unmet_demand, periods)
     left = _left_short(unmet_demand, periods)
     waiting = left.groupby("item_id")["short_amt"].max()  # what waits is counted once, where it is most
     weeks = left[left["plan_short_qty"] > 1e-6].groupby("item_id")["period"].nunique()
     found = []
     for row in stockout[stockout["period"].isin(periods)].itertuples():
-        served = kpi.fill_rate([fill.at[row.item_id, "served_qty"]], [fill.at[row.item_id, "demand_qty"]])
+        served = fill[row.item_id]
         is_outside = served < level - 1e-9
         how = "new production comes too late" if row.is_within_lead_time else "there is time to make more"
         then = f"the plan serves {served:.0%} of the next weeks" + (f", {how}" if is_outside else "; release its orders")
@@ -200,6 +200,12 @@ def _running_out(
             is_outside,
             f"{row.item_name} runs out in {calendar.cycle_id(row.period)}, {row.missing_qty:,.0f} missing: {then}"))
     return found
+
+
+def _served_soon(unmet_demand: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.Series:
+    """Share of each item's demand over the next weeks that the plan serves."""
+    soon = unmet_demand[unmet_demand["period"].isin(periods)]
+    return pd.Series({item: kpi.fill_rate(part["served_qty"], part["demand_qty"]) for item, part in soon.groupby("item_id")}, dtype=float)
 
 
 def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, calendar: Calendar) -> list[dict]:
@@ -219,17 +225,29 @@ def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, 
     return found
 
 
-def _late(late: pd.DataFrame) -> list[dict]:
-    found = []
-    for row in late.itertuples():
-        is_outside = pd.notna(row.stockout_date)
-        days = f"{row.late_days:,.0f} days"
-        reason = f"overdue by {days}" if row.problem == "overdue" else f"due {days} after its item runs out"
-        then = "the item runs out: expedite, or ask for another source" if is_outside else "stock lasts: ask for a day"
+def _late(late: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex) -> list[dict]:
+    """One exception for all late orders of an item: they are chased together, and the plan is judged by item."""
+    fill, found = _served_soon(unmet_demand, periods), []
+    for item, part in late.groupby("item_id"):
+        runs_out, served = part["stockout_date"].notna().any(), fill.get(item, np.nan)
+        is_outside = bool(runs_out and served < level - 1e-9)
+        then = f"the plan serves {served:.0%} of the next weeks" + ("" if is_outside else ": ask for a day") if runs_out else (
+            "stock lasts: ask for a day")
+        then += ": expedite, or ask for another source" if is_outside else ""
         found.append(_exception(
-            "supply late", "order_id", str(row.order_id), pd.NaT, row.open_amt, row.late_days, 0.0, np.nan, is_outside,
-            f"{row.order_id}, {row.open_qty:,.0f} of {row.item_name}, is {reason}; {then}"))
+            "supply late", "item_id", str(item), pd.NaT, part["open_amt"].sum(min_count=1), part["late_days"].max(), 0.0, np.nan,
+            is_outside, f"{_late_orders(part)}; {then}"))
     return found
+
+
+def _late_orders(part: pd.DataFrame) -> str:
+    """The late orders of an item in words."""
+    worst, total, days = part.loc[part["late_days"].idxmax()], part["open_qty"].sum(), part["late_days"].max()
+    how = "overdue by {}" if worst["problem"] == "overdue" else "due {} after the item runs out"
+    said = how.format(f"{days:,.0f} day{'' if days == 1 else 's'}")
+    if len(part) == 1:
+        return f"{worst['order_id']}, {total:,.0f} of {worst['item_name']}, is {said}"
+    return f"{len(part)} orders of {worst['item_name']}, {total:,.0f} in all, are late, most of all {worst['order_id']}: {said}"
 
 
 def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex) -> list[dict]:

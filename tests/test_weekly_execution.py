@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -117,6 +118,30 @@ def test_a_full_resource_is_outside_only_when_no_hour_is_left() -> None:
     assert (inside["response"], outside["response"]) == ("fix it this week", "change request")
     assert "10 h of overtime are left" in inside["sentence"]
     assert inside["money_amt"] == pytest.approx(4 * 3.0 * (110 - 95))
+
+
+def test_late_orders_of_an_item_are_one_thing_to_chase_and_outside_only_when_the_plan_cannot_cope() -> None:
+    late = pd.DataFrame([
+        {"order_id": order, "item_id": item, "item_name": name, "problem": problem, "late_days": days, "open_qty": quantity,
+         "open_amt": money, "stockout_date": WEEKS[1] if item == "A" else pd.NaT}
+        for order, item, name, problem, days, quantity, money in (
+            ("O1", "A", "Grill", "overdue", 2.0, 10.0, 200.0), ("O2", "A", "Grill", "too late", 9.0, 5.0, 100.0),
+            ("O3", "T", "Tube", "overdue", 1.0, 1200.0, np.nan))])
+    none = {name: tables.table(name).empty() for name in ("plan_deviation", "projected_stockout", "resource_plan", "allocation")}
+
+    def told(short: tuple[float, ...]) -> pd.DataFrame:
+        return weekly_execution.exceptions(
+            none["plan_deviation"], none["projected_stockout"], late, none["resource_plan"], none["allocation"], served(short), SETTINGS,
+            WEEKS, WEEK).set_index("member")
+
+    copes, short = told((0, 3, 0, 0)), told((0, 5, 25, 45))
+    assert copes.loc["A", ["money_amt", "value", "response"]].tolist() == [300.0, 9.0, "fix it this week"]
+    assert copes.loc["A", "sentence"] == ("2 orders of Grill, 15 in all, are late, most of all O2: due 9 days after the item runs out; the "
+                                          "plan serves 100% of the next weeks: ask for a day.")
+    assert short.loc["A", "sentence"].endswith("the plan serves 44% of the next weeks: expedite, or ask for another source.")
+    assert short["response"].to_dict() == {"A": "change request", "T": "fix it this week"}
+    assert short.loc["T", "sentence"] == "O3, 1,200 of Tube, is overdue by 1 day; stock lasts: ask for a day."
+    assert pd.isna(short.loc["T", "money_amt"]), "a tube has no worth on file"
 
 
 def test_off_plan_once_is_looked_at_twice_running_is_a_change_request() -> None:

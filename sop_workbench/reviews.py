@@ -316,11 +316,17 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
         "projected_stockout": runs_out,
         "late_supply": late,
         "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
-                                                           read["unmet_demand"], settings, soon, calendar),
+                                                           read["unmet_demand"], settings, soon, calendar, _called(inputs)),
         "kpi": _kpis(cycle, inputs, read, deviation, archive),
     }
     said = {**follow_up.follow_up(cycle), "change_request": follow_up.handed_over(cycle)}
     return _write(cycle, {**inputs, **read, **said}, written, "weekly execution")
+
+
+def _called(inputs: Tables) -> dict[str, str]:
+    """What people call each market and resource, where it has a name."""
+    named = [inputs[kind].set_index(f"{kind}_id")[f"{kind}_name"].dropna() for kind in ("market", "resource")]
+    return {str(key): str(name) for names in named for key, name in names.items() if name}
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:

@@ -131,6 +131,7 @@ def late_supply(
 def exceptions(
     deviation: pd.DataFrame, projected_stockout: pd.DataFrame, late: pd.DataFrame, resource_plan: pd.DataFrame, allocation: pd.DataFrame,
     unmet_demand: pd.DataFrame, settings: Settings, periods: pd.DatetimeIndex, calendar: Calendar,
+    names: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Everything that needs somebody this week, each either inside tolerance (fix it) or outside (change request to the monthly round).
 
@@ -150,17 +151,19 @@ def exceptions(
         Weeks looked ahead.
     calendar : Calendar
         Names weeks.
+    names : mapping of str, optional
+        What people call a market or a resource, by its number.
 
     Returns
     -------
     DataFrame
         The `execution_exception` table: outside tolerance first, most money first.
     """
-    level = settings.tolerances.service_level_ratio
+    level, called = settings.tolerances.service_level_ratio, names or {}
     found = [
         *_off_plan(deviation, settings, calendar), *_running_out(projected_stockout, unmet_demand, level, periods, calendar),
-        *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar), *_late(late, unmet_demand, level, periods),
-        *_giving_way(allocation, unmet_demand, level, periods),
+        *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar, called),
+        *_late(late, unmet_demand, level, periods), *_giving_way(allocation, unmet_demand, level, periods, called),
     ]
     if not found:
         return table("execution_exception").empty()
@@ -198,7 +201,8 @@ def _running_out(
         found.append(_exception(
             "stock runs out", "item_id", row.item_id, row.period, waiting[row.item_id], served, level, weeks.get(row.item_id, 0),
             is_outside,
-            f"{row.item_name} runs out in {calendar.cycle_id(row.period)}, {row.missing_qty:,.0f} missing: {then}"))
+            f"{row.item_name} runs out in {calendar.cycle_id(row.period)}, "
+            f"{f'{row.missing_qty:,.0f}' if row.missing_qty >= 0.5 else 'less than one'} missing: {then}"))
     return found
 
 
@@ -208,7 +212,9 @@ def _served_soon(unmet_demand: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.Se
     return pd.Series({item: kpi.fill_rate(part["served_qty"], part["demand_qty"]) for item, part in soon.groupby("item_id")}, dtype=float)
 
 
-def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, calendar: Calendar) -> list[dict]:
+def _full(
+    resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, calendar: Calendar, names: Mapping[str, str]
+) -> list[dict]:
     rows = resource_plan[resource_plan["period"].isin(periods) & (resource_plan["used_hours"] > limit * resource_plan["regular_hours"])]
     rows = rows.assign(ratio=rows["used_hours"] / rows["regular_hours"].where(rows["regular_hours"] > 0),
                        left=rows["regular_hours"] + rows["overtime_hours"] - rows["used_hours"],
@@ -220,7 +226,8 @@ def _full(resource_plan: pd.DataFrame, limit: float, periods: pd.DatetimeIndex, 
         found.append(_exception(
             "resource full", "resource_id", str(resource), worst["period"], part["worth"].sum(), worst["ratio"], limit, len(part),
             is_outside,
-            f"{resource} is full in {len(part)} of the next {len(periods)} weeks, most in {calendar.cycle_id(worst['period'])} "
+            f"{names.get(str(resource), resource)} is full in {len(part)} of the next {len(periods)} weeks, most in "
+            f"{calendar.cycle_id(worst['period'])} "
             f"({worst['ratio']:.0%} of regular hours): {then}"))
     return found
 
@@ -250,7 +257,9 @@ def _late_orders(part: pd.DataFrame) -> str:
     return f"{len(part)} orders of {worst['item_name']}, {total:,.0f} in all, are late, most of all {worst['order_id']}: {said}"
 
 
-def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex) -> list[dict]:
+def _giving_way(
+    allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: float, periods: pd.DatetimeIndex, names: Mapping[str, str]
+) -> list[dict]:
     sharing = allocation.loc[allocation["period"].isin(periods) & (allocation["lost_qty"] > 1e-6), "market_id"].unique()
     soon = unmet_demand[unmet_demand["period"].isin(periods) & unmet_demand["market_id"].isin(sharing)]
     soon = soon.assign(short_amt=(soon["lost_qty"] + soon["backlog_qty"]) * soon["price_amt"])
@@ -259,9 +268,12 @@ def _giving_way(allocation: pd.DataFrame, unmet_demand: pd.DataFrame, level: flo
         fill, floor = kpi.fill_rate(part["served_qty"], part["demand_qty"]), part["floor_shortfall_qty"].sum()
         then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
         short = part.groupby("period")["short_amt"].sum()
+        if short.max() <= 1e-6 and floor <= 1e-6:
+            continue  # what it gave up lies outside these weeks
         found.append(_exception(
             "market gives way", "market_id", str(market), pd.NaT, short.max(), fill, level, (short > 1e-6).sum(),
-            bool(fill < level - 1e-9 or floor > 1e-6), f"{market} gets {fill:.1%} of the next weeks' demand, some of it late: {then}"))
+            bool(fill < level - 1e-9 or floor > 1e-6),
+            f"{names.get(str(market), market)} gets {fill:.1%} of the next weeks' demand, some of it late: {then}"))
     return found
 
 

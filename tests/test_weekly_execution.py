@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ from small_company import rows
 
 from sop_workbench import cli, sources, tables, views, weekly_execution
 from sop_workbench.chain import STEPS, WEEKLY_STEPS, Chain, step_states, steps_of
+from sop_workbench.change_request import hand_over
 from sop_workbench.errors import SettingsError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings, load_settings
 from sop_workbench.store import open_workspace
 
+EXTRACT = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 WEEK = Calendar("week")
 WEEKS = WEEK.horizon("2026-W40", 4)
 SETTINGS = Settings(company="Small", bucket="week")
@@ -224,13 +227,49 @@ def test_blank_weekly_settings_can_be_read(tmp_path: Path) -> None:
     assert list(settings.steps) == [step.name for step in WEEKLY_STEPS]
 
 
-@pytest.mark.slow
-def test_the_weekly_demo_runs_end_to_end(workspace: Path, tmp_path: Path) -> None:
+def ran(workspace: Path, cycle_id: str) -> Chain:
+    """The chain of a weekly cycle, run as a person does."""
     sop = str(Path(sys.executable).with_name("sop"))
-    done = subprocess.run([sop, "run", "--workspace", str(workspace)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sop, "run", "--workspace", str(workspace)], capture_output=True, text=True, check=False,
+                          env={**os.environ, "SOP_DATA": str(EXTRACT)})
     assert done.returncode == 0, done.stderr
     opened = open_workspace(workspace)
-    chain = Chain(opened, opened.cycle("2026-W40"), WEEKLY_STEPS)
+    return Chain(opened, opened.cycle(cycle_id), WEEKLY_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (EXTRACT / "adventureworks").is_dir(),
+                    reason=f"no AdventureWorks extract in {EXTRACT}; name its folder in SOP_DATA to run this test")
+def test_weeks_of_adventureworks_run_end_to_end_and_ask_for_few_changes(tmp_path: Path) -> None:
+    """Hundreds of work orders are late in that extract; what reaches the monthly round is a handful of things, each outside tolerance."""
+    made = CliRunner().invoke(cli.main, ["new", str(tmp_path / "w"), "--adventureworks", "--bucket", "week"])
+    assert made.exit_code == 0, made.output
+    chain = ran(tmp_path / "w", "2014-W02")
+    assert {state.status for state in step_states(chain)} == {"done"}
+    plan = chain.cycle.read("inventory_projection")
+    assert plan["period"].nunique() == 13
+    assert (plan["period"].dt.weekday == 0).all()
+    late, found = chain.cycle.read("late_supply"), chain.cycle.read("execution_exception")
+    assert len(late) > 300
+    chased = found[found["kind"] == "supply late"]
+    assert sorted(chased["member"]) == sorted(late["item_id"].unique()), "one line an item"
+    asked = weekly_execution.change_requests(found, "2014-W02")
+    assert 1 <= len(asked) <= 15
+    assert (asked["value"] < asked["tolerance"]).all(), "markets served below the service level"
+    assert set(asked["kind"]) == {"market gives way"}
+    assert found["sentence"].is_unique
+    month = tmp_path / "month"
+    month.mkdir()
+    (month / "sop.yaml").write_text("company: Any\ncalendar_shift_days: 4\n")
+    open_workspace(month).cycle("2014-01").append("comment", {"subject": "a", "text": "b"}, by="Ann", why="begun")
+    (tmp_path / "w" / "sop.yaml").write_text((tmp_path / "w" / "sop.yaml").read_text() + "\nmonthly_workspace: ../month\n")
+    target, added = hand_over(open_workspace(tmp_path / "w").cycle("2014-W02"), by="Ann")
+    assert (target.id, len(added)) == ("2014-01", len(asked))
+
+
+@pytest.mark.slow
+def test_the_weekly_demo_runs_end_to_end(workspace: Path) -> None:
+    chain = ran(workspace, "2026-W40")
     assert {state.status for state in step_states(chain)} == {"done"}
     binder = {path.name for path in Path(chain.cycle.folder).iterdir()}
     assert {"report.html", "plan.xlsx", "manifest.json", "08_weekly_execution.ipynb"} <= binder
@@ -239,5 +278,8 @@ def test_the_weekly_demo_runs_end_to_end(workspace: Path, tmp_path: Path) -> Non
     assert (plan["period"].dt.weekday == 0).all()
     found = chain.cycle.read("execution_exception")
     assert "Coolers" in set(found.loc[found["kind"] == "sales off plan", "member"]), "the rainy summer shows"
+    asked = weekly_execution.change_requests(found, "2026-W40")
+    assert asked["request_id"].tolist() == ["2026-W40 sales off plan: Coolers"]
+    assert asked["weeks_outside"].iloc[0] >= 4
     late = chain.cycle.read("open_supply").merge(chain.cycle.read("late_supply")[["order_id"]], on="order_id")
     assert "SUP-11" in set(late["supplier_id"]), "igniters come late"

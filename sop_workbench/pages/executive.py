@@ -13,7 +13,7 @@ from sop_workbench.chain import Chain, approve_step, as_last_run, role_to_decide
 from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
-from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
+from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, ranked_limits, scenario_cards, text
 from sop_workbench.pages.visit import Visit
 from sop_workbench.store import BASE
 
@@ -167,7 +167,7 @@ class Executive:
 
     def _show_limits(self) -> None:
         view = views.bottlenecks(self.read("binding_limit"), self.read("resource"), self.read("item"), _LIMITS_SHOWN)
-        self.screen.fill("limits", ranked_limits(view), view, self._source("binding_limit"))
+        self.screen.fill("limits", ranked_limits(view, _limit), view, self._source("binding_limit"))
 
     def _show_load(self) -> None:
         view = views.load_heat_map(self.read("capacity_load"), self.read("resource"), top=12)
@@ -332,17 +332,9 @@ def _headline(view: pd.DataFrame) -> str:
     )
 
 
-def ranked_limits(view: pd.DataFrame) -> str:
-    """The limits that matter, each with what easing it is worth and the price of one more unit."""
-    if view.empty:
-        return empty_state(view.attrs["empty"])
-    rows = "".join(
-        f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}'
-        f"<small>one more {text(one_of(row['unit']))}</small></div></li>"
-        for row in view.to_dict("records")
-    )
-    return f'<ol class="sop-ranked">{rows}</ol>'
+def _limit(row: Mapping[str, Any]) -> str:
+    """A limit by kind and name, and what easing it is worth in words."""
+    return f'<span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p>'
 
 
 def scenario_table(view: pd.DataFrame) -> str:

@@ -704,7 +704,7 @@ def records(kind: str, folder: Path, cycle_id: str | None) -> None:
         came = "" if row["verdict"] != row["verdict"] else f" [{row['verdict']}: {row['actual_value']:,.6g}]"
         click.echo(f"  {row['cycle_id']} {row['record_id']} {subject} {detail}".rstrip() + came)
         click.echo(f"    {row['by']}, {row['at']:%Y-%m-%d}: {row['why']}")
-    click.echo(_counted(len(rows), kind))
+    click.echo(_counted(len(rows), kind.replace("_", " ")))
 
 
 @main.command()

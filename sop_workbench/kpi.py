@@ -43,7 +43,7 @@ class Definition(NamedTuple):
 DEFINITIONS: dict[str, Definition] = {
     "wape": Definition("ratio", "Σ|A−F| / ΣA", "no actual demand", "low", "forecast_wape_ratio"),
     "bias": Definition("ratio", "Σ(F−A) / ΣA, + is over-forecast", "no actual demand", "near zero", "forecast_bias_ratio", 1.5),
-    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low", target=1.0),
+    "mase": Definition("times", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low", target=1.0),
     "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error", "near zero",
                                   target=4.0),
     "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known", "most", target=0.0),
@@ -355,7 +355,7 @@ def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     --------
     >>> measured = pd.DataFrame([{"kpi": "wape", "level": "total", "member": "all", "period": "2026-09-01", "value": 0.4}])
     >>> kpi_table(measured, Settings(company="Demo"))[["value", "target", "status", "reason"]].to_dict("records")
-    [{'value': 0.4, 'target': 0.35, 'status': 'amber', 'reason': '0.40 is beyond the target 0.35'}]
+    [{'value': 0.4, 'target': 0.35, 'status': 'amber', 'reason': '40.0% is beyond the target 35.0%'}]
     """
     unknown = sorted(set(measures["kpi"]) - set(DEFINITIONS))
     if unknown:
@@ -556,13 +556,14 @@ def _light(value: float, target: float, definition: Definition) -> tuple[str, st
         return "none", f"not defined: {definition.when_undefined}"
     if definition.better == "not judged" or pd.isna(target):
         return "none", "no target is set"
+    said, wanted = (f"{number:.1%}" if definition.unit == "ratio" else f"{number:.2f}" for number in (value, target))
     miss = {"low": value, "near zero": abs(value), "high": 1 - value, "most": target}[definition.better]
     limit = {"high": 1 - target, "most": value}.get(definition.better, target)
     if miss <= limit + 1e-12:
-        return "green", f"{value:.2f} meets the target {target:.2f}"
+        return "green", f"{said} meets the target {wanted}"
     verdict = "amber" if miss <= limit * definition.amber + 1e-12 else "red"
-    words = {"amber": "is beyond", "red": "is far beyond"}[verdict]
-    return verdict, f"{value:.2f} {words} the target {target:.2f}"
+    side = "short of" if definition.better in ("high", "most") else "beyond"
+    return verdict, f"{said} is {'far ' if verdict == 'red' else ''}{side} the target {wanted}"
 
 
 def _pair(first: ArrayLike, second: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:

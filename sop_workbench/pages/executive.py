@@ -179,7 +179,7 @@ class Executive:
 
     def _show_scenario_deltas(self) -> None:
         view = views.scenario_deltas(self.read("scenario_comparison"))
-        view = retitled(view.assign(scenario=view["scenario"].str.replace("_", " ")), "Change against base, measure by measure", view.attrs)
+        view = view.assign(scenario=view["scenario"].str.replace("_", " "))
         self.screen.chart(
             "scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560
         )
@@ -311,12 +311,6 @@ def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataF
     shown = found.assign(trend=[values.get(name, []) for name in found["kpi"]], trend_text=[words.get(name, "") for name in found["kpi"]])
     shown.attrs = found.attrs
     return shown
-
-
-def retitled(view: pd.DataFrame, title: str, texts: Mapping[str, str]) -> pd.DataFrame:
-    """A view under another title, where two blocks show the same one."""
-    view.attrs = {**texts, "title": title}
-    return view
 
 
 def _headline(view: pd.DataFrame) -> str:

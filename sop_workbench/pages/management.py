@@ -351,7 +351,7 @@ def closing_form(act: str, rows: pd.DataFrame, ends: tuple[str, ...], words: str
         f'<form data-act="{act}" class="sop-closing"><div class="sop-row">'
         f'<div class="sop-field"><label for="sop-{act}-record">Which</label>'
         f'<select name="record" id="sop-{act}-record">{which}</select></div>{picker if len(ends) > 1 else ""}'
-        f'<div class="sop-field sop-note"><label for="sop-{act}-why">{text(note)}</label>'
+        f'<div class="sop-field sop-reason"><label for="sop-{act}-why">{text(note)}</label>'
         f'<input type="text" name="why" id="sop-{act}-why" size="40"></div>{button}</div>{told}</form>'
     )
 

@@ -182,7 +182,7 @@ def driver_overview(driver_tree: pd.DataFrame, period: pd.Timestamp | None = Non
     labels = period_labels(pd.Series(rows["period"].unique()))
     title = f"Why {', '.join(labels)} differed from the approved plan" if len(rows) else ""
     shown = rows[["measure", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
-    return as_view(shown, title, "The row `all` is the deviation of the measure; its causes follow, largest first.",
+    return as_view(shown, title, "The row named all is the deviation of the measure; its causes follow, largest first.",
                    "No locked plan has a period that is over yet.")
 
 

@@ -76,7 +76,7 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     table = scenario_table(scenario_comparison)
     rows = table[(table["scenario"] != "base") & table["unit"].isin(MONEY_UNITS)]
     rows = rows[rows.groupby("measure")["delta"].transform(lambda d: d.abs().max()) > ROUNDING]
-    return as_view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
+    return as_view(rows, "Change against base, measure by measure", table.attrs["note"], "No scenario changes a money measure.")
 
 
 def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:

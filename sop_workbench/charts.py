@@ -1076,7 +1076,7 @@ def demand_vs_plan(view: pd.DataFrame) -> alt.TopLevelMixin:
     shown["share_text"] = [
         f"{s / d * 100:.0f} %" if d > 0 and s / d < 0.995 else "" for s, d in zip(view["served_qty"], view["demand_qty"], strict=True)
     ]
-    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis()))
+    base = alt.Chart(shown).encode(x=alt.X("period_label:N", sort=_period_order(view), axis=_band_axis(labelOverlap=True)))
     parts = {"served_qty": _style.brand_colour, "late_qty": "#e69f00", "lost_qty": ORANGE}
     colour = alt.Color(
         "part:N",
@@ -1370,20 +1370,24 @@ def _scenario_cell(row: dict | None) -> str:
 
 @_drawn
 def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
-    """Profit by service, and lost sales by stock; the plan's own point stands beside the line."""
+    """Profit by service, and lost sales by stock; the plan's own point stands beside the line. Base is grey beside a what-if."""
     fills = view.loc[view["frontier"] == "service and profit", "fill_ratio"]
     service = alt.X("fill_ratio:Q", axis=_ratio_axis("Fill rate", fills), scale=alt.Scale(zero=False, padding=12))
     stock = alt.X("inventory_amt:Q", axis=_amount_axis(_money("Inventory, mean")), scale=alt.Scale(zero=False, padding=12))
     sides = {"service and profit": (service, "profit_amt", "Profit"), "stock and service": (stock, "lost_revenue_amt", "Sales lost")}
+    cases = view["case"].unique().tolist()
+    hues = [GREY, BLUE][-len(cases):]
+    colour = alt.Color("case:N", title=None, legend=alt.Legend(symbolType="stroke") if len(cases) > 1 else None,
+                       scale=alt.Scale(domain=cases, range=hues))
     parts = []
     for name, (x, column, words) in sides.items():
         y = alt.Y(f"{column}:Q", axis=_amount_axis(_money(words)), scale=alt.Scale(zero=False))
         base = alt.Chart(view[view["frontier"] == name], title=alt.Title(views.heading(name), anchor="start")).encode(x=x, y=y)
-        line = base.transform_filter("!datum.is_plan").mark_line(color=BLUE, point=alt.OverlayMarkDef(color=BLUE))
+        line = base.transform_filter("!datum.is_plan").mark_line(point=True).encode(color=colour)
         here = base.transform_filter("datum.is_plan")
         plan = here.mark_point(size=120, filled=True, color=ORANGE)
-        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text=alt.value("the plan"))
-        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 70) / 2, height=HEIGHT))
+        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text="plan_text:N")
+        parts.append((line + plan + label).encode(tooltip=_tooltips(view)).properties(width=(WIDTH - 190) / 2, height=HEIGHT))
     return alt.hconcat(*parts)
 
 

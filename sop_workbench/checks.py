@@ -396,8 +396,8 @@ def negative_sales(data: Evidence) -> list[dict]:
 
 
 def shipped_above_ordered(data: Evidence) -> list[dict]:
-    """More was shipped than ordered, or more on time than shipped: service would exceed 100 %; warns."""
-    rows = data["sales_history"].query("shipped_qty > ordered_qty or on_time_qty > shipped_qty")
+    """More was shipped than ordered, or more on time than shipped or counted: service would exceed 100 %; warns."""
+    rows = data["sales_history"].query("shipped_qty > ordered_qty or on_time_qty > shipped_qty or complete_order_count > order_count")
     return _found("warns", "sales_history", rows, "book shipments to the period of their order", column="shipped_qty")
 
 

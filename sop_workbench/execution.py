@@ -568,10 +568,11 @@ def _trailing(deviation: pd.DataFrame, stream: str, periods: int, shortest: bool
 
 def _service(sales_history: pd.DataFrame, period: pd.Timestamp) -> list[tuple]:
     now = sales_history[sales_history["period"] == period]
-    timed = now.dropna(subset=["on_time_qty"])
-    note = "" if len(timed) == len(now) else f"{len(now) - len(timed)} rows without on-time quantity left out"
-    return [("fill_rate", "total", "all", kpi.fill_rate(timed["on_time_qty"], timed["ordered_qty"]), note),
-            ("otif", "total", "all", kpi.otif(timed["on_time_qty"], timed["ordered_qty"]), "one order per item, market and period"),
+    timed, counted = now.dropna(subset=["on_time_qty"]), now.dropna(subset=["order_count", "complete_order_count"])
+    notes = ["" if len(rows) == len(now) else f"{len(now) - len(rows)} rows without {what} left out"
+             for rows, what in ((timed, "on-time quantity"), (counted, "orders counted"))]
+    return [("fill_rate", "total", "all", kpi.fill_rate(timed["on_time_qty"], timed["ordered_qty"]), notes[0]),
+            ("otif", "total", "all", kpi.otif(counted["complete_order_count"], counted["order_count"]), notes[1]),
             ("cycle_service_level", "total", "all", kpi.cycle_service_level(now["is_stockout"]), "one cycle per item, market and period")]
 
 
@@ -621,18 +622,20 @@ def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, co
 
 
 def stability_measures(
-    now: pd.DataFrame, archive: pd.DataFrame, settings: Settings, period: pd.Timestamp, calendar: Calendar
+    now: pd.DataFrame, archive: pd.DataFrame, item: pd.DataFrame, settings: Settings, period: pd.Timestamp, calendar: Calendar
 ) -> pd.DataFrame:
     """How nervous the plan is: what moved inside the fence since the plan locked last, as measures for `kpi_table`.
 
     Σ|plan now − plan last cycle| / Σ plan now, over items, places and the first `supply.plan_fence_buckets` periods of the cycle that
     both plan. Production, consensus and constrained demand each; in total production, for which the fence is kept (consensus where
-    no production was archived).
+    no production was archived). Kinds of items that one of the plans leaves out (an archive without parts) are not compared.
 
     Parameters
     ----------
     now, archive : DataFrame
         The plan of this cycle and those locked before it, in the shape of `plan_archive`.
+    item : DataFrame
+        Says of what kind an item is.
     settings : Settings
         Says how long the fence is.
     period : Timestamp
@@ -644,20 +647,22 @@ def stability_measures(
     --------
     >>> made = {"stream": "production", "item_id": "A", "market_id": "P1", "period": pd.Timestamp("2026-10-01")}
     >>> now, last = (pd.DataFrame([{"lock_cycle_id": c, **made, "plan_qty": q}]) for c, q in (("2026-10", 80.0), ("2026-09", 100.0)))
-    >>> found = stability_measures(now, last, Settings(company="Any"), pd.Timestamp("2026-10-01"), Calendar())
+    >>> item = pd.DataFrame({"item_id": ["A"], "item_type": ["finished"]})
+    >>> found = stability_measures(now, last, item, Settings(company="Any"), pd.Timestamp("2026-10-01"), Calendar())
     >>> float(found.loc[0, "value"]), found.loc[0, "note"]
     (0.25, 'production of 1 period inside the fence against the plan of 2026-09')
     """
     fence = [calendar.add(period, number) for number in range(settings.supply.plan_fence_buckets)]
+    kinds = item.set_index("item_id")["item_type"]
     found = {stream: row for stream in (PRODUCTION, "consensus", "constrained")
-             if (row := _moved(now, archive, stream, fence, calendar)) is not None}
+             if (row := _moved(now, archive, kinds, stream, fence, calendar)) is not None}
     whole = next(iter(found.values()), (np.nan, "no fence is set" if not fence else "no locked plan of the periods inside the fence"))
     rows = [("total", "all", *whole), *(("stream", stream, *row) for stream, row in found.items())]
     return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="plan_stability", period=period)
 
 
 def _moved(
-    now: pd.DataFrame, archive: pd.DataFrame, stream: str, fence: list[pd.Timestamp], calendar: Calendar
+    now: pd.DataFrame, archive: pd.DataFrame, kinds: pd.Series, stream: str, fence: list[pd.Timestamp], calendar: Calendar
 ) -> tuple[float, str] | None:
     """Share of a stream that moved inside the fence since the last plan that has it, and against which; None where none has."""
     mine, before = (rows[(rows["stream"] == stream) & rows["period"].isin(fence)] for rows in (now, archive))
@@ -666,7 +671,9 @@ def _moved(
     last = max(before["lock_cycle_id"].unique(), key=calendar.cycle_period)
     before = before[before["lock_cycle_id"] == last]
     shared = set(mine["period"]) & set(before["period"])
-    sums = [rows[rows["period"].isin(shared)].groupby(_ROW_KEY)["plan_qty"].sum() for rows in (mine, before)]
+    known = set(mine["item_id"].map(kinds)) & set(before["item_id"].map(kinds))
+    sums = [rows[rows["period"].isin(shared) & rows["item_id"].map(kinds).isin(known)].groupby(_ROW_KEY)["plan_qty"].sum()
+            for rows in (mine, before)]
     both = pd.concat(sums, axis=1, keys=["now", "before"]).fillna(0.0)  # both plans are whole: no row means nothing planned
     words = f"{stream} of {_periods(len(shared))} inside the fence against the plan of {last}"
     return (kpi.plan_stability(both["now"], both["before"]), words) if shared else None

@@ -163,16 +163,18 @@ def fill_rate(on_time: ArrayLike, ordered: ArrayLike) -> float:
     return ratio(t.sum(), o.sum())
 
 
-def otif(on_time: ArrayLike, ordered: ArrayLike) -> float:
-    """Share of orders delivered complete and on time; one row is one order.
+def otif(complete_orders: ArrayLike, orders: ArrayLike) -> float:
+    """Share of orders delivered complete and on time: Σ complete orders / Σ orders, row by row counted.
+
+    Quantities of a month do not tell it: one late piece does not make a whole month's orders late.
 
     Examples
     --------
-    >>> otif([10, 9, 5], [10, 10, 5])
-    0.6666666666666666
+    >>> otif([19, 4], [20, 4])
+    0.9583333333333334
     """
-    o, t = _pair(ordered, on_time, "otif")
-    return ratio(((t >= o) & (o > 0)).sum(), (o > 0).sum())
+    c, o = _pair(complete_orders, orders, "otif")
+    return ratio(c.sum(), o.sum())
 
 
 def cycle_service_level(is_stockout: ArrayLike) -> float:
@@ -355,7 +357,7 @@ def kpi_table(measures: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     --------
     >>> measured = pd.DataFrame([{"kpi": "wape", "level": "total", "member": "all", "period": "2026-09-01", "value": 0.4}])
     >>> kpi_table(measured, Settings(company="Demo"))[["value", "target", "status", "reason"]].to_dict("records")
-    [{'value': 0.4, 'target': 0.35, 'status': 'amber', 'reason': '40.0% is beyond the target 35.0%'}]
+    [{'value': 0.4, 'target': 0.35, 'status': 'amber', 'reason': '40.0 % is beyond the target 35.0 %'}]
     """
     unknown = sorted(set(measures["kpi"]) - set(DEFINITIONS))
     if unknown:
@@ -556,14 +558,18 @@ def _light(value: float, target: float, definition: Definition) -> tuple[str, st
         return "none", f"not defined: {definition.when_undefined}"
     if definition.better == "not judged" or pd.isna(target):
         return "none", "no target is set"
-    said, wanted = (f"{number:.1%}" if definition.unit == "ratio" else f"{number:.2f}" for number in (value, target))
+    is_share = definition.unit == "ratio"
+
+    def words(number: float) -> str:
+        return f"{100 * number:.1f} %" if is_share else f"{number:,.2f}"
+
     miss = {"low": value, "near zero": abs(value), "high": 1 - value, "most": target}[definition.better]
     limit = {"high": 1 - target, "most": value}.get(definition.better, target)
     if miss <= limit + 1e-12:
-        return "green", f"{said} meets the target {wanted}"
+        return "green", f"{words(value)} meets the target {words(target)}"
     verdict = "amber" if miss <= limit * definition.amber + 1e-12 else "red"
     side = "short of" if definition.better in ("high", "most") else "beyond"
-    return verdict, f"{said} is {'far ' if verdict == 'red' else ''}{side} the target {wanted}"
+    return verdict, f"{words(value)} is {'far ' if verdict == 'red' else ''}{side} the target {words(target)}"
 
 
 def _pair(first: ArrayLike, second: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:

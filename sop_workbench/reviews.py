@@ -409,7 +409,7 @@ def _kpis(cycle: Cycle, inputs: Tables, read: Tables, deviation: pd.DataFrame, a
     # What is excess is judged for sold items alone, so its share is one of their stock.
     stock = stock.assign(value_amt=value)[stock["item_id"].isin(read["item_class"]["item_id"])]
     excess = kpi.kpi_table(kpi.excess_measures(read["excess_stock"], stock, ended), cycle.settings)
-    moved = execution.stability_measures(_plan_of(cycle), archive, cycle.settings, cycle.period, cycle.calendar)
+    moved = execution.stability_measures(_plan_of(cycle), archive, inputs["item"], cycle.settings, cycle.period, cycle.calendar)
     levels = scorecard.level_kpis(deviation, inputs, cycle.settings, ended, cycle.calendar)
     return _join("kpi", [past, levels, ahead, families, excess, kpi.kpi_table(moved, cycle.settings), _process_kpis(cycle)])
 

@@ -73,13 +73,14 @@ def accuracy(
 
 def service(sales_history: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], level: str, until: pd.Timestamp, calendar: Calendar,
             periods: int = _TRAILING) -> pd.DataFrame:
-    """Fill rate and OTIF by member of a level and month, from rows whose on-time quantity is known, as measures for `kpi.kpi_table`."""
-    known = sales_history[sales_history["period"].between(calendar.add(until, 1 - periods), until)].dropna(subset=["on_time_qty"])
-    named = known.assign(family=known["item_id"].map(inputs["item"].set_index("item_id")["family"]))
+    """Fill rate and OTIF by member of a level and month, from rows whose quantity or orders on time are known, for `kpi.kpi_table`."""
+    recent = sales_history[sales_history["period"].between(calendar.add(until, 1 - periods), until)]
+    named = recent.assign(family=recent["item_id"].map(inputs["item"].set_index("item_id")["family"]))
     rows = _placed(named, inputs["market"], level)
-    found = [(name, level, member, period, measure(part["on_time_qty"], part["ordered_qty"]), "")
-             for (member, period), part in rows.groupby(["member", "period"])
-             for name, measure in (("fill_rate", kpi.fill_rate), ("otif", kpi.otif))]
+    found = [(name, level, member, period, measure(part[met], part[asked]), "")
+             for name, measure, met, asked in (("fill_rate", kpi.fill_rate, "on_time_qty", "ordered_qty"),
+                                               ("otif", kpi.otif, "complete_order_count", "order_count"))
+             for (member, period), part in rows.dropna(subset=[met, asked]).groupby(["member", "period"])]
     return pd.DataFrame(found, columns=_COLUMNS)
 
 

@@ -714,6 +714,49 @@ class WhatIfScreen(ipywidgets.HBox):
         self.timing.value = _timing_words(outcome, time.perf_counter() - begun)
 
 
+def frontier_screen(what_if: WhatIf) -> ipywidgets.Widget | charts.Html:
+    """What service costs and what stock buys with the levers pulled, made when a person asks; a static picture where nobody is there.
+
+    Parameters
+    ----------
+    what_if : WhatIf
+        The loaded plan.
+    """
+    if is_live():
+        return FrontierScreen(what_if)
+    shown = charts.service_frontier(views.service_frontier(what_if.frontiers()))
+    return shown if isinstance(shown, charts.Html) else charts.Html(f"<figure>{charts.svg(shown.to_dict())}</figure>")
+
+
+class FrontierScreen(ipywidgets.VBox):
+    """A button and what it brings: the frontiers of the plan, and beside them those with the levers as they stand.
+
+    Attributes
+    ----------
+    ask : Button
+        Makes them; some seconds.
+    """
+
+    def __init__(self, what_if: WhatIf) -> None:
+        self._what_if = what_if
+        self._base: pd.DataFrame | None = None
+        self.ask = ipywidgets.Button(description="What service costs with these levers", layout=ipywidgets.Layout(width="auto"))
+        self.ask.on_click(lambda _: self.show())
+        super().__init__([self.ask])
+
+    def show(self) -> None:
+        """Make and draw them."""
+        self.children = (self.ask, ipywidgets.HTML("<p>Making some fifteen plans …</p>"))
+        try:
+            made = self._what_if.frontiers()
+            if self._base is None:
+                self._base = made if not self._what_if.now.levers else self._what_if.frontiers(())
+            view = views.service_frontier(self._base, made if self._what_if.now.levers else None)
+            self.children = (self.ask, live(charts.service_frontier(view)))
+        except SopError as fault:
+            self.children = (self.ask, ipywidgets.HTML(f"<p>{html.escape(str(fault))}</p>"))
+
+
 class _FollowingChart(ipywidgets.VBox):
     """A chart whose rows are exchanged in place as long as it shows the same things; its title stands above it."""
 

@@ -331,14 +331,23 @@ def test_stability_is_what_moved_inside_the_fence_since_the_plan_locked_last():
                   ("2026-10", *made, "2027-01-01", 500), ("2026-10", "production", "B", "P1", "2026-10-01", 40),
                   ("2026-10", *asked, "2026-10-01", 50))
     october = pd.Timestamp("2026-10-01")
-    found = execution.stability_measures(now, before, SETTINGS, october, CALENDAR).set_index(["level", "member"])
+    found = execution.stability_measures(now, before, ITEM, SETTINGS, october, CALENDAR).set_index(["level", "member"])
     assert found["value"].to_dict() == {("total", "all"): (10 + 20 + 40) / 200, ("stream", "production"): 0.35,
                                         ("stream", "consensus"): 10 / 50}
     assert found.loc[("total", "all"), "note"] == "production of 2 periods inside the fence against the plan of 2026-09"
     judged = kpi.kpi_table(found.reset_index(), SETTINGS)
     assert judged["status"].unique().tolist() == ["red"]
-    calm = execution.stability_measures(before, before, SETTINGS, pd.Timestamp("2026-09-01"), CALENDAR)
+    calm = execution.stability_measures(before, before, ITEM, SETTINGS, pd.Timestamp("2026-09-01"), CALENDAR)
     assert calm.set_index("member").loc["consensus", "value"] == 0
+
+
+def test_parts_that_the_last_plan_left_out_do_not_count_as_moved():
+    item = pd.DataFrame({"item_id": ["A", "B", "C"], "item_type": ["finished", "finished", "component"]})
+    before = archive(("2026-09", "production", "A", "P1", "2026-10-01", 100))
+    now = archive(("2026-10", "production", "A", "P1", "2026-10-01", 90), ("2026-10", "production", "B", "P1", "2026-10-01", 10),
+                  ("2026-10", "production", "C", "P1", "2026-10-01", 900))
+    found = execution.stability_measures(now, before, item, SETTINGS, pd.Timestamp("2026-10-01"), CALENDAR)
+    assert found["value"].iloc[0] == pytest.approx((10 + 10) / 100), "a new item of a planned kind has moved; parts were not planned"
 
 
 def test_stability_without_a_plan_before_or_without_a_fence_says_why():
@@ -346,7 +355,7 @@ def test_stability_without_a_plan_before_or_without_a_fence_says_why():
     october = pd.Timestamp("2026-10-01")
     unfenced = Settings(company="Any", supply={"plan_fence_buckets": 0})
     for given_settings, words in ((SETTINGS, "no locked plan of the periods"), (unfenced, "no fence")):
-        found = execution.stability_measures(now, now.iloc[:0], given_settings, october, CALENDAR)
+        found = execution.stability_measures(now, now.iloc[:0], ITEM, given_settings, october, CALENDAR)
         assert found["value"].isna().all()
         assert words in kpi.kpi_table(found, given_settings)["reason"].iloc[0]
 

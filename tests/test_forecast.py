@@ -478,6 +478,13 @@ def test_series_do_not_depend_on_their_order() -> None:
     np.testing.assert_allclose(answers(np.array([5])), answers(np.arange(9))[:, [5]], rtol=1e-9)
 
 
+def test_a_fit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_PROPHET_SECONDS", 1)
+    months = pd.date_range("2013-06-01", periods=7, freq="MS")
+    demand = np.array([12.0, 118.5, 126.0, 124.0])  # a line broken twice meets all four
+    assert candidates.prophet(demand, months[:4], months[4:]).tolist() == pytest.approx([122.8333] * 3, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["prophet", "auto ets", "theta", "ces", "seasonal naive", "boosted trees"])
 def test_every_known_model_can_be_asked_for_by_name(name: str) -> None:
     demand = np.vstack([seasonal(100 + i) for i in range(24)])

@@ -237,6 +237,20 @@ def test_the_planners_page_overlays_base_and_keeps_for_planners_only(workspace: 
     (workspace / "scenarios" / "short_line.yaml").unlink()
 
 
+def test_the_frontier_is_made_anew_with_the_levers_beside_that_of_the_plan(workspace: Path) -> None:
+    page = planning.Planning(visit.arrive(str(workspace), query=""))
+    page.screen.act("open", width=1200)
+    page.screen.act("weigh")
+    assert "no lever is pulled" in told(page.screen, "error")
+    page.levers.act("move", ready={"demand": {"percent": 20}})
+    page.screen.act("weigh")
+    assert page.screen.answer.get("kind") is None, page.screen.answer
+    rows = [row for rows in page.screen.block_frontier["spec"]["datasets"].values() for row in rows]
+    assert {row["case"] for row in rows} == {"base", "what if"}
+    own = {row["case"]: row["profit_amt"] for row in rows if row["is_plan"] and row["frontier"] == "service and profit"}
+    assert own["what if"] == pytest.approx(page._agreed.now.value("profit"), abs=0.01)
+
+
 # ------------------------------------------------------------------ drill-down
 def test_drill_down_goes_from_families_to_items_to_markets_and_sums(workspace: Path) -> None:
     cycle = open_workspace(workspace).cycle(CYCLE)

@@ -17,10 +17,12 @@ from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.supply import plan_supply
 from sop_workbench.supply.compile import Arrays
-from sop_workbench.supply.frontier import SERVICE_COST, STOCK_SERVICE, frontiers
+from sop_workbench.supply.frontier import SERVICE_COST, STOCK_SERVICE, _leaving_the_same_stock, frontiers
 from sop_workbench.supply.instance import Instance, supply_instance
+from sop_workbench.supply.measures import measures
 from sop_workbench.supply.plan import compiled_plan
 from sop_workbench.supply.recourse import Future, Recourse, Sample, aim, best_commitment, cvar, mean_sample, outcomes
+from sop_workbench.supply.vary import VariedPlan
 from sop_workbench.supply.vulnerability import vulnerability
 
 CALENDAR = Calendar("month")
@@ -53,6 +55,25 @@ def test_more_service_never_brings_more_profit_and_more_stock_never_less_service
     stock = found[(found["frontier"] == STOCK_SERVICE) & ~found["is_plan"]]
     assert (stock["lost_revenue_amt"].diff().dropna() <= 1e-3).all()
     assert stock["inventory_amt"].iloc[0] < stock["inventory_amt"].iloc[-1]
+
+
+def test_every_point_leaves_the_plans_stock_at_the_end() -> None:
+    instance, arrays = stated(10.0)
+    plan = VariedPlan(arrays, small.SETTINGS).solve().value
+    closing, last = arrays.columns["closing_qty"], len(instance.periods) - 1
+    end = [column for key, column in zip(closing.keys, closing.positions.tolist(), strict=True) if key[2] == last]
+    assert plan[end].sum() > 0, "a case that could sell its stock off"
+    kept = _leaving_the_same_stock(arrays, plan, last)
+    assert (kept.lower[end] >= plan[end] * (1 - 1e-5)).all()
+    assert (VariedPlan(kept, small.SETTINGS).solve().value[end] >= plan[end] * (1 - 1e-5)).all()
+    found = frontiers(instance, arrays, small.SETTINGS, points=4)
+    service = found[found["frontier"] == SERVICE_COST]
+    holding = service["profit_amt"].iloc[1:].max() - service.loc[service["is_plan"], "profit_amt"].iloc[0]
+    free = VariedPlan(arrays, small.SETTINGS)
+    weights = measures(instance, arrays)
+    free.price_columns(np.arange(arrays.columns_count), arrays.cost + weights.penalty)
+    sold_off = free.solve().objective_amt - service.loc[service["is_plan"], "profit_amt"].iloc[0]
+    assert 0 <= holding < sold_off
 
 
 def test_the_plans_own_point_is_the_plan() -> None:

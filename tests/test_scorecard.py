@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,8 @@ INPUTS = {
     "item": pd.DataFrame({"item_id": ["A", "B"], "family": ["F", "G"]}),
     "market": pd.DataFrame({"market_id": ["N", "S"], "region": ["North", "South"], "channel": "Shop"}),
     "sales_history": pd.DataFrame([
-        {"item_id": item, "market_id": "N", "period": period, "ordered_qty": 100.0 + n, "on_time_qty": 90.0 + n}
+        {"item_id": item, "market_id": "N", "period": period, "ordered_qty": 100.0 + n, "on_time_qty": 90.0 + n,
+         "order_count": 10.0 if item == "A" else np.nan, "complete_order_count": 9.0 if item == "A" else np.nan}
         for item in "AB" for n, period in enumerate(pd.date_range("2023-12-01", periods=28, freq="MS"))]),
 }
 
@@ -113,6 +115,7 @@ def test_errors_of_families_weigh_up_to_the_total(cells: list[tuple]) -> None:
 def test_service_by_region_and_the_screen() -> None:
     found = scorecard.service(INPUTS["sales_history"], INPUTS, "region", MONTHS[1], MONTH, periods=2)
     assert found[found["kpi"] == "fill_rate"]["value"].tolist() == pytest.approx([115 / 125, 116 / 126])
+    assert found[found["kpi"] == "otif"]["value"].tolist() == pytest.approx([0.9, 0.9]), "of rows whose orders were counted"
     table = scorecard.level_kpis(DEVIATION, INPUTS, SETTINGS, MONTHS[1], MONTH)
     shown = views.kpi_by_month(table, MONTHS[2], "fill_rate", "region")
     assert shown.attrs["title"] == "Fill rate: 1 of 1 outside target in Feb 26"

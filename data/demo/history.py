@@ -14,6 +14,7 @@ from company import HISTORY_MONTHS, MONTHS
 
 COVER_MONTHS = 0.7  # finished stock aimed for, in months of the coming month's demand
 LUMPY_COVER_MONTHS = 2.5  # the same where few large orders come
+ORDER_SIZE = {"RET": 12, "PRO": 6, "ONL": 1}  # units in an order line, by kind of market
 RECORDED_SHARE_WHEN_OUT = 0.3  # of what could not be served, this share is still ordered and so recorded
 
 # Promotions: id, family, item, market, region, first and last month, uplift, pull-forward, cost, known since.
@@ -213,10 +214,18 @@ def sales_history(demand: Demand, flow: Flow, price: pd.DataFrame, rng: np.rando
     sales["ordered_qty"] = flow.ordered[rows, months]
     sales["shipped_qty"] = flow.shipped[rows, months]
     sales["on_time_qty"] = flow.on_time[rows, months]
+    sales["order_count"], sales["complete_order_count"] = _orders(sales)
     net_price = price_at(price, sales) * (1 - rng.uniform(0.0, 0.03, len(sales)).round(3))
     sales["net_sales_amt"] = (sales["shipped_qty"] * net_price).round(0)
     sales["is_stockout"] = flow.is_stockout[rows, months].astype(int)
     return _with_recording_errors(sales)
+
+
+def _orders(sales: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Order lines of each row, and those complete and on time: what is late or missing fills as few lines as it can."""
+    size = sales["market_id"].str[-3:].map(ORDER_SIZE)
+    lines = np.ceil(sales["ordered_qty"] / size)
+    return lines.astype(int), (lines - np.ceil((sales["ordered_qty"] - sales["on_time_qty"]) / size)).clip(lower=0).astype(int)
 
 
 def price_at(price: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:

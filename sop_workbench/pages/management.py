@@ -153,7 +153,7 @@ class Management:
             self.read("kpi"), self.visit.cycle.period, self._kpi, self.read("item"), self.read("market"), self.read("resource")
         )
         picker = choice("kpi", "KPI", [(name, views.heading(name)) for name in names], self._kpi)
-        self.screen.table("kpi_drill", view, self._source("kpi"), limit=40, above=picker)
+        self.screen.table("kpi_drill", view, self._source("kpi"), limit=20, above=picker)
 
     def choose_kpi(self, value: str) -> None:
         """Another KPI in detail."""

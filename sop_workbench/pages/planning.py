@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pandas as pd
+
 from sop_workbench import charts, reviews, views
+from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section
@@ -13,6 +16,7 @@ from sop_workbench.what_if import Outcome
 from sop_workbench.widgets import LeverForm
 
 PAGE = "what_if"
+_WEIGH = '<div class="sop-live-bar"><button type="button" data-act="weigh">With these levers (takes some seconds)</button></div>'
 _NEEDED = ("consensus_demand", "inventory_target", "item")
 
 SECTIONS = (
@@ -45,6 +49,7 @@ class Planning:
         self.screen = Screen(SECTIONS, **visits.shell(visit, PAGE, has_scenarios=False))
         for name in ("live_cards", "live_volume", "live_limits", "live_load"):
             self.screen.fill(name, '<div class="sop-busy">Loading the plan …</div>')
+        self.screen.on(weigh=self._weigh)
         self.screen.later("levers", self._load)
         self.screen.later("frontier", self._show_frontier)
 
@@ -65,5 +70,15 @@ class Planning:
         if not self.visit.cycle.has("service_frontier"):
             self.screen.fill("frontier", "The frontier is made by the pre-S&OP review, which has not run in this cycle yet.")
             return
-        view = views.service_frontier(self.visit.cycle.read("service_frontier"))
-        self.screen.chart("frontier", charts.service_frontier, view, f"service_frontier · cycle {self.visit.cycle.id}, base", at_least=620)
+        self._draw_frontier()
+
+    def _weigh(self) -> None:
+        """Make the frontier anew with the levers where they stand."""
+        if not self._agreed.now.levers:
+            raise SettingsError("no lever is pulled: what is shown is the frontier of the plan")
+        self._draw_frontier(self._agreed.what_if.frontiers())
+
+    def _draw_frontier(self, with_levers: pd.DataFrame | None = None) -> None:
+        view = views.service_frontier(self.visit.cycle.read("service_frontier"), with_levers)
+        source = f"service_frontier · cycle {self.visit.cycle.id}, base" + ("" if with_levers is None else ", and the plan with the levers")
+        self.screen.chart("frontier", charts.service_frontier, view, source, at_least=620, above=_WEIGH)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench.supply.compile import Arrays, Block
-from sop_workbench.supply.explain import KINDS, money_words, period_words
+from sop_workbench.supply.explain import KINDS, Kind, money_words, period_words
 from sop_workbench.supply.instance import PLACE, SALE, Instance
 from sop_workbench.supply.warm import Answer
 
@@ -30,6 +30,7 @@ _PAID = {
 }
 COSTS = (*_PAID, "backlog_cost_amt")
 _WORTH_TELLING = 1e-6
+_LOOKED_AT = 300
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,10 @@ class LimitReader:
         self._names = dict(zip(named["resource_id"], named["resource_name"], strict=True))
 
     def read(self, answer: Answer, base_price: np.ndarray | None, currency: str, count: int = 12) -> pd.DataFrame:
-        """The dearest binding limits: family, limit, member_name, t, unit, limit_qty, price_amt, money_amt, sentence.
+        """The limits that bind, most money (price · size) first, each in its dearest period.
 
-        With `base_price` (prices by row of the unchanged plan of the same shape) also base_price_amt and delta_amt, and the limits that
-        bound there take part in the choice.
+        Columns family, limit, member_name, t, unit, limit_qty, price_amt, money_amt, sentence. With `base_price` (prices by row of the
+        unchanged plan of the same shape) also base_price_amt and delta_amt, and the limits that bound there take part in the choice.
         """
         price = np.abs(answer.row_price[self._rows])
         upper, lower = answer.numbers.row_upper[self._rows], answer.numbers.row_lower[self._rows]
@@ -222,25 +223,41 @@ class LimitReader:
         # A resource that offers no overtime is not limited by it.
         is_told = (np.maximum(price, before) > _WORTH_TELLING) & ~(self._is_overtime & (size == 0))
         money = np.where(is_told, np.maximum(price, before) * np.maximum(np.abs(size), 1.0), 0.0)
-        chosen = [n for n in np.argsort(-money, kind="stable")[:count].tolist() if money[n] > 0]
+        periods = self._by_member([n for n in np.argsort(-money, kind="stable")[:_LOOKED_AT].tolist() if money[n] > 0], count)
+        chosen = [max(found, key=lambda n: (price[n], money[n])) for found in periods]
         when = period_words(self.instance.periods, self._bucket)
-        rows = [self._row(n, float(price[n]), float(size[n]), when, currency) for n in chosen]
+        rows = [self._row(n, float(price[n]), float(size[n]), when, currency, len(found))
+                for n, found in zip(chosen, periods, strict=True)]
         frame = pd.DataFrame(rows, columns=["family", "key", "limit", "member_name", "t", "unit", "limit_qty", "price_amt", "sentence"])
         frame["base_price_amt"] = before[chosen] if base_price is not None else np.nan
         return frame.assign(delta_amt=frame["price_amt"] - frame["base_price_amt"], money_amt=frame["price_amt"] * frame["limit_qty"])
 
-    def _row(self, n: int, price: float, size: float, when: list[str], currency: str) -> tuple:
+    def _by_member(self, ranked: list[int], count: int) -> list[list[int]]:
+        """The first `count` members of the ranking with all their periods in it: one machine is not to fill the list month by month."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for n in ranked:
+            kind, key = self._place(n)
+            member = kind.family, kind.member(*key[:-1])
+            if member in found or len(found) < count:
+                found.setdefault(member, []).append(n)
+        return list(found.values())
+
+    def _place(self, n: int) -> tuple[Kind, tuple]:
         number = int(np.searchsorted(self._ends, n, side="right"))
         kind, block = self._blocks[number]
-        key = block.keys[n - (self._ends[number - 1] if number else 0)]
+        return kind, block.keys[n - (self._ends[number - 1] if number else 0)]
+
+    def _row(self, n: int, price: float, size: float, when: list[str], currency: str, periods: int) -> tuple:
+        kind, key = self._place(n)
         member = kind.member(*key[:-1])
         name = self._names.get(member, member)
+        dearest = f" (dearest of {periods} periods)" if periods > 1 else ""
         worth = (
             f"{kind.phrase} is worth {money_words(price)} {currency}"
             if price > _WORTH_TELLING
             else f"{kind.phrase} is worth nothing any more"
         )
-        return kind.family, key, kind.limit, name, key[-1], kind.unit, size, price, f"{name} in {when[key[-1]]}: {worth}"
+        return kind.family, key, kind.limit, name, key[-1], kind.unit, size, price, f"{name} in {when[key[-1]]}{dearest}: {worth}"
 
 
 # ------------------------------------------------------------------ places of columns and rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import highspy
 import numpy as np
@@ -26,7 +27,8 @@ def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: in
     Service and profit: maximise profit subject to Σ unserved ≤ (1 − fill) · demand, with fill from the plan's own to the highest
     that any plan reaches. Stock and service: minimise lost revenue subject to mean stock money ≤ budget, with budgets from the least
     stock that any plan can hold to what the best service asks for. Safety stock and goodwill are left out of the
-    first (they are reasons for service, not its cost); what is lost is priced once only.
+    first (they are reasons for service, not its cost); what is lost is priced once only. Every point leaves at least the plan's own
+    stock of every item and place at the end: a plan that sells its stock off would look better than it is.
 
     Parameters
     ----------
@@ -43,16 +45,27 @@ def frontiers(instance: Instance, arrays: Arrays, settings: Settings, points: in
     -------
     DataFrame
         `service_frontier`: frontier, sequence, fill_ratio, profit_amt, inventory_amt, lost_revenue_amt, is_plan (the plan itself,
-        which also keeps safety stock and goodwill, beside the points).
+        which also keeps safety stock on the way and counts goodwill, beside the points).
     """
     weights = measures(instance, arrays)
     if arrays.columns_count == 0 or weights.demand_qty <= 0:
         return tables.table("service_frontier").empty()
-    base = _measured(weights, VariedPlan(arrays, settings, like).solve())
+    base = VariedPlan(arrays, settings, like).solve()
+    kept = _leaving_the_same_stock(arrays, base.value, len(instance.periods) - 1)
     ways = {SERVICE_COST: _service_cost, STOCK_SERVICE: _stock_service}
     rows = [{"frontier": name, "sequence": n, **vars(point), "is_plan": n == 0}
-            for name, way in ways.items() for n, point in enumerate([base, *way(arrays, settings, weights, points)])]
+            for name, way in ways.items() for n, point in enumerate([_measured(weights, base), *way(kept, settings, weights, points)])]
     return tables.validate("service_frontier", pd.DataFrame(rows))
+
+
+def _leaving_the_same_stock(arrays: Arrays, value: np.ndarray, last: int) -> Arrays:
+    """The model whose closing stock of the last period is at least that of a plan, item by item and place by place."""
+    closing = arrays.columns["closing_qty"]
+    end = [column for key, column in zip(closing.keys, closing.positions.tolist(), strict=True) if key[2] == last]
+    lower = arrays.lower.copy()
+    # A trace less, so that the plan itself stays one of the possible plans whatever the solver's tolerance.
+    lower[end] = np.maximum(lower[end], value[end] * (1 - _EDGE))
+    return replace(arrays, lower=lower)
 
 
 def _service_cost(arrays: Arrays, settings: Settings, weights: Measures, points: int) -> Iterator[Measured]:

@@ -186,7 +186,7 @@ def driver_overview(driver_tree: pd.DataFrame, period: pd.Timestamp | None = Non
                    "No locked plan has a period that is over yet.")
 
 
-def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: pd.Timestamp | None = None, top: int = 15) -> pd.DataFrame:
+def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: pd.Timestamp | None = None, top: int = 12) -> pd.DataFrame:
     """The few items and places that hold most of a measure's deviation, with the driver behind each."""
     mine, _ = _of_tree(driver_tree, measure, "why", period)
     items = mine[mine["level"] == "item × place"]
@@ -195,7 +195,8 @@ def driver_members(driver_tree: pd.DataFrame, measure: str = "margin", period: p
     words = f"{plural(len(named), 'item and place', 'items and places')} hold {percent(share, 0)} of what moved {measure}"
     shown = named.head(top)[["member", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
     title, shown = words if len(named) else "", shown.rename(columns={"member": "item_and_place"})
-    return as_view(shown, title, "Largest first.", f"No {measure} of a locked plan can be compared yet.")
+    note = f"Largest first; {len(shown)} of {len(named):,} shown." if len(named) > len(shown) else "Largest first."
+    return as_view(shown, title, note, f"No {measure} of a locked plan can be compared yet.")
 
 
 def driver_people(driver_tree: pd.DataFrame, measure: str = "revenue", period: pd.Timestamp | None = None) -> pd.DataFrame:

@@ -79,20 +79,34 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     return as_view(rows, "Change against base, measure by measure", table.attrs["note"], "No scenario changes a money measure.")
 
 
-def service_frontier(service_frontier: pd.DataFrame) -> pd.DataFrame:
-    """What service costs and what stock buys, point by point."""
+def service_frontier(service_frontier: pd.DataFrame, with_levers: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What service costs and what stock buys, point by point; with a second table, of the plan with levers pulled, beside base."""
     needs(service_frontier, "service_frontier")
-    rows = service_frontier.sort_values(["frontier", "sequence"], ignore_index=True)
-    cost = rows[(rows["frontier"] == "service and profit") & ~rows["is_plan"]]
+    cases = {"base": service_frontier} if with_levers is None else {"base": service_frontier, "what if": with_levers}
+    shown = [rows.sort_values(["frontier", "sequence"]).assign(case=name) for name, rows in cases.items()]
+    rows = pd.concat(shown, ignore_index=True).assign(plan_text="")
+    rows.loc[rows["is_plan"], "plan_text"] = ["the plan" if name == "base" else name for name in rows.loc[rows["is_plan"], "case"]]
+    cost = shown[-1][shown[-1]["frontier"] == "service and profit"]
+    points = cost[~cost["is_plan"]]
     title = "What service costs, and what stock buys"
-    if len(cost) > 1:
-        last, before = cost.iloc[-1], cost.iloc[-2]
+    if len(points) > 1:
+        last, before = points.iloc[-1], points.iloc[-2]
         if last["fill_ratio"] > before["fill_ratio"]:
             ends = (percent(row["fill_ratio"], 2).removesuffix(" %") for row in (before, last))
             title = f"Service from {' to '.join(ends)} % costs {short(before['profit_amt'] - last['profit_amt'], MONEY)} of profit"
-    note = ("Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed. "
-            "The plan stands apart because it also keeps its safety stock.")
+    note = ("Each point is the best plan of its kind: most profit for the service asked for; best service for the stock allowed. All leave "
+            f"the plan's stock at the end. The plan stands apart because it also keeps its safety stock on the way{_what_it_costs(cost)}.")
     return as_view(rows, title, note, "No demand to serve.")
+
+
+def _what_it_costs(cost: pd.DataFrame) -> str:
+    """What the plan earns less, and holds more, than the most profitable plan of at least its service."""
+    plan, points = cost[cost["is_plan"]], cost[~cost["is_plan"]]
+    if plan.empty or points.empty:
+        return ""
+    plan, nearest = plan.iloc[0], points.iloc[(points["fill_ratio"] - plan["fill_ratio"].iloc[0]).abs().argmin()]
+    less, more = nearest["profit_amt"] - plan["profit_amt"], plan["inventory_amt"] - nearest["inventory_amt"]
+    return f": {short(less, MONEY)} less profit for {short(more, MONEY)} more stock on average" if min(less, more) > ROUNDING else ""
 
 
 def vulnerability(vulnerability: pd.DataFrame, location: pd.DataFrame, market: pd.DataFrame, top: int = 10) -> pd.DataFrame:

@@ -67,9 +67,10 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
 
 
 def what_if_limits(limits: pd.DataFrame) -> pd.DataFrame:
-    """The dearest limits in a sentence each, with the price they had in base."""
+    """The limits with most money in a sentence each, with the price they had in base."""
     rows = limits.assign(change_amt=limits["delta_amt"]).rename(columns={"base_price_amt": "in_base_amt"})
     shown = ["sentence", "price_amt", "in_base_amt", "change_amt", "limit_qty", "unit"]
-    return as_view(rows[shown], "What stops the next unit, dearest first",
-                   "Price = gain of the plan from one more unit of the limit, in base and now; it holds for a small change.",
+    return as_view(rows[shown], "What stops the next unit",
+                   "Price = gain of the plan from one more unit of the limit, in base and now; it holds for a small change. Each limit in "
+                   "its dearest period; most money (price × size of the limit) first.",
                    "No limit stops this plan: all demand is served without one binding.")

@@ -5,6 +5,8 @@ select d.ProductID as item_id,
        sum(d.OrderQty) as ordered_qty,
        case when max(h.ShipDate) < :as_of + 1 then sum(d.OrderQty) end as shipped_qty,
        case when max(h.ShipDate) < :as_of + 1 then coalesce(sum(d.OrderQty) filter (h.ShipDate <= h.DueDate), 0) end as on_time_qty,
+       count(*) as order_count,
+       case when max(h.ShipDate) < :as_of + 1 then count(*) filter (h.ShipDate <= h.DueDate) end as complete_order_count,
        sum(d.LineTotal) as net_sales_amt
 from SalesOrderHeader h
 join SalesOrderDetail d on d.SalesOrderID = h.SalesOrderID

@@ -9,7 +9,8 @@ with day as (
     from sales_history s join piece p on p.month = s.period
 ), placed as (
     select *, sum(weight) over so_far / sum(weight) over whole as upto, (sum(weight) over so_far - weight) / sum(weight) over whole as before,
-           coalesce(shipped_qty / nullif(ordered_qty, 0), 0) as shipped, coalesce(on_time_qty / nullif(ordered_qty, 0), 0) as on_time
+           coalesce(shipped_qty / nullif(ordered_qty, 0), 0) as shipped, coalesce(on_time_qty / nullif(ordered_qty, 0), 0) as on_time,
+           coalesce(complete_order_count / nullif(order_count, 0), 0) as complete
     from weighed
     window whole as (partition by item_id, market_id, period), so_far as (partition by item_id, market_id, period order by week)
 )
@@ -19,6 +20,9 @@ select item_id,
        sum(round(ordered_qty * upto) - round(ordered_qty * before)) as ordered_qty,
        sum(floor(round(ordered_qty * upto) * shipped + 1e-9) - floor(round(ordered_qty * before) * shipped + 1e-9)) as shipped_qty,
        sum(floor(round(ordered_qty * upto) * on_time + 1e-9) - floor(round(ordered_qty * before) * on_time + 1e-9)) as on_time_qty,
+       sum(round(order_count * upto) - round(order_count * before)) as order_count,
+       sum(floor(round(order_count * upto) * complete + 1e-9) - floor(round(order_count * before) * complete + 1e-9))
+           as complete_order_count,
        sum(round(net_sales_amt * upto) - round(net_sales_amt * before)) as net_sales_amt,
        max(is_stockout) as is_stockout
 from placed

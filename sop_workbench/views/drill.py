@@ -10,7 +10,8 @@ from sop_workbench.views.pre_sop import STATUS_ICONS, STATUS_WORDS
 from sop_workbench.views.words import NO_FAMILY, heading, in_unit, percent, plural, signed
 
 KPI_LEVELS = {
-    "family": "family", "item_id": "item", "market_id": "market", "resource_id": "resource", "lag": "periods planned ahead", "owner": "owner",
+    "family": "family", "item_id": "item", "market_id": "market", "resource_id": "resource", "lag": "periods planned ahead",
+    "owner": "owner",
 }
 
 

@@ -16,7 +16,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.tables import table, validate
 
 _BASE = "base"
-_WHOLE = "The whole plan"
+WHOLE_PLAN = "The whole plan"
 _BOTTLENECKS_SHOWN = 5
 _FAMILIES_SHOWN = 4
 _RISKS_SHOWN = 2
@@ -101,10 +101,10 @@ def _budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
     known = budget_gap[budget_gap["budget_revenue_amt"].notna()]
     sums = known.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
     if len(sums) > 1:
-        sums.loc[_WHOLE] = sums.sum()
+        sums.loc[WHOLE_PLAN] = sums.sum()
     below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]]
     decisions = []
-    for family, row in below.nsmallest(_FAMILIES_SHOWN + (_WHOLE in below.index), "gap_amt").iterrows():
+    for family, row in below.nsmallest(_FAMILIES_SHOWN + (WHOLE_PLAN in below.index), "gap_amt").iterrows():
         gap, share = _money(-row["gap_amt"], settings), -row["gap_amt"] / row["budget_revenue_amt"] if row["budget_revenue_amt"] else 1.0
         side = "below" if row["demand_gap_amt"] < 0 else "above"
         demand = f"demand is {_money(abs(row['demand_gap_amt']), settings)} {side} budget"

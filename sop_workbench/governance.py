@@ -225,14 +225,14 @@ def unserved_demand(unmet_demand: pd.DataFrame, settings: Settings) -> list[str]
     --------
     >>> plan = pd.DataFrame({"demand_qty": [100.0], "served_qty": [90.0], "price_amt": [5.0]})
     >>> unserved_demand(plan, Settings(company="Demo"))
-    ['the plan leaves 50 EUR of 500 EUR of demand unserved (10%, tolerance 5%)']
+    ['the plan leaves 50 EUR of 500 EUR of demand unserved (10.0%, tolerance 5.0%)']
     """
     asked, served = ((unmet_demand[column] * unmet_demand["price_amt"]).sum() for column in ("demand_qty", "served_qty"))
     limit, unit = settings.tolerances.unserved_demand_ratio, settings.currency
     if not asked > 0 or 1 - served / asked <= limit + 1e-12:
         return []
-    return [f"the plan leaves {asked - served:,.0f} {unit} of {asked:,.0f} {unit} of demand unserved ({1 - served / asked:.0%}, "
-            f"tolerance {limit:.0%})"]
+    return [f"the plan leaves {asked - served:,.0f} {unit} of {asked:,.0f} {unit} of demand unserved ({1 - served / asked:.1%}, "
+            f"tolerance {limit:.1%})"]
 
 
 def weighty_decisions(open_decision: pd.DataFrame, unmet_demand: pd.DataFrame, settings: Settings) -> list[str]:
@@ -250,7 +250,7 @@ def weighty_decisions(open_decision: pd.DataFrame, unmet_demand: pd.DataFrame, s
     revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
     limit, rows = settings.tolerances.decision_ratio, open_decision[open_decision["level"].map(takes_executive).astype(bool)]
     return [f"{row.question} {row.money_amt:,.0f} {settings.currency} are at stake"
-            + (f" ({row.money_amt / revenue:.0%} of the plan's revenue, tolerance {limit:.0%})" if revenue > 0 else "")
+            + (f" ({row.money_amt / revenue:.1%} of the plan's revenue, tolerance {limit:.1%})" if revenue > 0 else "")
             for row in rows.sort_values("sequence").itertuples()]
 
 

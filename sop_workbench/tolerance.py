@@ -38,8 +38,9 @@ def budget_gaps(cycle: Cycle) -> list[str]:
 def pre_sop(cycle: Cycle) -> list[str]:
     """What the pre-S&OP leaves to the executive meeting: the plan's gaps and the decisions beyond its tolerances.
 
-    The whole plan below budget by more than `budget_gap_ratio`, demand left unserved beyond `unserved_demand_ratio`, decisions worth more
-    than `decision_ratio` of the plan's revenue. Nothing while the step has not compared its scenarios.
+    The whole plan below budget by more than `budget_gap_ratio` (unless its decision says so anyway), demand left unserved beyond
+    `unserved_demand_ratio`, decisions worth more than `decision_ratio` of the plan's revenue. Nothing while the step has not compared
+    its scenarios.
     """
     if not cycle.has("scenario_comparison"):
         return []
@@ -48,9 +49,10 @@ def pre_sop(cycle: Cycle) -> list[str]:
     opened = decision.open_decisions(
         read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"], read["scenario_comparison"], read["alert"],
         cycle.settings, cycle.read_or_empty("item"), follow_up.requests_to_decide(cycle))
-    return [*governance.whole_budget_gap(read["budget_gap"], cycle.settings),
-            *governance.unserved_demand(read["unmet_demand"], cycle.settings),
-            *governance.weighty_decisions(opened, read["unmet_demand"], cycle.settings)]
+    decided = governance.weighty_decisions(opened, read["unmet_demand"], cycle.settings)
+    is_said = any(sentence.startswith(decision.WHOLE_PLAN) for sentence in decided)
+    gap = [] if is_said else governance.whole_budget_gap(read["budget_gap"], cycle.settings)
+    return [*gap, *governance.unserved_demand(read["unmet_demand"], cycle.settings), *decided]
 
 
 def actual_deviations(cycle: Cycle) -> list[str]:

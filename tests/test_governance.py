@@ -292,11 +292,14 @@ def test_the_pre_sop_leaves_to_the_executive_meeting_what_is_beyond_its_toleranc
     pre_sop_plan(cycle, served=95.5, gap=-45.0)
     assert tolerance.pre_sop(cycle) == [], "a family far below its budget is for the management review while the whole plan is not"
     pre_sop_plan(cycle, served=94.0, gap=-60.0)
-    unserved, gap, *decided = sorted(tolerance.pre_sop(cycle), key=lambda said: ("leaves" not in said, "whole plan stands" not in said))
-    assert unserved == "the plan leaves 60 EUR of 1,000 EUR of demand unserved (6%, tolerance 5%)"
-    assert gap == "the whole plan stands 60 EUR below budget (6%, tolerance 5%)"
+    unserved, *decided = tolerance.pre_sop(cycle)
+    assert unserved == "the plan leaves 60 EUR of 1,000 EUR of demand unserved (6.0%, tolerance 5.0%)"
+    assert sum(said.startswith("The whole plan stands 60 EUR (6%) below budget") for said in decided) == 1
     assert len(decided) == 3, "the plan, the family, the shortage: 60 each, of 940 revenue"
-    assert all(said.endswith("60 EUR are at stake (6% of the plan's revenue, tolerance 5%)") for said in decided)
+    assert all(said.endswith("60 EUR are at stake (6.4% of the plan's revenue, tolerance 5.0%)") for said in decided)
+    (tmp_path / "sop.yaml").write_text("company: Any\ntolerances: {decision_ratio: 0.1}\n")
+    gap, again = tolerance.pre_sop(open_workspace(tmp_path).cycle("2026-10"))
+    assert (gap, again) == ("the whole plan stands 60 EUR below budget (6%, tolerance 5%)", unserved)
     wider = "company: Any\ntolerances: {budget_gap_ratio: 0.1, unserved_demand_ratio: 0.1, decision_ratio: 0.1}\n"
     (tmp_path / "sop.yaml").write_text(wider)
     assert tolerance.pre_sop(open_workspace(tmp_path).cycle("2026-10")) == []

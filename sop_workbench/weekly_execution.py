@@ -18,6 +18,7 @@ from sop_workbench.tables import table, validate
 
 AHEAD = 4  # weeks looked ahead
 FIX, CHANGE_REQUEST = "fix it this week", "change request"
+_MATERIAL_SHARE = 0.0002  # as of what is worth a decision in the monthly round
 _KEY = ["kind", "level", "member", "period"]
 _REQUEST_COLUMNS = ("request_id", "weekly_cycle_id", "kind", "level", "member", "period", "weeks_outside", "value", "tolerance",
                     "money_amt", "sentence")
@@ -139,6 +140,7 @@ def exceptions(
     less of it over the next weeks than the service level; a resource, when the hours with all its overtime are used up in a week; the
     late orders of an item, when it runs out and the plan serves less of it than that; a market that gives way, when it gets less of its
     demand than the service level, or than its floor.
+    What is worth less than a fifth of a per mille of the demand of these weeks is mended in the week whatever it is.
     Money of what is short is that of the week in which most is waiting or lost; of a full resource the worth of the hours beyond the limit.
 
     Parameters
@@ -168,6 +170,9 @@ def exceptions(
     if not found:
         return table("execution_exception").empty()
     rows = pd.DataFrame(found)
+    soon = unmet_demand[unmet_demand["period"].isin(periods)]
+    least = _MATERIAL_SHARE * (soon["demand_qty"] * soon["price_amt"]).sum()
+    rows["is_outside"] &= rows["money_amt"].isna() | (rows["money_amt"] >= least)
     rows["response"] = np.where(rows["is_outside"], CHANGE_REQUEST, FIX)
     order = rows.sort_values(["is_outside", "money_amt", *_KEY], ascending=[False, False, True, True, True, True], na_position="last")
     return validate("execution_exception", order.assign(sequence=range(1, len(order) + 1)).reset_index(drop=True))

@@ -345,7 +345,7 @@ def test_a_planner_closes_a_risk_and_the_register_keeps_it(workspace: Path, monk
 def test_change_requests_are_shown_open_then_answered(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOP_VIEWER", "ann")
     screen = management.page(str(workspace))
-    assert "asked for no change" in block(screen, "requests")["html"]
+    assert "No change request was handed" in block(screen, "requests")["html"]
     cycle = open_workspace(workspace).cycle(CYCLE)
     request = {"request_id": "2026-W53 sales off plan: Bikes", "weekly_cycle_id": "2026-W53", "kind": "sales off plan", "level": "family",
                "member": "Bikes", "period": pd.Timestamp("2026-12-21"), "weeks_outside": 2.0, "value": -0.3, "tolerance": 0.15,

@@ -147,6 +147,16 @@ def test_late_orders_of_an_item_are_one_thing_to_chase_and_outside_only_when_the
     assert pd.isna(short.loc["T", "money_amt"]), "a tube has no worth on file"
 
 
+def test_what_is_worth_next_to_nothing_stays_in_the_week() -> None:
+    dear, cheap = (served((0, 5, 25, 45)).assign(price_amt=lambda rows, price=price: rows["item_id"].map({"A": price, "B": 5000.0}))
+                   for price in (50.0, 0.001))
+    found = [weekly_execution.exceptions(
+        tables.table("plan_deviation").empty(), weekly_execution.projected_stockouts(demand(), unmet, company(), WEEKS, WEEK),
+        tables.table("late_supply").empty(), resources(50.0), tables.table("allocation").empty(), unmet, SETTINGS, WEEKS, WEEK)
+        for unmet in (dear, cheap)]
+    assert [rows.loc[0, "response"] for rows in found] == ["change request", "fix it this week"]
+
+
 def test_off_plan_once_is_looked_at_twice_running_is_a_change_request() -> None:
     def week(when: str, actual: float) -> dict:
         return {"plan_cycle_id": "x", "stream": "consensus", "item_id": "A", "market_id": "N", "family": "Grills", "lag": 0,
@@ -240,7 +250,7 @@ def ran(workspace: Path, cycle_id: str) -> Chain:
 @pytest.mark.slow
 @pytest.mark.skipif(not (EXTRACT / "adventureworks").is_dir(),
                     reason=f"no AdventureWorks extract in {EXTRACT}; name its folder in SOP_DATA to run this test")
-def test_weeks_of_adventureworks_run_end_to_end_and_ask_for_few_changes(tmp_path: Path) -> None:
+def test_weeks_of_adventureworks_run_end_to_end_and_ask_for_few_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of work orders are late in that extract; what reaches the monthly round is a handful of things, each outside tolerance."""
     made = CliRunner().invoke(cli.main, ["new", str(tmp_path / "w"), "--adventureworks", "--bucket", "week"])
     assert made.exit_code == 0, made.output
@@ -262,7 +272,7 @@ def test_weeks_of_adventureworks_run_end_to_end_and_ask_for_few_changes(tmp_path
     month.mkdir()
     (month / "sop.yaml").write_text("company: Any\ncalendar_shift_days: 4\n")
     open_workspace(month).cycle("2014-01").append("comment", {"subject": "a", "text": "b"}, by="Ann", why="begun")
-    (tmp_path / "w" / "sop.yaml").write_text((tmp_path / "w" / "sop.yaml").read_text() + "\nmonthly_workspace: ../month\n")
+    monkeypatch.setenv("SOP_MONTHLY", str(month))
     target, added = hand_over(open_workspace(tmp_path / "w").cycle("2014-W02"), by="Ann")
     assert (target.id, len(added)) == ("2014-01", len(asked))
 

@@ -29,7 +29,8 @@ def exception_list(execution_exception: pd.DataFrame, is_outside: bool | None = 
     titles = {None: f"{plural(outside, 'change request')} to the monthly round, {len(rows) - outside:,} to mend this week",
               True: f"{plural(outside, 'change request')} to the monthly round", False: f"{len(rows):,} to mend this week"}
     shown = rows.assign(period=rows["period"]).rename(columns={"sentence": "what"})
-    return as_view(shown[["response", "kind", "what", "period", "money_amt"]], titles[is_outside],
+    when = ["period"] if rows["period"].notna().any() else []
+    return as_view(shown[["response", "kind", "what", *when, "money_amt"]], titles[is_outside],
                    "" if is_outside is False else _NOT_HERE,
                    "Nothing is outside tolerance, and nothing has to be mended this week.")
 
@@ -53,7 +54,8 @@ def change_requests(change_request: pd.DataFrame) -> pd.DataFrame:
     columns = ["state", "what", "money_amt", "off_text", "tolerance_text", "weeks_outside", "asked_in", "asked_by", "cycle", "answer"]
     return as_view(rows[columns], title,
                    "Off: sales against plan, share served, load, or days late. Weeks: of sales off plan in a row, else of the weeks "
-                   "looked ahead. Open until a decision or an adjustment answers it.", "The weekly round has asked for no change.")
+                   "looked ahead. Open until a decision or an adjustment answers it.",
+                   "No change request was handed to the monthly round (sop request in the weekly workspace).")
 
 
 def _in_kind(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -64,9 +66,9 @@ def _in_kind(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def projected_stockouts(projected_stockout: pd.DataFrame) -> pd.DataFrame:
-    """Finished items whose stock and open orders do not last, earliest first, and what the plan leaves short."""
+    """Finished items whose stock and open orders do not last: what the plan leaves short first, by its money, then the earliest."""
     needs(projected_stockout, "projected_stockout")
-    rows = projected_stockout.sort_values(["period", "short_amt", "item_id"], ascending=[True, False, True])
+    rows = projected_stockout.sort_values(["short_amt", "period", "item_id"], ascending=[False, True, True])
     short_of = rows[rows["plan_short_qty"] > 0]
     title = f"{plural(len(rows), 'item')} would run out; the plan leaves {len(short_of):,} short, {short(rows['short_amt'].sum(), MONEY)}"
     shown = rows.rename(columns={"period": "runs_out_period", "plan_short_qty": "left_short_qty", "short_amt": "left_short_amt",

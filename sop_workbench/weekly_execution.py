@@ -141,7 +141,8 @@ def exceptions(
     late orders of an item, when it runs out and the plan serves less of it than that; a market that gives way, when it gets less of its
     demand than the service level, or than its floor.
     What is worth less than a fifth of a per mille of the demand of these weeks is mended in the week whatever it is.
-    Money of what is short is that of the week in which most is waiting or lost; of a full resource the worth of the hours beyond the limit.
+    Money of a family is its deviation at the prices of the plan; of what is short that of the week in which most is waiting or lost; of
+    a full resource the worth of the hours beyond the limit.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def exceptions(
     """
     level, called = settings.tolerances.service_level_ratio, names or {}
     found = [
-        *_off_plan(deviation, settings, calendar), *_running_out(projected_stockout, unmet_demand, level, periods, calendar),
+        *_off_plan(deviation, unmet_demand, settings, calendar), *_running_out(projected_stockout, unmet_demand, level, periods, calendar),
         *_full(resource_plan, settings.tolerances.utilisation_ratio, periods, calendar, called),
         *_late(late, unmet_demand, level, periods), *_giving_way(allocation, unmet_demand, level, periods, called),
     ]
@@ -178,13 +179,17 @@ def exceptions(
     return validate("execution_exception", order.assign(sequence=range(1, len(order) + 1)).reset_index(drop=True))
 
 
-def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
+def _off_plan(deviation: pd.DataFrame, unmet_demand: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:
     limit, found = settings.tolerances.plan_deviation_ratio, []
+    price = unmet_demand.groupby("item_id")["price_amt"].mean()
+    consensus = deviation[deviation["stream"] == "consensus"]
+    nearest = consensus[consensus["lag"] == consensus.groupby("period")["lag"].transform("min")]
+    money = (nearest["deviation_qty"] * nearest["item_id"].map(price)).groupby([nearest["family"], nearest["period"]]).sum(min_count=1)
     for row in execution.families_off_plan(deviation, settings).itertuples():
         side = "above" if row.ratio > 0 else "below"
         then = ": the level has changed, plan anew" if row.is_again else ": look at it with sales"
         found.append(_exception(
-            "sales off plan", "family", row.family, row.period, np.nan, row.ratio, limit, row.periods_outside, bool(row.is_again),
+            "sales off plan", "family", row.family, row.period, abs(money.get((row.family, row.period), np.nan)), row.ratio, limit, row.periods_outside, bool(row.is_again),
             f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)}"
             + (f", the {_ordinal(row.periods_outside)} week running" if row.is_again else "") + then))
     return found
@@ -271,6 +276,7 @@ def _giving_way(
     found = []
     for market, part in soon.groupby("market_id"):
         fill, floor = kpi.fill_rate(part["served_qty"], part["demand_qty"]), part["floor_shortfall_qty"].sum()
+        much = f"{fill:.1%}" if fill < 0.9995 else "all"
         then = f"{floor:,.0f} below its contract floor" if floor > 1e-6 else "others go before it"
         short = part.groupby("period")["short_amt"].sum()
         if short.max() <= 1e-6 and floor <= 1e-6:
@@ -278,7 +284,7 @@ def _giving_way(
         found.append(_exception(
             "market gives way", "market_id", str(market), pd.NaT, short.max(), fill, level, (short > 1e-6).sum(),
             bool(fill < level - 1e-9 or floor > 1e-6),
-            f"{names.get(str(market), market)} gets {fill:.1%} of the next weeks' demand, some of it late: {then}"))
+            f"{names.get(str(market), market)} gets {much} of the next weeks' demand, some of it late: {then}"))
     return found
 
 

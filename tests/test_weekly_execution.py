@@ -167,6 +167,7 @@ def test_off_plan_once_is_looked_at_twice_running_is_a_change_request() -> None:
     turned = judged(deviation=pd.DataFrame([week("2026-09-14", 75), week("2026-09-21", 130)]))
     found = [frame.loc["sales off plan", "response"] for frame in (once, twice, turned)]
     assert found == ["fix it this week", "change request", "fix it this week"]
+    assert judged(deviation=pd.DataFrame([week("2026-09-14", 125), week("2026-09-21", 130)])).loc["sales off plan", "money_amt"] == 30 * 50
 
 
 def test_the_screen_says_what_a_weekly_round_does_not_do() -> None:

@@ -189,7 +189,8 @@ def _off_plan(deviation: pd.DataFrame, unmet_demand: pd.DataFrame, settings: Set
         side = "above" if row.ratio > 0 else "below"
         then = ": the level has changed, plan anew" if row.is_again else ": look at it with sales"
         found.append(_exception(
-            "sales off plan", "family", row.family, row.period, abs(money.get((row.family, row.period), np.nan)), row.ratio, limit, row.periods_outside, bool(row.is_again),
+            "sales off plan", "family", row.family, row.period, abs(money.get((row.family, row.period), np.nan)), row.ratio, limit,
+            row.periods_outside, bool(row.is_again),
             f"{row.family} sold {abs(row.ratio):.0%} {side} plan in {calendar.cycle_id(row.period)}"
             + (f", the {_ordinal(row.periods_outside)} week running" if row.is_again else "") + then))
     return found

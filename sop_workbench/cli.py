@@ -697,7 +697,8 @@ def records(kind: str, folder: Path, cycle_id: str | None) -> None:
     cycle = _chain(folder, cycle_id).cycle
     rows = records_with_outcome(cycle, kind)
     rows = rows if kind != "change_request" else rows.assign(**change_requests(cycle)[["state", "answer"]])
-    details = {"action": "{owner} by {due_date:%Y-%m-%d}, {status}", "decision": "→ {choice}", "change_request": "[{state}] {answer}"}
+    details = {"action": "{owner} by {due_date:%Y-%m-%d}, {status}", "decision": "→ {choice}", "change_request": "[{state}] {answer}",
+               "risk": "({kind}, {money_amt:,.0f} at {probability_ratio:.0%}) [{status}]"}
     for row in rows.to_dict("records"):
         subject = row.get("question") or row.get("title") or row.get("assumption") or row.get("request_id")
         detail = details.get(kind, "").format(**row)

@@ -6,6 +6,7 @@ reached when its own question and those of all stages before it are answered wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -151,8 +152,10 @@ def request_states(change_request: pd.DataFrame, decision: pd.DataFrame, demand_
 
 
 def _names(rows: pd.DataFrame, request: str) -> np.ndarray:
-    """Which records name a change request."""
-    return np.array([request in str(row.answers).split("; ") or request in str(row.why) for row in rows.itertuples()], dtype=bool)
+    """Which records name a change request: it alone, not another one whose name begins with it."""
+    in_words = re.compile(rf"{re.escape(request)}(?![\w-])")
+    return np.array([request in str(row.answers).split("; ") or in_words.search(str(row.why)) is not None for row in rows.itertuples()],
+                    dtype=bool)
 
 
 def takes_approver(level: str) -> bool:

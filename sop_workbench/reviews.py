@@ -134,7 +134,8 @@ def demand_review(cycle: Cycle) -> Tables:
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
         **_demand_outlook(cycle, inputs, said, history, agreed, told),
     }
-    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}
+    asked = follow_up.change_requests(cycle)  # shown only: what somebody asks for changes no figure
+    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks, "change_request": asked}
     return _write(cycle, {**inputs, **read, **records}, written, "demand review")
 
 

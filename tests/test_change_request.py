@@ -188,6 +188,9 @@ def test_it_is_open_until_a_decision_or_an_adjustment_names_it(weekly: Cycle, mo
     monthly.append("decision", {"question": "Hours?", "choice": "Saturday shift"}, by="GM", why=f"answers {weld}")
     found = follow_up.change_requests(monthly).set_index("member")
     assert found["state"].tolist() == ["answered", "answered"]
+    longer = follow_up.records_up_to(monthly, "change_request").assign(request_id=[f"{coolers[:-1]}", f"{weld[:-2]}"])
+    others = (follow_up.records_up_to(monthly, name) for name in ("decision", "demand_adjustment"))
+    assert governance.request_states(longer, *others)["state"].tolist() == ["open", "open"], "a name that begins another is not named"
     assert found["answer"].to_dict() == {"Coolers": "2 adjustments (Mia, cycle 2026-10)", "WELD": "Saturday shift (GM, cycle 2026-10)"}
     assert follow_up.requests_to_decide(monthly)["member"].tolist() == ["WELD"], "what this cycle decided stays in its list"
     assert follow_up.requests_to_decide(monthly.workspace.cycle("2026-11")).empty

@@ -48,10 +48,10 @@ def change_requests(change_request: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(is_answered=rows["state"] != "open").sort_values(["is_answered", "money_amt", "request_id"],
                                                                         ascending=[True, False, True], na_position="last")
     rows = rows.assign(off_text=_in_kind(rows, "value"), tolerance_text=_in_kind(rows, "tolerance"))
-    rows = rows.rename(columns={"sentence": "what", "weekly_cycle_id": "asked_in", "by": "asked_by", "cycle_id": "cycle"})
+    rows = rows.rename(columns={"sentence": "what", "request_id": "request", "by": "asked_by", "cycle_id": "cycle"})
     open_count = int((~rows["is_answered"]).sum())
     title = f"{plural(len(rows), 'change request')} of the weekly round, {open_count:,} open"
-    columns = ["state", "what", "money_amt", "off_text", "tolerance_text", "weeks_outside", "asked_in", "asked_by", "cycle", "answer"]
+    columns = ["state", "what", "money_amt", "off_text", "tolerance_text", "weeks_outside", "request", "asked_by", "cycle", "answer"]
     return as_view(rows[columns], title,
                    "Off: sales against plan, share served, load, or days late. Weeks: of sales off plan in a row, else of the weeks "
                    "looked ahead. Open until a decision or an adjustment answers it.",

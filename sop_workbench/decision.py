@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench.settings import Settings
+from sop_workbench.supply.explain import OWN_RULES
 from sop_workbench.tables import table, validate
 
 _BASE = "base"
@@ -124,7 +125,7 @@ def _budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
 
 def _bottlenecks(binding_limit: pd.DataFrame, profits: pd.DataFrame, settings: Settings) -> list[dict]:
     """The limits whose easing would earn most; hours of one resource, regular or overtime, are one bottleneck."""
-    rows = binding_limit[binding_limit["money_amt"] > 0]
+    rows = binding_limit[(binding_limit["money_amt"] > 0) & ~binding_limit["limit"].isin(OWN_RULES)]
     rows = rows.assign(kind=rows["limit"].where(~rows["limit"].isin(_HOUR_LIMITS), "hours"))
     rows = rows.assign(name=rows["member_name"].where(rows["member_name"] != "", rows["member"]))
     groups = rows.groupby(["kind", "member", "name"]).agg(

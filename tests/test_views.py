@@ -140,6 +140,24 @@ def test_one_gap_on_the_executive_page(frames) -> None:
     assert numbers.loc["Total", "margin_ratio"] == pytest.approx(families["gross_margin_amt"].sum() / families["revenue_amt"].sum())
 
 
+def test_small_families_stand_together_and_the_total_stays() -> None:
+    period = pd.Timestamp("2026-10-01")
+    families = [f"F{n:02d}" for n in range(20)]
+    money = pd.DataFrame({"family": families, "region": "all", "period": period, "demand_amt": 10.0, "revenue_amt": range(20),
+                          "gross_margin_amt": 1.0, "inventory_amt": 2.0, "profit_amt": 3.0})
+    budget = pd.DataFrame({"family": families, "region": "all", "period": period, "revenue_amt": range(20), "budget_revenue_amt": 5.0,
+                           "gap_amt": [n - 5.0 for n in range(20)]})
+    columns = {name: list(tables.table(name).columns) for name in ("financial_projection", "budget_gap")}
+    money, budget = money.reindex(columns=columns["financial_projection"]), budget.reindex(columns=columns["budget_gap"])
+    stock, item = tables.table("inventory_projection").empty(), tables.table("item").empty()
+    shown = views.one_set_of_numbers(money, budget, stock, item, top=4)
+    assert shown["family"].tolist() == ["F19", "F18", "F17", "F16", "16 other families", "Total"]
+    sales = shown.set_index("family")["sales_amt"]
+    assert sales.iloc[:-1].sum() == sales["Total"] == 190
+    assert shown.set_index("family").loc["16 other families", "margin_ratio"] == pytest.approx(16 / 120)
+    assert views.gap_heat_map(budget, top=4)["family"].nunique() == 5
+
+
 def test_profit_and_loss_lines_add_up(frames) -> None:
     lines = views.profit_and_loss(frames["financial_projection"]).set_index("line")
     costs = lines[lines.index.str.startswith("−")]

@@ -79,9 +79,10 @@ def test_without_a_person_the_notebook_leaves_a_picture(workspace: Path, tmp_pat
         progress_bar=False,
         request_save_on_cell_execute=False,
     )
-    (output,) = nbformat.read(done, as_version=4).cells[-1].outputs
-    page = output["data"]["text/html"]
+    page, frontier = (cell.outputs[0]["data"]["text/html"] for cell in nbformat.read(done, as_version=4).cells if cell.get("outputs"))
     assert page.count("<svg") == 2
+    assert frontier.count("<svg") == 1
+    assert "the plan" in frontier
     assert "Profit as in base" in page
     assert "one more unit is worth" in page
 

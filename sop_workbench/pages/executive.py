@@ -122,7 +122,7 @@ class Executive:
         view = views.one_set_of_numbers(
             self.read("financial_projection"), self.budget_gap, self.read("inventory_projection"), self.read("item")
         )
-        self.screen.table("numbers", view, self._source("financial_projection", "budget_gap", "inventory_projection"), limit=30)
+        self.screen.table("numbers", view, self._source("financial_projection", "budget_gap", "inventory_projection"), limit=15)
 
     def _cards(self) -> pd.DataFrame:
         if self.visit.scenario != BASE:

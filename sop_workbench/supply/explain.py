@@ -70,7 +70,8 @@ KINDS = (
     Kind("shelf_life", "shelf life", "base units", _place, "one more unit that stays good"),
 )
 
-PROMISES = ("contract floor", "strategic share")
+# Rules of the company's own making: what they cost is told apart from what stops the plan.
+OWN_RULES = ("contract floor", "strategic share", "chase strategy")
 LEAD_TIME = Kind("stock_balance", "lead time", "base units", _place, "no more can arrive yet, and one more unit")
 
 # What has happened when a quantity can fall no further; each gets its key without the period, and the words of the period.
@@ -147,9 +148,9 @@ def _with_ranges(read: Reader, rows: pd.DataFrame, settings: Settings) -> pd.Dat
 
 
 def dearest(rows: pd.DataFrame, count: int) -> list:
-    """Labels of the dearest row of each of the first `count` limits by money (promises aside), and of the `count` rows with most money."""
+    """Labels of the dearest row of each of the first `count` limits by money (own rules aside), and of the `count` rows with most money."""
     ranked = rows.sort_values(["price_amt", "t"], ascending=[False, True], kind="stable")
-    stopping = ranked[~ranked["limit"].isin(PROMISES)]
+    stopping = ranked[~ranked["limit"].isin(OWN_RULES)]
     money = stopping.groupby(["limit", "member"], sort=True)["money_amt"].sum().sort_values(ascending=False, kind="stable").head(count)
     dearest_row = ranked.reset_index(names="label").drop_duplicates(["limit", "member"]).set_index(["limit", "member"])["label"]
     chosen = dearest_row.reindex(money.index).tolist()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench.supply.compile import Arrays, Block
-from sop_workbench.supply.explain import KINDS, Kind, money_words, period_words
+from sop_workbench.supply.explain import KINDS, OWN_RULES, Kind, money_words, period_words
 from sop_workbench.supply.instance import PLACE, SALE, Instance
 from sop_workbench.supply.warm import Answer
 
@@ -192,13 +192,12 @@ class FigureReader:
 
 
 class LimitReader:
-    """Reads the limits that bind, dearest first; made once per model."""
+    """Reads the limits that bind, own rules aside; made once per model."""
 
     def __init__(self, instance: Instance, arrays: Arrays, bucket: str) -> None:
         self.instance, self.arrays, self._bucket = instance, arrays, bucket
-        blocks = [
-            (kind, arrays.rows[kind.family]) for kind in KINDS if kind.family in arrays.rows and len(arrays.rows[kind.family].positions)
-        ]
+        blocks = [(kind, arrays.rows[kind.family]) for kind in KINDS
+                  if kind.limit not in OWN_RULES and kind.family in arrays.rows and len(arrays.rows[kind.family].positions)]
         self._blocks = blocks
         self._rows = np.concatenate([block.positions for _, block in blocks]) if blocks else np.array([], dtype=np.int64)
         self._ends = np.cumsum([len(block.positions) for _, block in blocks])

@@ -68,8 +68,9 @@ class Probe:
         """How far the right-hand side of a row may move while its price stays.
 
         The corner's ratio test: x_B moves along B⁻¹ e_row until a basic variable or row meets a bound. Many corners are
-        degenerate, so a corner's range may be shorter than the price's, and its price that of one unit less: up to 50,000
-        variables the limit is moved on past the corner and the plan solved again until the price of one more unit really changes.
+        degenerate, so a corner's range may be shorter than the price's, and its price that of one unit less: the limit is moved on
+        past the corner and the plan solved again until the price of one more unit really changes. Above 50,000 variables only a corner
+        that ends at once is left behind, so that the price told is that of one more unit; its range may be shorter than it could be.
         """
         pays = 1.0 if price >= 0 else -1.0
         forward, stop, right = self._walk(row, pays, price, is_first=True)
@@ -83,11 +84,12 @@ class Probe:
         With `is_first`, a price that changes at once gives way to the one that then holds.
         """
         basis, gone, is_moved = self.solver.getBasis(), 0.0, False
+        is_large = self.arrays.columns_count > _CHECKED_UP_TO
         stop: tuple[str, tuple] | None = None
         for _ in range(_STEPS):
             step, stop = self._ratio_test(row, direction)
             gone += step
-            if not np.isfinite(gone) or self.arrays.columns_count > _CHECKED_UP_TO:
+            if not np.isfinite(gone) or (is_large and gone > _SAME_PLACE):
                 break
             nudge, is_moved = 1e-6 * max(1.0, gone), True
             self._move(row, direction * (gone + nudge))

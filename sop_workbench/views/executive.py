@@ -136,9 +136,11 @@ def family_outlook(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame,
 
 
 def one_set_of_numbers(
-    financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, inventory_projection: pd.DataFrame, item: pd.DataFrame
+    financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, inventory_projection: pd.DataFrame, item: pd.DataFrame, top: int = 12
 ) -> pd.DataFrame:
     """Sales, production, stock, margin and cash by family beside the budget: :func:`family_numbers` with what is made and earned.
+
+    The families that sell most stand first; beyond `top` of them the others are one row.
 
     Made: good units made and subcontracted at standard cost. Cash earned: revenue less all costs as they are spent, before payment
     days; bought parts, which belong to no family, stand in a row of their own.
@@ -156,6 +158,7 @@ def one_set_of_numbers(
     rows = numbers.merge(more.rename_axis("family").reset_index(), on="family", how="left", validate="one_to_one")
     rows = rows.rename(columns={"revenue_amt": "sales_amt"})
     rows["family"] = rows["family"].replace({"materials": "Bought parts"})
+    rows = _largest_first(rows, top)
     columns = ["family", "sales_amt", "budget_amt", "gap_amt", "demand_amt", "production_amt", "inventory_amt", "gross_margin_amt",
                "margin_ratio", "cash_earned_amt"]
     view = as_view(rows[columns], numbers.attrs["title"],
@@ -164,6 +167,18 @@ def one_set_of_numbers(
                    "Cash earned = sales − all costs as spent, before payment days.", numbers.attrs["empty"])
     view.attrs["bold"] = ["Total"]
     return view
+
+
+def _largest_first(rows: pd.DataFrame, top: int) -> pd.DataFrame:
+    """Families by sales, what is beyond `top` in one row, bought parts and the total last."""
+    is_last = rows["family"].isin(["Bought parts", "Total"])
+    families = rows[~is_last].sort_values(["sales_amt", "family"], ascending=[False, True])
+    if len(families) > top + 1:
+        rest = families.iloc[top:]
+        summed = rest.drop(columns=["family", "margin_ratio"]).sum(min_count=1)
+        summed["family"], summed["margin_ratio"] = f"{len(rest)} other families", quotient(summed["gross_margin_amt"], summed["sales_amt"])
+        families = pd.concat([families.head(top), summed.to_frame().T.infer_objects()])
+    return pd.concat([families, rows[is_last]], ignore_index=True)
 
 
 def demand_plan_budget(financial_projection: pd.DataFrame, budget_gap: pd.DataFrame, top: int = 6) -> pd.DataFrame:

@@ -200,11 +200,12 @@ def last_plan_bridge(bars: pd.DataFrame) -> pd.DataFrame:
                            "No cycle was locked before this one: there is no plan to compare with.")
 
 
-def gap_heat_map(budget_gap: pd.DataFrame) -> pd.DataFrame:
-    """Plan less budget by family and period, in money and as a share of budget."""
+def gap_heat_map(budget_gap: pd.DataFrame, top: int = 15) -> pd.DataFrame:
+    """Plan less budget by family and period, in money and as a share of budget; beyond the largest budgets the others together."""
     needs(budget_gap, "budget_gap")
     known = budget_gap.dropna(subset=["budget_revenue_amt"])
-    rows = known.groupby(["family", "period"], as_index=False)[["budget_revenue_amt", "gap_amt"]].sum()
+    rows = with_largest(known, "family", "budget_revenue_amt", top)
+    rows = rows.groupby(["family", "period"], as_index=False)[["budget_revenue_amt", "gap_amt"]].sum()
     rows["gap_ratio"] = rows["gap_amt"] / rows["budget_revenue_amt"].where(rows["budget_revenue_amt"] != 0)
     return as_view(
         rows,

@@ -9,7 +9,7 @@ import pandas as pd
 from sop_workbench.views.frames import as_view, item_names, needs, quotient, with_item, with_largest
 from sop_workbench.views.words import MONEY, ROUNDING, UNSEEN, heading, percent, period_labels, plural, short
 
-_PROMISES = ("contract floor", "strategic share")
+_OWN_RULES = ("contract floor", "strategic share", "chase strategy")
 
 
 def load_heat_map(capacity_load: pd.DataFrame, resource: pd.DataFrame, top: int = 20) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.Da
     """The limits that stop the plan, by the worth of easing them."""
     needs(binding_limit, "binding_limit")
     needs(resource, "resource")
-    stopping = binding_limit[~binding_limit["limit"].isin(_PROMISES)]
+    stopping = binding_limit[~binding_limit["limit"].isin(_OWN_RULES)]
     ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),
@@ -150,7 +150,7 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.Da
         rows,
         title,
         "Price = gain of the plan from one more unit of the limit; money = price × limit, summed over the periods it binds. "
-        "What contracts cost stands by itself.",
+        "What contracts and the chase strategy cost stands by itself.",
         "No limit stops this plan: all demand is served without one binding.",
     )
 

@@ -478,6 +478,8 @@ def test_types_survive_the_store_exactly(cycle, rows):
             "shipped_qty": pd.Series([value[1] for value in rows.values()], dtype="float64"),
             "on_time_qty": pd.Series(dtype="float64"),
             "net_sales_amt": pd.Series(dtype="float64"),
+            "order_count": pd.Series(dtype="float64"),
+            "complete_order_count": pd.Series(dtype="float64"),
             "is_stockout": pd.Series([value[2] for value in rows.values()], dtype=bool),
             "remark": pd.Series([value[3] for value in rows.values()], dtype=object),
             "serial": pd.Series([value[4] for value in rows.values()], dtype="int64"),

@@ -36,6 +36,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 _PRICED_BY = {"item_id", "market_id", "family", "category", "brand", "item_type", "region", "channel", "segment"}
 _MONEY = "reporting currency"
+_LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,8 @@ class WhatIf:
         # Here demand does not answer a price unless the lever says how; the scenario kept is to give the same figures.
         kept = tuple(one.model_copy(update={"elasticity": one.elasticity or 0.0}) if one.table == "price" and one.column == "price_amt"
                      else one for one in self.now.levers)
+        if len(scenario_id) > _LONGEST_NAME:
+            raise SettingsError(f"{scenario_id[:20]!r}… cannot name a scenario: it is longer than {_LONGEST_NAME} characters")
         try:
             return Scenario.model_validate(
                 {"scenario": scenario_id, "title": title.strip() or scenario_id, "reason": reason.strip(), "levers": kept}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import html
+import logging
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -35,6 +36,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.what_if import Outcome, WhatIf
 
 _HERE = Path(__file__).parent
+_LOG = logging.getLogger(__name__)
 
 
 # ------------------------------------------------------------------ shared: is somebody there, charts that can change
@@ -127,7 +129,7 @@ class _DrawingLibrary(anywidget.AnyWidget):
     _esm = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self) -> None:
-        super().__init__(_esm=_library_text())
+        super().__init__(_esm=library_text())
 
 
 _PROVIDE = """
@@ -143,7 +145,7 @@ def drawing_library() -> _DrawingLibrary:
     return _DrawingLibrary()
 
 
-def _library_text() -> str:
+def library_text() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script; bundling takes two seconds, so it is kept in the user's cache."""
     key = hashlib.sha256(f"{version('vl-convert-python')} {charts.VEGA_LITE_VERSION} {_PROVIDE}".encode()).hexdigest()[:16]
     kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sop-workbench" / f"vega-{key}.js"
@@ -167,6 +169,22 @@ def _keep(path: Path, text: str) -> None:
             partial.unlink()
 
 
+NOT_COMPUTED = "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log)."
+
+
+def asked_in(content: Any) -> tuple[str, dict[str, Any]]:
+    """The act that a browser's message asks for and its details; no act where the message is none.
+
+    Examples
+    --------
+    >>> asked_in({"name": "move", "start": ""}), asked_in(["move"]), asked_in({"name": {}})
+    (('move', {'start': ''}), ('', {}), ('', {}))
+    """
+    if not isinstance(content, Mapping) or not isinstance(content.get("name"), str):
+        return "", {}
+    return content["name"], {str(key): value for key, value in content.items() if key != "name"}
+
+
 class _Form(anywidget.AnyWidget):
     """A page that sends what a person did and shows the `state` that Python answers with.
 
@@ -182,15 +200,25 @@ class _Form(anywidget.AnyWidget):
         self._acts = acts
         self._answers = 0
         self.message: dict[str, Any] = {}
-        self.on_msg(lambda _, content, __: self.act(**content))
+        self.on_msg(lambda _, content, __: self.hear(content))
 
-    def act(self, name: str, **details: Any) -> None:
-        """Do what the page asked for, and show what came of it."""
+    def hear(self, content: Any) -> None:
+        """Take a message of the page."""
+        name, details = asked_in(content)
+        self.act(name, **details)
+
+    def act(self, name: str, /, **details: Any) -> None:
+        """Do what the page asked for, and show what came of it; a fault no person can mend is logged and told as such."""
         self.message = {}
         try:
+            if name not in self._acts:
+                raise SopError("the page asked for something it cannot have")
             self._acts[name](**details)
         except SopError as fault:
             self._tell("error", str(fault))
+        except Exception:
+            _LOG.exception("act %s of a form failed", name)
+            self._tell("error", NOT_COMPUTED)
         self.refresh()
 
     def refresh(self) -> None:
@@ -709,8 +737,8 @@ class WhatIfScreen(ipywidgets.HBox):
         load = views.what_if_load(outcome.hours, self._what_if.tables["resource"])
         self.measures.value = str(charts.what_if_measures(views.what_if_measures(outcome.measures)))
         self.limits.value = str(charts.table(views.what_if_limits(outcome.limits), limit=6))
-        self.volume.follow(views.what_if_volume(outcome.volume, looked["measure"], looked["family"] or None), looked["measure"])
-        self.load.follow(load, tuple(load["resource"].unique()))
+        self.volume.follow(views.what_if_volume(outcome.volume, looked["measure"], looked["family"] or None))
+        self.load.follow(load)
         self.timing.value = _timing_words(outcome, time.perf_counter() - begun)
 
 
@@ -758,20 +786,21 @@ class FrontierScreen(ipywidgets.VBox):
 
 
 class _FollowingChart(ipywidgets.VBox):
-    """A chart whose rows are exchanged in place as long as it shows the same things; its title stands above it."""
+    """A chart whose rows are exchanged in place as long as its scene stays; its title stands above it."""
 
     def __init__(self, draw: Callable[[pd.DataFrame], charts.Shown]) -> None:
         super().__init__()
-        self._shows: Hashable = None
+        self._scene = ""
         self._chart: ipywidgets.DOMWidget | None = None
         self._draw, self._title = draw, ipywidgets.HTML()
 
-    def follow(self, view: pd.DataFrame, shows: Hashable) -> None:
-        """Show a view; `shows` names what it shows besides its numbers."""
+    def follow(self, view: pd.DataFrame) -> None:
+        """Show a view."""
+        scene = charts.scene_of(view)
         title = str(view.attrs.get("title", "")).replace(views.MONEY, charts.currency())
         self._title.value = f'<div style="font-size:15px;font-weight:600">{html.escape(title)}</div>'
         chart = self._chart
-        if isinstance(chart, LiveChart) and self._shows == shows and len(view):
+        if isinstance(chart, LiveChart) and self._scene == scene and len(view):
             (name,) = chart.spec["datasets"]
             chart.label = title
             chart.rows = {name: charts.rows_of(view)}
@@ -781,7 +810,7 @@ class _FollowingChart(ipywidgets.VBox):
         shown = self._draw(plain)
         self._chart = ipywidgets.HTML(str(shown)) if isinstance(shown, charts.Html) else LiveChart(shown, label=title)
         self.children = (self._title, self._chart)
-        self._shows = shows
+        self._scene = scene
 
 
 class LeverForm(_Form):
@@ -809,13 +838,13 @@ class LeverForm(_Form):
         """Sliders, pickers or periods stand elsewhere."""
         self._pull(replace(self._wanted, ready={name: dict(place) for name, place in ready.items()}, start=start, end=end))
 
-    def hold(self, name: str) -> None:
+    def hold(self, ready: str) -> None:
         """Keep a slider's lever in the list and set the slider back, so that it can be pulled for something else too."""
-        held = [lever for ready, lever in self._wanted.sliders if ready == name]
+        held = [lever for name, lever in self._wanted.sliders if name == ready]
         if not held:
             raise SopError("move the slider first: there is no change to hold")
-        place = {**self._wanted.ready[name], "percent": 0.0}
-        self._pull(replace(self._wanted, ready={**self._wanted.ready, name: place}, held=(*self._wanted.held, *held)))
+        place = {**self._wanted.ready[ready], "percent": 0.0}
+        self._pull(replace(self._wanted, ready={**self._wanted.ready, ready: place}, held=(*self._wanted.held, *held)))
 
     def add(self, **lever: Any) -> None:
         """Hold any lever on any table."""

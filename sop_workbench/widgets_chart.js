@@ -27,7 +27,7 @@ export default {
     const refill = inTurn(async () => {
       const rows = model.get("rows");
       for (const name of Object.keys(rows)) drawing.view.data(name, rows[name]);
-      await drawing.view.runAsync();
+      await drawing.view.resize().runAsync();
       drawn();
     });
     model.on("change:spec", draw);

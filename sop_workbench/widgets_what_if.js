@@ -66,7 +66,7 @@ export default {
         control.setAttribute("aria-label", `${words} for ${ready.words}`);
         return [column, control];
       });
-      const hold = button("Hold", () => ask("hold", { name: ready.name }), "sop-small", `Hold this change of ${ready.words} and set the slider back`);
+      const hold = button("Hold", () => ask("hold", { ready: ready.name }), "sop-small", `Hold this change of ${ready.words} and set the slider back`);
       range.addEventListener("input", () => { shown.textContent = percent(Number(range.value)); moveSoon(); });
       range.id = `sop-lever-${(count += 1)}`;
       controls[ready.name] = { range, shown, picks, hold };

@@ -14,8 +14,8 @@ from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
 
-_GENERAL = {"currency", "in_currency", "rows_of", "status_colour", "are_alike", "use", "readable", "luminance", "svg", "title_text", "note",
-            "headline", "cards", "chip", "at_width", "table"}
+_GENERAL = {"currency", "in_currency", "rows_of", "scene_of", "status_colour", "are_alike", "use", "readable", "luminance", "svg",
+            "title_text", "note", "headline", "unchecked", "cards", "chip", "at_width", "table"}
 
 
 @pytest.fixture(scope="module")

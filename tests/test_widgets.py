@@ -58,21 +58,21 @@ def test_a_note_in_place_of_a_chart_is_shown_as_it_is() -> None:
 
 def test_the_drawing_library_is_bundled_once_and_holds_no_outside_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    text = widgets._library_text()
+    text = widgets.library_text()
     assert "shared.provide(" in text
     assert len(text) > 500_000
     assert "cdn." not in text
     kept = list(tmp_path.rglob("vega-*.js"))
     assert len(kept) == 1
     kept[0].write_text("kept", encoding="utf-8")
-    assert widgets._library_text() == "kept"
+    assert widgets.library_text() == "kept"
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(widgets.vl_convert, "javascript_bundle", lambda *_, **__: "bundle")
-    assert widgets._library_text() == "bundle"
+    assert widgets.library_text() == "bundle"
 
 
 # ------------------------------------------------------------------ a small cycle whose demand review has run

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from sop_workbench import charts, finance, follow_up, governance, outcome, reviews, views
+from sop_workbench import charts, finance, follow_up, governance, outcome, views
 from sop_workbench.chain import Chain, approve_step, as_last_run, role_to_decide, step_states
 from sop_workbench.errors import SettingsError
+from sop_workbench.pages import loaded
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, ranked_limits, scenario_cards, text
@@ -196,7 +197,7 @@ class Executive:
     @cached_property
     def agreed(self) -> AgreedLevers:
         """The levers agreed on with the plan they are pulled on; loading it takes a second or two."""
-        return AgreedLevers(reviews.what_if_session(self.visit.cycle), self.visit.workspace.folder / "scenarios")
+        return AgreedLevers(loaded.session(self.visit.cycle), self.visit.workspace.folder / "scenarios")
 
     def _show_levers(self) -> None:
         self.screen.fill("levers", self.agreed.form())
@@ -289,7 +290,7 @@ class Executive:
     # -------------------------------------------------------------- another cycle
     def turn(self, query: str) -> None:
         """Show another cycle or scenario in this page (in JupyterLab; a page of its own is opened anew)."""
-        raise SettingsError(f"Run the cell again with another cycle_id to see {query}.")
+        raise SettingsError(f"Run the cell again with another cycle_id to see {str(query)[:80]}.")
 
 
 # ------------------------------------------------------------------ pieces

@@ -151,15 +151,15 @@ def show_outcome(
                 views.what_if_volume(outcome.volume, measure, family),
                 source,
                 420,
-                f"{measure} {family}",
                 below=_timing(outcome),
+                is_live=True,
             )
         elif part == "live_limits":
             view = views.what_if_limits(outcome.limits)
             screen.fill(part, _limits(view), view, source)
         elif part == "live_load":
             load = views.what_if_load(outcome.hours, agreed.what_if.tables["resource"])
-            screen.chart(part, charts.what_if_load, load, source, 720, " ".join(load["resource"].unique()))
+            screen.chart(part, charts.what_if_load, load, source, 720, is_live=True)
 
 
 def _limits(view: pd.DataFrame) -> str:

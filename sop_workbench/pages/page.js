@@ -165,10 +165,11 @@ export default {
     const draw = async (place, content) => {
       if (content.rows && place.drawing && place.shows === content.shows) {
         place.drawing.view.data(place.named, content.rows);
-        await place.drawing.view.runAsync();
+        await place.drawing.view.resize().runAsync(); // labels may be longer now
         place.holder.querySelector(".sop-caption")?.replaceWith(caption(place, content) ?? "");
         const words = place.holder.querySelector(".sop-below");
         if (words) words.innerHTML = content.below ?? "";
+        place.holder.querySelector(".sop-chart > div")?.setAttribute("aria-label", content.label || "chart");
         counted(place);
         return;
       }

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from sop_workbench import charts, reviews, views
+from sop_workbench import charts, views
 from sop_workbench.errors import SettingsError
+from sop_workbench.pages import loaded
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
 from sop_workbench.pages.screen import Block, Screen, Section
@@ -55,7 +56,7 @@ class Planning:
 
     def _load(self) -> None:
         folder = self.visit.workspace.folder / "scenarios"
-        self._agreed = AgreedLevers(reviews.what_if_session(self.visit.cycle), folder)
+        self._agreed = AgreedLevers(loaded.session(self.visit.cycle), folder)
         self.levers = LeverForm(self._agreed.what_if, folder, self._show, self._refuse_viewers)
         self.screen.embed("levers", self.levers)
         self._show(self._agreed.now, self.levers.looked)

@@ -99,7 +99,7 @@ class Screen(anywidget.AnyWidget):
             **shell,
             "sections": [{**asdict(section), "blocks": [asdict(block) for block in section.blocks]} for section in sections],
         }
-        self.on_msg(lambda _, content, __: self.act(**content))
+        self.on_msg(lambda _, content, __: self.hear(content))
 
     # what Python does
     def on(self, **acts: Act) -> None:
@@ -129,19 +129,23 @@ class Screen(anywidget.AnyWidget):
         view: pd.DataFrame,
         source: str = "",
         at_least: int = 0,
-        shows: str = "",
         below: str = "",
         above: str = "",
+        is_live: bool = False,
     ) -> None:
         """Draw a view as wide as its block is; a block narrower than `at_least` scrolls.
 
-        When `shows` names the same thing as before only the rows are sent and the drawing in the page is changed in place.
+        A live chart is drawn once: as long as the scene (`charts.scene_of`) stays only the rows are sent, and the drawing in the page
+        takes them in the place of its own.
         """
+        shows = charts.scene_of(view) if is_live and len(view) else ""
         options = {"source": source, "at_least": at_least, "shows": shows, "below": below, "above": above}
         before = self._drawn.get(block)
         self._drawn[block] = (draw, view, options)
-        if before is not None and shows and before[2]["shows"] == shows and len(view) and len(before[1]):
-            self._put(block, {**_captions(view, source), "below": below, "rows": charts.rows_of(view), "shows": shows})
+        if before is not None and shows and before[2]["shows"] == shows:
+            captions = _captions(view, source)
+            rows = {"rows": charts.rows_of(view), "label": self._label(block, captions), "shows": shows}
+            self._put(block, {**captions, "below": below, **rows})
             return
         self._draw(block)
 
@@ -154,7 +158,12 @@ class Screen(anywidget.AnyWidget):
         """Say something to the person, in the bar that screen readers read out."""
         self._message = {"kind": kind, "lines": text.splitlines()}
 
-    def act(self, name: str = "", **details: Any) -> None:
+    def hear(self, content: Any) -> None:
+        """Take a message of the page."""
+        name, details = widgets.asked_in(content)
+        self.act(name, **details)
+
+    def act(self, name: str = "", /, **details: Any) -> None:
         """Do what the page asked for and answer; a fault that a person can mend is told, any other is logged and told as such."""
         self._message = {}
         begun = time.perf_counter()
@@ -166,9 +175,7 @@ class Screen(anywidget.AnyWidget):
             self.tell("error", str(fault))
         except Exception:
             _LOG.exception("act %s of a page failed", name)
-            self.tell(
-                "error", "This could not be computed. Reload the page; if it stays so, tell who runs the workbench (it is in the log)."
-            )
+            self.tell("error", widgets.NOT_COMPUTED)
         self._answers += 1
         self.answer = {"number": self._answers, "act": name, "milliseconds": round(1000 * (time.perf_counter() - begun)), **self._message}
 
@@ -209,15 +216,18 @@ class Screen(anywidget.AnyWidget):
         plain = view.copy()
         plain.attrs = {**view.attrs, "title": "", "note": ""}
         width = max(self._width_of(name), options["at_least"])
-        with charts.at_width(width):
+        with charts.at_width(width), charts.unchecked():
             shown = draw(plain)
             captions = {**_captions(view, options["source"]), "below": options["below"], "above": options["above"]}
             if isinstance(shown, charts.Html):
                 self._put(name, {**captions, "html": options["above"] + str(shown)})
                 return
             spec = shown.to_dict(validate=False)
-        label = " ".join(filter(None, (captions["title"], captions["note"]))) or self._blocks[name].title
-        self._put(name, {**captions, "spec": spec, "label": label, "shows": options["shows"]})
+        self._put(name, {**captions, "spec": spec, "label": self._label(name, captions), "shows": options["shows"]})
+
+    def _label(self, name: str, captions: dict[str, str]) -> str:
+        """What a chart shows, for those who cannot see it."""
+        return " ".join(filter(None, (captions["title"], captions["note"]))) or self._blocks[name].title
 
     def _width_of(self, name: str) -> int:
         share = self._blocks[name].span / 12 if self._page_width >= 900 else 1

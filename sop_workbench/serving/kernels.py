@@ -33,6 +33,7 @@ from tornado.ioloop import IOLoop
 from traitlets import Float, Integer
 
 from sop_workbench.errors import SopError
+from sop_workbench.serving.guard import LOG
 
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
@@ -40,7 +41,8 @@ KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_ou
                   "--InteractiveShellApp.ignore_cwd=True")
 # What the server knows and a page must not: a kernel runs a planner's notebooks, but prints what it is told to print.
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                                        "TOKIO_WORKER_THREADS")}  # the last one is Delta Lake's
 # The allocators that Arrow and Delta Lake bring would each start a thread; a process that forks must have none but its own.
 # The system's allocator is told to keep few pools and to give large pieces back at once: 14 MB for a kernel with a loaded plan.
 _FORKING = {
@@ -50,14 +52,17 @@ _FORKING = {
 }
 _THREADS_KNOWN = 2  # its own, and one that DuckDB starts when imported and makes anew where it is used
 _START_SECONDS = 120.0
+_RENEW_SECONDS = 15.0
+_MESSAGE_BYTES = 1 << 20
 _STEP_BACK = 5
 
 
 class ForkServer:
     """The warm process that kernels are forked from; started when first needed, started again when it died."""
 
-    def __init__(self, modules: Sequence[str], log: Path) -> None:
-        self.modules, self.log = list(modules), log
+    def __init__(self, modules: Sequence[str], log: Path, workspace: Path) -> None:
+        self.modules, self.log, self.workspace = list(modules), log, workspace
+        self._renewed = 0.0
         self._lock = threading.Lock()
         self._process: subprocess.Popen | None = None
 
@@ -65,13 +70,15 @@ class ForkServer:
         """Start the process and wait until it has imported; returns what it could not import and its number of threads."""
         theirs, self._control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)[::-1]
         reading, self._lifeline = os.pipe()
-        command = [sys.executable, "-P", "-m", "sop_workbench.serving.zygote", str(theirs.fileno()), str(reading), *self.modules]
+        command = [sys.executable, "-P", "-m", "sop_workbench.serving.zygote", str(theirs.fileno()), str(reading),
+                   str(self.workspace), *self.modules]
         with self.log.open("a") as log, theirs:
             self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), reading), stdin=subprocess.DEVNULL, stdout=log,
                                              stderr=log, env={**os.environ, **_ONE_THREAD, **_FORKING}, start_new_session=True)
         os.close(reading)
         self._control.settimeout(_START_SECONDS)
-        ready = self._control.recv(1 << 20)
+        ready = self._control.recv(_MESSAGE_BYTES)
+        self._renewed = time.monotonic()
         if not ready:
             raise SopError(f"the process that kernels are forked from ended while it started; its reason is in {self.log}")
         return json.loads(ready)
@@ -90,6 +97,22 @@ class ForkServer:
                 self.stop()
                 self.start()
                 return self._ask(request)
+
+    def renew_plan(self) -> str:
+        """Have the plan that pages find loaded made anew where the store holds another by now; says what is held.
+
+        Asked at most every few seconds; nothing is said where nothing was asked.
+        """
+        if time.monotonic() - self._renewed < _RENEW_SECONDS or self._process is None:
+            return ""
+        with self._lock:
+            self._renewed = time.monotonic()
+            try:
+                self._control.sendall(b'{"renew": true}')
+                return self._control.recv(_MESSAGE_BYTES).decode()
+            except OSError:  # it died, or does not answer; the next page starts it again
+                self.stop()
+                return ""
 
     def _ask(self, request: Mapping[str, Any]) -> ForkedProcess:
         self._control.sendall(json.dumps(request).encode())
@@ -173,7 +196,7 @@ class PageKernels(AsyncMappingKernelManager):
     grace_seconds = Float(20.0, config=True, help="How long a page's kernel waits for its browser to come back.")
     idle_seconds = Float(7200.0, config=True, help="How long an open page may be left alone.")
 
-    def __init__(self, *, modules: Sequence[str], log_file: Path, fork: bool = CAN_FORK, **traits: Any) -> None:
+    def __init__(self, *, modules: Sequence[str], log_file: Path, workspace: Path, fork: bool = CAN_FORK, **traits: Any) -> None:
         super().__init__(**traits)
         self.owners: dict[str, str] = {}
         self._modules, self._log_file = list(modules), log_file
@@ -181,7 +204,7 @@ class PageKernels(AsyncMappingKernelManager):
         self._spare: list[asyncio.Task] = []
         self._scratch = tempfile.TemporaryDirectory(prefix="sop-kernels-")
         self.cull_idle_timeout, self.cull_interval = 1, 5  # the base class asks cull_kernel_if_idle this often
-        self.fork_server = ForkServer(self._modules, log_file) if fork else None
+        self.fork_server = ForkServer(self._modules, log_file, workspace) if fork else None
         if self.fork_server is not None:
             ForkProvisioner.server, ForkProvisioner.log_file = self.fork_server, log_file
             factory = KernelProvisionerFactory.instance(parent=self.parent)
@@ -194,6 +217,7 @@ class PageKernels(AsyncMappingKernelManager):
             ready = self.fork_server.start()
             for fault in ready.get("faults", []):
                 self.log.warning("could not import ahead: %s", fault)
+            LOG.info("plan loaded ahead: %s", ready.get("plan"))
             if ready.get("threads", 1) > _THREADS_KNOWN:
                 self.log.warning("the forking process has %s threads; what they hold is lost in its kernels", ready["threads"])
         else:
@@ -214,6 +238,8 @@ class PageKernels(AsyncMappingKernelManager):
             kernel_id, is_pooled = await self.start_kernel(kernel_name="python3", env=told, cwd=str(folder)), False
         self.owners[kernel_id] = owner
         self._unconnected_since[kernel_id] = time.monotonic()
+        if self.fork_server is not None:  # for the pages after this one, which does not wait
+            asyncio.get_running_loop().run_in_executor(None, self.fork_server.renew_plan)
         return kernel_id, is_pooled
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:

@@ -156,7 +156,7 @@ class DashboardServer(Voila):
         self.kernel_spec_manager = KernelSpecManager(parent=self)
         self.kernel_manager = PageKernels(parent=self, connection_dir=self.connection_dir, kernel_spec_manager=self.kernel_spec_manager,
                                           root_dir=self.root_dir, modules=self.site.modules(), log_file=self.site.log_file,
-                                          fork=self.serving.fork)
+                                          workspace=self.site.workspace, fork=self.serving.fork)
         if self.serving.patience is not None:
             self.kernel_manager.be_patient(self.serving.patience)
         self.kernel_manager.warm_up()

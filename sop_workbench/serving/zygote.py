@@ -4,6 +4,9 @@ A forked kernel shares the libraries' memory with its siblings and starts with c
 The parent stays without threads, opens no sockets of its own and talks to the server over one inherited socket, so nobody else
 can ask it for a process. A second inherited pipe is the lifeline: its writing end is in the server alone, so when the server
 ends, however it ends, every kernel reads the end of the pipe and ends too.
+
+It also holds the plan of the newest cycle's what-if (`pages.loaded`), because a loaded plan is half of a page's memory and most of the
+wait for the first slider. The store is read in a child: the threads that Delta Lake reads with do not survive a fork.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ import gc
 import importlib
 import json
 import os
+import pickle
 import random
 import signal
 import socket
 import sys
 import threading
 from typing import Any
+
+from sop_workbench.errors import SopError
 
 # What a kernel itself needs; the modules that the dashboards import come with the call.
 KERNEL_MODULES = (
@@ -30,21 +36,27 @@ KERNEL_MODULES = (
 _MESSAGE_BYTES = 1 << 20
 
 
-def serve(control: socket.socket, lifeline: int, modules: list[str]) -> None:
-    """Import, say so, and answer every request for a kernel with a process, until the server hangs up."""
+def serve(control: socket.socket, lifeline: int, workspace: str, modules: list[str]) -> None:
+    """Import, load the plan, say so, and answer every request for a kernel with a process, until the server hangs up."""
     gc.disable()  # what it freed would leave holes in shared pages, and a kernel that fills a hole copies the page
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # kernels of pages are not debugged; it would take each of them 20 MB
     faults = _import(modules)
     _warm()
-    gc.freeze()  # the collector of a kernel would else write to every page and so end the sharing
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: the server watches its kernels itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    control.sendall(json.dumps({"faults": faults, "threads": len(os.listdir("/proc/self/task"))}).encode())
-    while request := control.recv(_MESSAGE_BYTES):
+    holder = _Holder(workspace)
+    held = holder.renew()
+    gc.freeze()  # the collector of a kernel would else write to every page and so end the sharing
+    control.sendall(json.dumps({"faults": faults, "threads": len(os.listdir("/proc/self/task")), "plan": held}).encode())
+    while message := control.recv(_MESSAGE_BYTES):
+        request = json.loads(message)
+        if "renew" in request:
+            control.sendall(holder.renew().encode())
+            continue
         pid = os.fork()
         if pid == 0:
             control.close()
-            _become_kernel(json.loads(request), lifeline)
+            _become_kernel(request, lifeline)
         watched = os.pidfd_open(pid)
         socket.send_fds(control, [str(pid).encode()], [watched])
         os.close(watched)
@@ -62,11 +74,11 @@ def _import(modules: list[str]) -> list[str]:
 
 
 def _warm() -> None:
-    """Do once what every page would do first: read the declaration of all tables, check a table, describe a chart."""
+    """Do once what every page would do first: read the declaration of all tables, check a table, describe a chart, write a month."""
     import altair
     import pandas as pd
 
-    from sop_workbench import tables
+    from sop_workbench import tables, views, widgets
 
     for name in tables.all_tables():
         tables.table(name).empty()
@@ -74,6 +86,66 @@ def _warm() -> None:
     rows = pd.DataFrame({"name": ["a"], "value": [1.0]})
     marks = altair.Chart(rows).mark_bar().encode(x="name:N", y="value:Q", tooltip=["name"])
     altair.layer(marks, marks.mark_text().encode(text="value:Q")).to_dict()
+    views.period_labels(pd.Series(pd.to_datetime(["2026-10-01"])))  # the rules of all languages: 10 MB
+    widgets.library_text()  # bundles and keeps it where nobody has yet
+
+
+class _Holder:
+    """Keeps the plan of the workspace's newest cycle loaded."""
+
+    def __init__(self, workspace: str) -> None:
+        self._workspace, self._stand = workspace, ""
+
+    def renew(self) -> str:
+        """Load the plan anew if the store holds another one by now; says what is held, or why nothing is."""
+        from sop_workbench.pages import loaded
+
+        stand, situation, words = self._looked_up()
+        if situation is None and stand == self._stand:
+            return words
+        gc.unfreeze()
+        loaded.let_go()
+        gc.collect()
+        self._stand = stand
+        if situation is not None:
+            try:
+                loaded.hold(stand, situation)
+            except SopError as fault:  # the page that is opened says it in full
+                loaded.let_go()
+                words = f"none: {str(fault).splitlines()[0]}"
+        gc.collect()
+        gc.freeze()
+        return words
+
+    def _looked_up(self) -> tuple[str, Any, str]:
+        """What the plan is made of, the tables where they differ from those held, and words; found out by a child."""
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.close(reading)
+            try:
+                with os.fdopen(writing, "wb") as out:
+                    pickle.dump(self._looked(), out, protocol=pickle.HIGHEST_PROTOCOL)
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as said:
+            try:
+                return pickle.load(said)  # from our own child, over a pipe nobody else has
+            except (EOFError, pickle.UnpicklingError):
+                return self._stand, None, "none: the process that reads the tables ended"
+
+    def _looked(self) -> tuple[str, Any, str]:
+        from sop_workbench.pages import loaded
+        from sop_workbench.store import open_workspace
+
+        try:
+            cycle = open_workspace(self._workspace).cycle("")
+            stand = loaded.stand_of(cycle)
+            return stand, None if stand == self._stand else loaded.situation_of(cycle), f"cycle {cycle.id}"
+        except SopError as fault:
+            return "", None, f"none: {str(fault).splitlines()[0]}"
+        except Exception as fault:  # the server runs without a plan held; the page that is opened meets the fault and says it
+            return "", None, f"none: {type(fault).__name__} {fault}"
 
 
 def _become_kernel(request: dict[str, Any], lifeline: int) -> None:
@@ -126,9 +198,9 @@ def _reseed() -> None:
 
 
 def main() -> None:
-    """Start from the command line: descriptor of the socket, descriptor of the lifeline, modules."""
-    control, lifeline, *modules = sys.argv[1:]
-    serve(socket.socket(fileno=int(control)), int(lifeline), modules)
+    """Start from the command line: descriptor of the socket, descriptor of the lifeline, workspace, modules."""
+    control, lifeline, workspace, *modules = sys.argv[1:]
+    serve(socket.socket(fileno=int(control)), int(lifeline), workspace, modules)
 
 
 if __name__ == "__main__":

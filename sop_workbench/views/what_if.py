@@ -60,7 +60,9 @@ def what_if_load(hours: pd.DataFrame, resource: pd.DataFrame, top: int = 10) -> 
     moved = rows[rows["delta_ratio"].abs() >= 0.005]
     changed = plural(moved["resource_id"].nunique(), "resource")
     title = f"Load changes at {changed}" if len(moved) else "Load of every resource is as in base"
-    shown = ["resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio", "hour_price_amt"]
+    rows["sequence"] = rows["resource_id"].map({name: n for n, name in enumerate(rows["resource_id"].unique(), start=1)})
+    shown = ["sequence", "resource", "period", "used_hours", "regular_hours", "load_ratio", "base_load_ratio", "delta_ratio",
+             "hour_price_amt"]
     return as_view(rows[[*shown, "load_text"]], title,
                    "Hours used / regular hours, %; ▲ ▼ where the plan without levers used less or more.",
                    "No routing uses a resource.")

@@ -1,15 +1,17 @@
 """How much of the held-out months the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
 
-`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks]`: N series of M3 taken evenly (357), or all
-1,428, as of the competition's last known month and 9 and 18 months before. The company is planned as of five days a quarter apart, its
-later twelve months held out; AdventureWorks as of six days, five later months. Rows `all` pool the days, with the standard error of
-their mean; months held out overlap, so the error is rather larger than that. M3 and AdventureWorks need SOP_DATA.
+`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks] [--cycles …] [--each]`: N series of M3 taken
+evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is planned as of thirteen days
+a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months. All days are pooled (`--each`
+prints every one besides), with the lowest and the highest day and the standard error by calendar months: what a month brings, it brings to
+all series and to every day that holds it out. M3 and AdventureWorks need SOP_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import pandas as pd
 from bench_m3 import AHEAD, DATA, read_series
 
 from sop_workbench.forecast.engine import WIDE_COVERAGE, NodeForecast, forecast_nodes
-from sop_workbench.forecast.events import event_effects
+from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.nodes import Nodes, hierarchy_nodes, plain_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.periods import Calendar
@@ -28,8 +30,9 @@ ROOT = Path(__file__).parents[1] / "data"
 EXTRACT = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 COVERAGES = (0.8, WIDE_COVERAGE)
 COMPANIES = {
-    "demo": (("2024-10", "2025-01", "2025-04", "2025-07", "2025-10"), "2026-10", 12),
-    "adventureworks": (("2013-08", "2013-09", "2013-10", "2013-11", "2013-12", "2014-01"), "2014-06", 5),
+    # First and last cycle, the cycle that knows what happened, months held out.
+    "demo": ("2024-10", "2025-10", "2026-10", 12),
+    "adventureworks": ("2012-10", "2014-01", "2014-06", 5),
 }
 MONTHS_BACK, LEAST_KNOWN = (0, 9, 18), 48
 LEVELS = ("item_id × market_id", "item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total")
@@ -45,35 +48,46 @@ def held_out(panel: Panel, nodes: Nodes, later: pd.DataFrame, periods: pd.Dateti
     return np.vstack([leaf, nodes.summing @ leaf])
 
 
-Held = dict[str, list[tuple[int, list[float]]]]
+# By level: the periods held out on one day, and whether each range held them, coverages × series × periods.
+Held = dict[str, list[tuple[pd.DatetimeIndex, np.ndarray]]]
 
 
-def print_rows(name: str, made: NodeForecast, actual: np.ndarray, rows_of: dict[str, np.ndarray], held: Held) -> None:
-    """One line per level: the share of held-out months inside each range, over series that are not known to have ended."""
-    inside, months = [], actual.shape[1]
-    for coverage in COVERAGES:
-        low, high = made.bounds(coverage)
-        inside.append((actual >= low[:, :months]) & (actual <= high[:, :months]))
+def keep(held: Held, made: NodeForecast, actual: np.ndarray, periods: pd.DatetimeIndex, rows_of: dict[str, np.ndarray]) -> None:
+    """Note what the ranges of one day held, over series that are not known to have ended."""
+    months = actual.shape[1]
+    bounds = [made.bounds(coverage) for coverage in COVERAGES]
+    inside = np.stack([(actual >= low[:, :months]) & (actual <= high[:, :months]) for low, high in bounds])
     for level, rows in rows_of.items():
-        live = rows[made.group[rows] >= 0]
-        shares = [float(part[live].mean()) for part in inside]
-        held.setdefault(level, []).append((len(live) * months, shares))
-        print(f"| {name} | {level} | {len(live) * months:,} | " + " | ".join(f"{share:.1%}" for share in shares) + " |", flush=True)
+        held.setdefault(level, []).append((periods, inside[:, rows[made.group[rows] >= 0]]))
+
+
+def print_each(name: str, held: Held) -> None:
+    """One line per level for the newest day."""
+    for level, days in held.items():
+        inside = days[-1][1]
+        shares = " | ".join(f"{share:.1%}" for share in inside.mean(axis=(1, 2)))
+        print(f"| {name} | 1 | {level} | {inside[0].size:,} | {shares} |", flush=True)
 
 
 def print_pooled(name: str, held: Held) -> None:
-    """One line per level over all days: months held out, mean share and its standard error over the days."""
-    for level, figures in held.items():
-        shares = np.array([share for _, share in figures])
-        error = shares.std(axis=0, ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.full(len(COVERAGES), np.nan)
-        words = " | ".join(f"{mean:.1%} ± {100 * wide:.1f}" for mean, wide in zip(shares.mean(axis=0), error, strict=True))
-        print(f"| {name}, all {len(shares)} | {level} | {sum(count for count, _ in figures):,} | {words} |", flush=True)
+    """One line per level over all days: months held out, share held ± its standard error by calendar month (lowest and highest day)."""
+    for level, days in held.items():
+        month = pd.DatetimeIndex(np.concatenate([periods.to_numpy() for periods, _ in days]))
+        cases = pd.Series([part.shape[1] for periods, part in days for _ in periods]).groupby(month).sum().to_numpy()
+        words = []
+        for place in range(len(COVERAGES)):
+            hits = pd.Series(np.concatenate([part[place].sum(axis=0) for _, part in days])).groupby(month).sum().to_numpy()
+            share = hits.sum() / cases.sum()
+            error = np.sqrt(((hits - share * cases) ** 2).sum() * len(cases) / (len(cases) - 1)) / cases.sum()
+            by_day = [part[place].mean() for _, part in days]
+            words.append(f"{share:.1%} ± {100 * error:.1f} ({100 * min(by_day):.0f}–{100 * max(by_day):.0f})")
+        print(f"| {name} | {len(days)} | {level} | {cases.sum():,} | " + " | ".join(words) + " |", flush=True)
 
 
-def competition(count: int | None) -> None:
+def competition(count: int | None, each: bool = False) -> None:
     """Ranges on M3: series that have nothing to do with each other."""
     if not DATA.exists():
-        print(f"| M3 | {DATA} is absent: set SOP_DATA | | | |")
+        print(f"| M3 | {DATA} is absent: set SOP_DATA | | | | |")
         return
     held: Held = {}
     for back in MONTHS_BACK:
@@ -84,46 +98,54 @@ def competition(count: int | None) -> None:
         dates = pd.date_range("2000-01-01", periods=length + AHEAD, freq="MS")
         nodes = plain_nodes(demand[:, :length], np.zeros((len(whole), length + AHEAD, 2)))
         made = forecast_nodes(nodes, dates[:length], dates[length:], Settings(company="M3"), Calendar("month"))
-        print_rows(f"M3, {back} months before", made, demand[:, length:], {"series": np.arange(len(whole))}, held)
+        keep(held, made, demand[:, length:], dates[length:], {"series": np.arange(len(whole))})
+        if each:
+            print_each(f"M3, {back} months before", held)
     print_pooled("M3", held)
 
 
-def company(name: str, chosen: list[str] | None = None) -> None:
+def company(name: str, chosen: list[str] | None = None, each: bool = False) -> None:
     """Ranges of a company at every level and as-of date."""
-    cycles, newest, months = COMPANIES[name]
+    first, last, newest, months = COMPANIES[name]
     if name == "adventureworks" and not (EXTRACT / name).is_dir():
-        print(f"| {name} | no extract in {EXTRACT}: set SOP_DATA | | | |")
+        print(f"| {name} | no extract in {EXTRACT}: set SOP_DATA | | | | |")
         return
     os.environ["SOP_DATA"] = str(EXTRACT)
     settings = load_settings(ROOT / name)
     later = load_inputs(settings, ROOT / name, settings.calendar.as_of(newest))[0]["sales_history"]
     held: Held = {}
-    for cycle in [cycle for cycle in cycles if not chosen or cycle in chosen]:
+    for cycle in chosen or [f"{day:%Y-%m}" for day in pd.date_range(first, last, freq="MS")]:
         inputs, _ = load_inputs(settings, ROOT / name, settings.calendar.as_of(cycle))
         periods = settings.calendar.horizon(cycle, settings.horizon)
         panel = demand_panel(inputs["sales_history"], settings.calendar.add(periods[0], -1), settings.calendar)
-        effects = event_effects(panel.keys, panel.periods.append(periods), inputs["event"], inputs["item"], inputs["market"])
-        nodes = hierarchy_nodes(panel, effects, inputs["item"], inputs["market"])
+        touched = (panel.keys, panel.periods.append(periods), inputs["event"], inputs["item"], inputs["market"])
+        known = announced(*touched, settings.calendar)
+        nodes = hierarchy_nodes(panel, event_effects(*touched), inputs["item"], inputs["market"], known)
         made = forecast_nodes(nodes, panel.periods, periods, settings, settings.calendar)
+        # A level may repeat another where a company has but one of something.
         rows_of = {level: np.unique(nodes.members[level]["node"].to_numpy()) for level in LEVELS}
-        print_rows(f"{name}, {cycle}", made, held_out(panel, nodes, later, periods[:months]), rows_of, held)
+        keep(held, made, held_out(panel, nodes, later, periods[:months]), periods[:months], rows_of)
+        if each:
+            print_each(f"{name}, {cycle}", held)
     print_pooled(name, held)
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table and the processor time it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=int, default=357, help="series of M3 taken evenly")
     parser.add_argument("--all", action="store_true", help="all 1,428 series of M3")
     parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
+    parser.add_argument("--each", action="store_true", help="every day besides all of them")
     parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES], choices=["m3", *COMPANIES])
     options = parser.parse_args()
-    print("| data | level | months held out | 80 % range held | 95 % range held |\n|---|---|---|---|---|")
+    print("| data | days | level | months held out | 80 % range held (by day) | 95 % range held (by day) |\n|---|---|---|---|---|---|")
     if "m3" in options.only:
-        competition(None if options.all else options.sample)
+        competition(None if options.all else options.sample, options.each)
     for name in COMPANIES:
         if name in options.only:
-            company(name, options.cycles)
+            company(name, options.cycles, options.each)
+    print(f"\n{time.process_time():.0f} processor seconds")
 
 
 if __name__ == "__main__":

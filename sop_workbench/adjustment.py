@@ -16,7 +16,7 @@ import xlsxwriter
 from openpyxl.utils.exceptions import InvalidFileException
 from xlsxwriter.exceptions import FileCreateError
 
-from sop_workbench import override, tables
+from sop_workbench import follow_up, override, tables
 from sop_workbench.errors import DataError, SourceError
 
 if TYPE_CHECKING:
@@ -93,26 +93,29 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
 
 
-def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str, assumption_id: str = "") -> pd.DataFrame:
+def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str, assumption_id: str = "", answers: str = "") -> pd.DataFrame:
     """Record edits as adjustments that replace the consensus of their cell; they count when the demand review runs again.
 
     Parameters
     ----------
     assumption_id : str
         record_id of the assumption the edits rest on; empty where there is none.
+    answers : str
+        Change requests of the weekly round that they answer, parted by `; `.
 
     Raises
     ------
     DataError
-        When the assumption is not on file.
+        When the assumption or a change request is not on file.
     """
     known = cycle.records("assumption")["record_id"]
     if assumption_id and assumption_id not in set(known):
         wrong = tables.finding("unknown_assumption", "blocks", _TABLE, "", len(edits), assumption_id,
                                f"record the assumption first; on file: {', '.join(known) or 'none'}")
         raise DataError(tables.issue_frame([wrong]))
+    follow_up.require_requests(cycle, answers)
     rows = edits.rename(columns={"new_qty": "value"})[[*_CELL, "value"]]
-    rows = rows.assign(family="", region="", kind="replace", assumption_id=assumption_id)
+    rows = rows.assign(family="", region="", kind="replace", assumption_id=assumption_id, answers=answers)
     return cycle.append(_TABLE, rows, by=by, why=why)
 
 

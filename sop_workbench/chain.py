@@ -29,7 +29,7 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from sop_workbench import __version__, errors, evidence, follow_up, periods, roles, tables, tolerance
+from sop_workbench import __version__, errors, evidence, follow_up, governance, periods, roles, tables, tolerance
 from sop_workbench import settings as settings_module
 from sop_workbench.errors import ChainRunningError, CycleLockedError, RoleError, SettingsError, SopError, StepFailedError
 from sop_workbench.settings import SETTINGS_FILE, expand_variables
@@ -51,7 +51,8 @@ _ORPHAN_SECONDS = 5.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _OWN_PARAMETERS = ("workspace", "cycle_id")
 _DONE = ("done", "submitted", "approved")
-_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail"}
+_PRE_SOP = "05_pre_sop"
+_NOT_PLANNING = {"steps", "users", "groups", "newest_cycle", "store", "brand_colour", "locale", "mail", "monthly_workspace"}
 _REASONS = {
     "notebook": "its notebook", "parameters": "its parameters", "code": "the code of the workbench", "packages": "Python or a package",
     "settings": SETTINGS_FILE, "sources": "the source files", "scenarios": "the scenario files", "records": "what people recorded",
@@ -83,10 +84,11 @@ STEPS = (
          outside=tolerance.demand_changes),
     Step("03_supply_review", outside=tolerance.supply_limits),
     Step("04_financial_review", outside=tolerance.budget_gaps),
-    Step("05_pre_sop", scenarios=True),
+    Step("05_pre_sop", scenarios=True, records=("change_request",), outside=tolerance.pre_sop),
     # A decision is what this page asks for: it does not make the page stale, so that who decides can approve in the same sitting.
-    Step("06_executive_sop", records=("risk", "outcome"), is_executive=True),
-    Step("07_execution_monitoring", records=("action", "assumption", "decision", "outcome"), outside=tolerance.actual_deviations),
+    Step("06_executive_sop", records=("risk", "outcome", "change_request"), is_executive=True),
+    Step("07_execution_monitoring", records=("action", "assumption", "decision", "outcome", "change_request"),
+         outside=tolerance.actual_deviations),
 )
 
 
@@ -326,6 +328,17 @@ def require_executive(chain: Chain, doing: str, by: str) -> None:
     user = _user_of(chain, executive) if executive is not None else None
     if has_roles(chain.workspace.settings) and user is not None and by.strip() != user:
         raise RoleError(f"{by} may not {doing}: that is for {user}, {who_decides(chain, cast('Step', executive), [])}, to decide")
+
+
+def role_to_decide(chain: Chain, level: str) -> roles.Role:
+    """Role it takes to decide what is for a level: a planner's within a step's tolerance, else an approver's.
+
+    What the pre-S&OP decides is for the user of that step too (`steps.05_pre_sop.user`), who need not be an approver.
+    """
+    if not governance.takes_approver(level):
+        return "planner"
+    is_own = not governance.takes_executive(level) and _user_of(chain, Step(_PRE_SOP)) == roles.current_user()
+    return "planner" if is_own else "approver"
 
 
 def _refuse_beyond(chain: Chain, step: Step, outside: list[str], by: str) -> None:

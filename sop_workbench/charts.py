@@ -60,6 +60,7 @@ _CHIP_COLOURS = {
     "open": "#3a6ea5",
     "done": "#1b7f4b",
     "closed": "#1b7f4b",
+    "answered": "#1b7f4b",
     "no action": "#9a5b00",
     "cancelled": "#666c73",
     "reached": "#1b7f4b",
@@ -1344,7 +1345,7 @@ def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
 def scenario_deltas(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change against base, one small chart per money measure."""
     shown = view.assign(measure=view["measure"].map(views.heading), delta_text=[views.signed(views.short(d)) for d in view["delta"]])
-    axis = alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True)
+    axis = alt.Axis(title=_money("Change"), labelExpr=_AMOUNT_LABEL, tickCount=3, grid=True, labelOverlap=True, labelSeparation=8)
     x = alt.X("delta:Q", axis=axis, scale=alt.Scale(padding=45))
     base = alt.Chart(shown).encode(y=alt.Y("scenario:N", title=None, sort=None, axis=alt.Axis(labelLimit=170)), x=x)
     colour = alt.Color("verdict:N", title="Against base", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY]))

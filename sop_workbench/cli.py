@@ -277,8 +277,9 @@ def export_adjustments(file: Path, folder: Path, cycle_id: str | None) -> None:
 @_by
 @_why
 @click.option("--assumption", default="", help="record_id of the assumption the changes rest on.")
+@click.option("--answers", default="", help="Change requests of the weekly round that they answer, parted by '; '.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, why: str, assumption: str, yes: bool) -> None:
+def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, why: str, assumption: str, answers: str, yes: bool) -> None:
     """Show what was changed in FILE against the stored consensus and, once confirmed, record it; nothing is recorded on a finding."""
     from sop_workbench.adjustment import append_edits, read_edits
 
@@ -290,8 +291,26 @@ def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, 
     _print_edits(edits)
     if not yes:
         click.confirm("record these adjustments?", abort=True)
-    append_edits(cycle, edits, by=by, why=why, assumption_id=assumption)
+    append_edits(cycle, edits, by=by, why=why, assumption_id=assumption, answers=answers)
     click.echo(f"{_counted(len(edits), 'adjustment')} recorded by {by}; they count from the next sop run on")
+
+
+@main.command()
+@_in_workspace
+@_of_cycle
+@_by
+@click.option("--why", default="", help="Why, in a sentence; the week is named when left out.")
+@click.option("--into", help="Monthly cycle, such as 2026-10; the first open one from the month of the week on when left out.")
+def request(folder: Path, cycle_id: str | None, by: str, why: str, into: str | None) -> None:
+    """Hand the change requests of a weekly cycle to the monthly round (`monthly_workspace` in sop.yaml); each is asked once."""
+    from sop_workbench.change_request import hand_over
+
+    weekly = _chain(folder, cycle_id).cycle
+    target, added = hand_over(weekly, by=by, why=why, into=into)
+    for row in added.itertuples():
+        click.echo(f"  {row.sentence}")
+    click.echo(f"{_counted(len(added), 'new change request')} of week {weekly.id} in cycle {target.id} of {target.workspace.folder}"
+               + ("" if len(added) else ": nothing is outside tolerance that was not asked before"))
 
 
 @main.group()
@@ -592,11 +611,12 @@ def assume(assumption: str, folder: Path, cycle_id: str | None, owner: str | Non
 @click.option("--expected", type=float, help="Money expected from it.")
 @click.option("--measure", type=click.Choice(["revenue", "gross margin"]), help="What the money is of: actuals score it then.")
 @click.option("--baseline", "baseline_amt", type=float, help="Money that would come without it; the plan before when left out.")
+@click.option("--answers", default="", help="Change requests of the weekly round that it answers, parted by '; '.")
 @_scoped
 @_by
 @_why
 def decide(number: int | None, folder: Path, cycle_id: str | None, question: str | None, choice: str, considered: str,
-           expected: float | None, by: str, why: str, **scope: Any) -> None:
+           expected: float | None, answers: str, by: str, why: str, **scope: Any) -> None:
     """Record a decision: open decision NUMBER of the cycle, or any --question. Outside tolerance it takes an approver.
 
     With --measure, --from and --to it is scored by actuals when the last period is over.
@@ -605,7 +625,7 @@ def decide(number: int | None, folder: Path, cycle_id: str | None, question: str
 
     chain = _chain(folder, cycle_id)
     record = record_decision(chain, number, choice, by=by, why=why, question=question or "", considered=considered, expected=expected,
-                             **_stated(scope))
+                             answers=answers, **_stated(scope))
     click.echo(f"decision of cycle {chain.cycle.id} recorded by {by}: {record['question']} → {choice}")
 
 
@@ -613,18 +633,40 @@ def decide(number: int | None, folder: Path, cycle_id: str | None, question: str
 @click.argument("title")
 @_in_workspace
 @_of_cycle
-@click.option("--owner", required=True, help="Who does it.")
-@click.option("--due", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02.")
+@click.option("--owner", help="Who does it; as promised before when left out.")
+@click.option("--due", type=click.DateTime(["%Y-%m-%d"]), help="By when, like 2026-11-02; as promised before when left out.")
 @click.option("--status", type=click.Choice(["open", "done", "cancelled"]), default="open", show_default=True)
-@click.option("--decision", "decision_id", default="", help="record_id of the decision it carries out (sop records decision).")
+@click.option("--decision", "decision_id", help="record_id of the decision it carries out (sop records decision).")
 @_by
 @_why
-def action(title: str, folder: Path, cycle_id: str | None, owner: str, due: Any, status: str, decision_id: str, by: str, why: str) -> None:
-    """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now."""
+def action(title: str, folder: Path, cycle_id: str | None, **said: Any) -> None:
+    """Record that somebody promised to do TITLE by a day, or (same TITLE) how it stands now: --status done."""
+    from sop_workbench.outcome import record_action
+
     cycle = _chain(folder, cycle_id).cycle
-    said = {"title": title, "owner": owner, "due_date": due, "status": status, "decision_id": decision_id}
-    cycle.append("action", said, by=by, why=why)
-    click.echo(f"action of cycle {cycle.id}: {title}, {owner} by {due:%Y-%m-%d}, {status}")
+    record = record_action(cycle, title, **said)
+    click.echo(f"action of cycle {cycle.id}: {title}, {record['owner']} by {record['due_date']:%Y-%m-%d}, {record['status']}")
+
+
+@main.command()
+@click.argument("title")
+@_in_workspace
+@_of_cycle
+@click.option("--kind", type=click.Choice(["risk", "opportunity"]), default="risk", show_default=True)
+@click.option("--money", type=float, help="Money at stake; as registered before when left out.")
+@click.option("--probability", type=click.FloatRange(0, 1), help="Chance, from 0 to 1; as registered before when left out.")
+@click.option("--owner", help="Who watches it.")
+@click.option("--status", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@_by
+@_why
+def risk(title: str, folder: Path, cycle_id: str | None, **said: Any) -> None:
+    """Enter TITLE, a risk or an opportunity beyond the plan, into the register, or (same TITLE) say how it stands now: --status closed."""
+    from sop_workbench.outcome import record_risk
+
+    cycle = _chain(folder, cycle_id).cycle
+    record = record_risk(cycle, title, **said)
+    click.echo(f"{record['kind']} of cycle {cycle.id}: {title}, {record['money_amt']:,.0f} at {record['probability_ratio']:.0%}, "
+               f"{record['status']}")
 
 
 @main.command()
@@ -645,22 +687,25 @@ def maturity(folder: Path, cycle_id: str | None) -> None:
 
 
 @main.command()
-@click.argument("kind", type=click.Choice(["assumption", "decision", "action", "risk"]))
+@click.argument("kind", type=click.Choice(["assumption", "decision", "action", "risk", "change_request"]))
 @_in_workspace
 @_of_cycle
 def records(kind: str, folder: Path, cycle_id: str | None) -> None:
     """Show what people recorded up to the cycle, with who, when, why and what came of it."""
-    from sop_workbench.follow_up import records_with_outcome
+    from sop_workbench.follow_up import change_requests, records_with_outcome
 
     cycle = _chain(folder, cycle_id).cycle
     rows = records_with_outcome(cycle, kind)
+    rows = rows if kind != "change_request" else rows.assign(**change_requests(cycle)[["state", "answer"]])
+    details = {"action": "{owner} by {due_date:%Y-%m-%d}, {status}", "decision": "→ {choice}", "change_request": "[{state}] {answer}",
+               "risk": "({kind}, {money_amt:,.0f} at {probability_ratio:.0%}) [{status}]"}
     for row in rows.to_dict("records"):
-        subject = row.get("question") or row.get("title") or row.get("assumption")
-        detail = {"action": "{owner} by {due_date:%Y-%m-%d}, {status}", "decision": "→ {choice}"}.get(kind, "").format(**row)
+        subject = row.get("question") or row.get("title") or row.get("assumption") or row.get("request_id")
+        detail = details.get(kind, "").format(**row)
         came = "" if row["verdict"] != row["verdict"] else f" [{row['verdict']}: {row['actual_value']:,.6g}]"
         click.echo(f"  {row['cycle_id']} {row['record_id']} {subject} {detail}".rstrip() + came)
         click.echo(f"    {row['by']}, {row['at']:%Y-%m-%d}: {row['why']}")
-    click.echo(_counted(len(rows), kind))
+    click.echo(_counted(len(rows), kind.replace("_", " ")))
 
 
 @main.command()
@@ -877,6 +922,8 @@ def _blank_weeks() -> str:
 
 
 _WEEKLY_STEPS = """\
+# monthly_workspace: ../monthly   # where sop request hands over what is outside tolerance
+
 steps:
   00_data_gathering: {owner: Planning, due_working_day: 1}
   01_product_review: {owner: Product management, due_working_day: 1}

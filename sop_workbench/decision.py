@@ -1,7 +1,7 @@
 """What this cycle has to decide: gaps, bottlenecks, shortages, excess and risks as questions with options and money.
 
 Who decides follows from the money at stake, measured against the plan's revenue: within a tenth of the tolerance
-`budget_gap_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting. A family
+`decision_ratio` the step's owner, within the tolerance the management review, beyond it the executive meeting. A family
 below budget by more than the tolerance goes to the management review at least.
 """
 
@@ -17,7 +17,7 @@ from sop_workbench.supply.explain import OWN_RULES
 from sop_workbench.tables import table, validate
 
 _BASE = "base"
-_WHOLE = "The whole plan"
+WHOLE_PLAN = "The whole plan"
 _BOTTLENECKS_SHOWN = 5
 _FAMILIES_SHOWN = 4
 _RISKS_SHOWN = 2
@@ -34,19 +34,28 @@ _EASE = {
     "lane": "a second carrier or another warehouse",
     "subcontracting": "a larger contract with the subcontractor",
 }
+_ASKED = {  # by kind of change request: the step whose owner answers for it, and what can be done
+    "sales off plan": ("02_demand_review", "take the new level into the plan; keep the plan and name what will bring it back"),
+    "stock runs out": ("03_supply_review", "make or buy more; move stock from where it lasts; accept the shortage and tell the markets"),
+    "resource full": ("03_supply_review", "add hours or a subcontractor; move work to another line; plan less of what it makes"),
+    "supply late": ("03_supply_review", "expedite; take a second source; plan without it"),
+    "market gives way": ("03_supply_review", "confirm the allocation and tell the market; give the market more; add supply"),
+}
 _HOUR_LIMITS = ("capacity", "overtime", "crew", "crew overtime")
 
 
 def open_decisions(
     budget_gap: pd.DataFrame, binding_limit: pd.DataFrame, unmet_demand: pd.DataFrame, excess_stock: pd.DataFrame,
     scenario_comparison: pd.DataFrame, alerts: pd.DataFrame, settings: Settings, item: pd.DataFrame | None = None,
+    change_request: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """List the decisions of the cycle by money at stake, each with options, a recommendation and who decides.
 
     Money at stake: of the plan or a family below budget its gap; of a bottleneck what ten per cent more of it would earn at most (price
     of one more unit × a tenth of the limit, over the periods it binds); of unserved demand its revenue; of excess its stock at
     standard cost; of a risk or chance the profit its scenario loses or earns. A family off plan twice running has no money of
-    its own and comes last. What is below a fifth of a per mille of the plan's revenue is nobody's decision here.
+    its own and comes last. What is below a fifth of a per mille of the plan's revenue is nobody's decision here, unless the weekly round
+    asks for it.
 
     Parameters
     ----------
@@ -56,6 +65,8 @@ def open_decisions(
         Tolerances, currency and the owners of the steps.
     item : DataFrame, optional
         Input table; with it the demand that goes short is named by family.
+    change_request : DataFrame, optional
+        Change requests of the weekly round that are open: one decision for each kind.
 
     Returns
     -------
@@ -73,12 +84,15 @@ def open_decisions(
         *_excess(excess_stock, settings),
         *_risks_and_chances(profits[~is_option], settings),
         *_change_requests(alerts),
+        *_weekly_requests(change_request if change_request is not None else table("change_request").empty()),
     ]
     if not found:
         return table("open_decision").empty()
     revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
-    rows = pd.DataFrame(found).sort_values(["money_amt", "question"], ascending=[False, True], na_position="last", ignore_index=True)
-    rows = rows[rows["money_amt"].isna() | (rows["money_amt"] >= _MATERIAL_SHARE * revenue)].reset_index(drop=True)
+    rows = pd.DataFrame([{"answers": "", **one} for one in found])
+    rows = rows.sort_values(["money_amt", "question"], ascending=[False, True], na_position="last", ignore_index=True)
+    is_asked = rows["money_amt"].isna() | (rows["answers"] != "")
+    rows = rows[is_asked | (rows["money_amt"] >= _MATERIAL_SHARE * revenue)].reset_index(drop=True)
     rows["level"] = [_who(money, revenue, step, settings) for money, step in zip(rows["money_amt"], rows["step"], strict=True)]
     return validate("open_decision", rows.drop(columns="step").assign(sequence=range(1, len(rows) + 1)))
 
@@ -88,10 +102,10 @@ def _budget_gaps(budget_gap: pd.DataFrame, settings: Settings) -> list[dict]:
     known = budget_gap[budget_gap["budget_revenue_amt"].notna()]
     sums = known.groupby("family")[["budget_revenue_amt", "gap_amt", "demand_gap_amt", "supply_gap_amt"]].sum()
     if len(sums) > 1:
-        sums.loc[_WHOLE] = sums.sum()
+        sums.loc[WHOLE_PLAN] = sums.sum()
     below = sums[-sums["gap_amt"] > settings.tolerances.budget_gap_ratio * sums["budget_revenue_amt"]]
     decisions = []
-    for family, row in below.nsmallest(_FAMILIES_SHOWN + (_WHOLE in below.index), "gap_amt").iterrows():
+    for family, row in below.nsmallest(_FAMILIES_SHOWN + (WHOLE_PLAN in below.index), "gap_amt").iterrows():
         gap, share = _money(-row["gap_amt"], settings), -row["gap_amt"] / row["budget_revenue_amt"] if row["budget_revenue_amt"] else 1.0
         side = "below" if row["demand_gap_amt"] < 0 else "above"
         demand = f"demand is {_money(abs(row['demand_gap_amt']), settings)} {side} budget"
@@ -218,6 +232,23 @@ def _change_requests(alerts: pd.DataFrame) -> list[dict]:
     }]
 
 
+def _weekly_requests(change_request: pd.DataFrame) -> list[dict]:
+    """What the weekly round could not mend, one decision for each kind; deciding it answers every request of the kind."""
+    decisions = []
+    for kind, part in change_request.groupby("kind"):
+        step, options = _ASKED[str(kind)]
+        largest = part.sort_values(["money_amt", "request_id"], ascending=[False, True], na_position="last")
+        others = len(largest) - _NAMES_SHOWN
+        names = ", ".join(largest["member"].head(_NAMES_SHOWN)) + (f" and {others} more" if others > 0 else "")
+        weeks = ", ".join(sorted(part["weekly_cycle_id"].unique()))
+        decisions.append({
+            "question": f"The weekly round of {weeks} asks for {_count(len(part), 'change')} ({kind}: {names}): what changes in the plan?",
+            "options": options, "recommendation": largest["sentence"].iloc[0], "money_amt": part["money_amt"].sum(min_count=1),
+            "step": step, "answers": "; ".join(sorted(part["request_id"])),
+        })
+    return decisions
+
+
 def _called_by_title(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     """The comparison with every scenario under the title people gave it, where they gave one."""
     is_named = (scenario_comparison["title"] != "") & (scenario_comparison["scenario"] != _BASE)
@@ -231,7 +262,7 @@ def _scenario_profits(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _who(money: float, revenue: float, step: str, settings: Settings) -> str:
-    limit = settings.tolerances.budget_gap_ratio * revenue
+    limit = settings.tolerances.decision_ratio * revenue
     if money > limit:
         return "Executive S&OP"
     # A family's gap is listed only outside its own tolerance, so it is never for finance alone.
@@ -270,7 +301,7 @@ def _count(number: int, words: str) -> str:
     >>> _count(1, "period"), _count(2, "item being phased out")
     ('1 period', '2 items being phased out')
     """
-    plural = re.sub(r"\b(item|period)\b", r"\1s", words, count=1)
+    plural = re.sub(r"\b(item|period|change)\b", r"\1s", words, count=1)
     return f"{number} {words if number == 1 else plural}"
 
 

@@ -392,13 +392,27 @@ def families_off_plan(deviation: pd.DataFrame, settings: Settings) -> pd.DataFra
     Returns
     -------
     DataFrame
-        family, period, plan_qty, actual_qty, ratio (actual / plan − 1), is_again (outside the same way the period before too).
+        family, period, plan_qty, actual_qty, ratio (actual / plan − 1), periods_outside (in a row outside the same way, this one
+        included), is_again (the period before too).
     """
     limit = settings.tolerances.plan_deviation_ratio
-    now, before = (_family_deviation(_latest(deviation, "consensus", back)) for back in (0, 1))
-    earlier = before["ratio"].reindex(now.index)
-    found = now.assign(is_again=(earlier.abs() > limit) & (earlier * now["ratio"] > 0))
+    now = _family_deviation(_latest(deviation, "consensus"))
+    found = now.assign(periods_outside=_periods_outside(deviation, now["ratio"], limit))
+    found["is_again"] = found["periods_outside"] > 1
     return found[now["is_material"] & (now["ratio"].abs() > limit)].rename_axis("family").reset_index()
+
+
+def _periods_outside(deviation: pd.DataFrame, now: pd.Series, limit: float) -> pd.Series:
+    """How many periods in a row each family was off plan on the side of the newest one, which counts."""
+    count, is_still, back = pd.Series(1, index=now.index), pd.Series(True, index=now.index), 1
+    while is_still.any():
+        before = _latest(deviation, "consensus", back)
+        if before.empty:
+            break
+        earlier = _family_deviation(before)["ratio"].reindex(now.index)
+        is_still &= (earlier.abs() > limit) & (earlier * now > 0)
+        count, back = count + is_still, back + 1
+    return count
 
 
 def _off_plan(deviation: pd.DataFrame, settings: Settings, calendar: Calendar) -> list[dict]:

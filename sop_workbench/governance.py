@@ -6,6 +6,7 @@ reached when its own question and those of all stages before it are answered wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -65,7 +66,9 @@ def cadence(
 
 
 def action_states(action: pd.DataFrame, day: pd.Timestamp, holidays: Sequence[date | str] = ()) -> pd.DataFrame:
-    """Every action as it stands now, with the working days it is overdue (0 where it is not, or is done or cancelled).
+    """Every action as it stands now: open, late, done, done late or cancelled, and who closed it when.
+
+    An action is held to the day promised before it was closed: a closing record cannot move it.
 
     Parameters
     ----------
@@ -75,11 +78,48 @@ def action_states(action: pd.DataFrame, day: pd.Timestamp, holidays: Sequence[da
         The day on which something is overdue.
     holidays : sequence
         Days nobody works.
+
+    Returns
+    -------
+    DataFrame
+        The newest record of each title with the day it was promised for (`due_date`), `state`, `late_days` (working days overdue; 0 where
+        it is not, or is closed), `closed_by`, `closed_at` and `closed_late_days` (working days from the due day to its closing).
     """
-    newest = action.sort_values("at").drop_duplicates("title", keep="last")
-    promised = zip(newest["due_date"], newest["status"], strict=True)
-    late = np.array([working_days_late(due, day, holidays) if status == "open" else 0 for due, status in promised], dtype=float)
-    return newest.assign(late_days=late).sort_values(["late_days", "due_date"], ascending=[False, True], ignore_index=True)
+    ordered = action.sort_values("at")
+    newest = ordered.drop_duplicates("title", keep="last").reset_index(drop=True)
+    promised = ordered[ordered["status"] == "open"].drop_duplicates("title", keep="last").set_index("title")["due_date"]
+    newest["due_date"] = newest["title"].map(promised).fillna(newest["due_date"])
+    is_open = newest["status"] == "open"
+    until = newest["at"].where(~is_open, pd.Timestamp(day))
+    late = np.array([working_days_late(due, end, holidays) for due, end in zip(newest["due_date"], until, strict=True)], dtype=float)
+    state = np.select([is_open & (late > 0), (newest["status"] == "done") & (late > 0)], ["late", "done late"], newest["status"])
+    rows = newest.assign(state=state, late_days=np.where(is_open, late, 0.0), closed_late_days=np.where(is_open, np.nan, late),
+                         closed_by=newest["by"].where(~is_open), closed_at=newest["at"].where(~is_open))
+    return rows.sort_values(["late_days", "due_date"], ascending=[False, True], ignore_index=True)
+
+
+def with_effect(action: pd.DataFrame, decision: pd.DataFrame) -> pd.DataFrame:
+    """Actions beside the decision each carries out: its choice, the money expected of it, the money it brought, the verdict.
+
+    Parameters
+    ----------
+    action : DataFrame
+        :func:`action_states`.
+    decision : DataFrame
+        Decisions with `actual_value` and `verdict`; which actions are a decision's says :func:`kpi.actions_of`.
+    """
+    found = [{"title": title, "choice": row["choice"], "expected_effect_amt": row["expected_effect_amt"], "effect_amt": row["actual_value"],
+              "verdict": row["verdict"]}
+             for row in decision.to_dict("records") for title in kpi.actions_of(row, action)["title"]]
+    columns = ["title", "choice", "expected_effect_amt", "effect_amt", "verdict"]
+    of_decision = pd.DataFrame(found, columns=columns).drop_duplicates("title", keep="last")
+    return action.merge(of_decision, on="title", how="left", validate="one_to_one")
+
+
+def risk_states(risk: pd.DataFrame) -> pd.DataFrame:
+    """Every risk and opportunity as its newest record has it, what is open first."""
+    newest = risk.sort_values("at").drop_duplicates(["kind", "title"], keep="last")
+    return pd.concat([newest[newest["status"] == "open"], newest[newest["status"] != "open"]], ignore_index=True)
 
 
 def decision_states(decision: pd.DataFrame, action: pd.DataFrame) -> pd.DataFrame:
@@ -88,6 +128,34 @@ def decision_states(decision: pd.DataFrame, action: pd.DataFrame) -> pd.DataFram
     states = ["no action" if mine.empty else "closed" if kpi.is_closed(mine) else f"{(mine['status'] == 'open').sum()} of {len(mine)} open"
               for mine in found]
     return decision.assign(state=pd.Series(states, index=decision.index, dtype=object))
+
+
+def request_states(change_request: pd.DataFrame, decision: pd.DataFrame, demand_adjustment: pd.DataFrame) -> pd.DataFrame:
+    """Every change request with `state` (open or answered) and `answer`: what was done about it, by whom, in which cycle.
+
+    It is answered by a decision or an adjustment that names it, in `answers` or in its reason.
+
+    Parameters
+    ----------
+    change_request, decision, demand_adjustment : DataFrame
+        Records with their cycle.
+    """
+    answers = []
+    for request in change_request["request_id"]:
+        decided, adjusted = (rows[_names(rows, request)] for rows in (decision, demand_adjustment))
+        told = [f"{row.choice} ({row.by}, cycle {row.cycle_id})" for row in decided.sort_values("at").itertuples()]
+        told += [f"{len(part):,} adjustment{'' if len(part) == 1 else 's'} ({by}, cycle {name})"
+                 for (by, name), part in adjusted.groupby(["by", "cycle_id"])]
+        answers.append("; ".join(told))
+    told = pd.Series(answers, index=change_request.index, dtype=object)
+    return change_request.assign(state=np.where(told == "", "open", "answered"), answer=told)
+
+
+def _names(rows: pd.DataFrame, request: str) -> np.ndarray:
+    """Which records name a change request: it alone, not another one whose name begins with it."""
+    in_words = re.compile(rf"{re.escape(request)}(?![\w-])")
+    return np.array([request in str(row.answers).split("; ") or in_words.search(str(row.why)) is not None for row in rows.itertuples()],
+                    dtype=bool)
 
 
 def takes_approver(level: str) -> bool:
@@ -142,6 +210,56 @@ def demand_changes(now: pd.DataFrame, before: pd.DataFrame, item: pd.DataFrame, 
     is_outside = (change.abs() > limit * moved["before"]) & (change.abs() >= _MATERIAL_SHARE * moved["before"].sum())
     return [_demand_sentence(str(name), row["before"], row["now"], len(shared), before_id, limit)
             for name, row in moved[is_outside].iterrows()]
+
+
+def unserved_demand(unmet_demand: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say where the constrained plan stays behind the unconstrained demand by more than tolerance.
+
+    Outside when 1 − Σ(served × price) / Σ(demand × price) > `tolerances.unserved_demand_ratio`, over the whole horizon.
+
+    Parameters
+    ----------
+    unmet_demand : DataFrame
+        Result table of the plan.
+    settings : Settings
+        Tolerance and currency.
+
+    Examples
+    --------
+    >>> plan = pd.DataFrame({"demand_qty": [100.0], "served_qty": [90.0], "price_amt": [5.0]})
+    >>> unserved_demand(plan, Settings(company="Demo"))
+    ['the plan leaves 50 EUR of 500 EUR of demand unserved (10.0%, tolerance 5.0%)']
+    """
+    asked, served = ((unmet_demand[column] * unmet_demand["price_amt"]).sum() for column in ("demand_qty", "served_qty"))
+    limit, unit = settings.tolerances.unserved_demand_ratio, settings.currency
+    if not asked > 0 or 1 - served / asked <= limit + 1e-12:
+        return []
+    return [f"the plan leaves {asked - served:,.0f} {unit} of {asked:,.0f} {unit} of demand unserved ({1 - served / asked:.1%}, "
+            f"tolerance {limit:.1%})"]
+
+
+def weighty_decisions(open_decision: pd.DataFrame, unmet_demand: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say which open decisions are worth more than the pre-S&OP decides: money > `tolerances.decision_ratio` × revenue of the plan.
+
+    Parameters
+    ----------
+    open_decision : DataFrame
+        Decisions of the cycle with their `level`.
+    unmet_demand : DataFrame
+        Result table of the plan; its served demand at price is the revenue.
+    settings : Settings
+        Tolerance and currency.
+    """
+    revenue = float((unmet_demand["served_qty"] * unmet_demand["price_amt"]).sum())
+    limit, rows = settings.tolerances.decision_ratio, open_decision[open_decision["level"].map(takes_executive).astype(bool)]
+    return [f"{row.question} {row.money_amt:,.0f} {settings.currency} are at stake"
+            + (f" ({row.money_amt / revenue:.1%} of the plan's revenue, tolerance {limit:.1%})" if revenue > 0 else "")
+            for row in rows.sort_values("sequence").itertuples()]
+
+
+def whole_budget_gap(budget_gap: pd.DataFrame, settings: Settings) -> list[str]:
+    """Say whether the whole plan stands further below budget than tolerance (see :func:`budget_gaps`)."""
+    return budget_gaps(budget_gap.assign(family=_WHOLE), settings)
 
 
 def _demand_sentence(family: str, before: float, now: float, periods: int, before_id: str, limit: float) -> str:

@@ -43,7 +43,7 @@ class Definition(NamedTuple):
 DEFINITIONS: dict[str, Definition] = {
     "wape": Definition("ratio", "Σ|A−F| / ΣA", "no actual demand", "low", "forecast_wape_ratio"),
     "bias": Definition("ratio", "Σ(F−A) / ΣA, + is over-forecast", "no actual demand", "near zero", "forecast_bias_ratio", 1.5),
-    "mase": Definition("ratio", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low", target=1.0),
+    "mase": Definition("times", "MAE / in-sample seasonal-naive MAE", "history too short or without change", "low", target=1.0),
     "tracking_signal": Definition("mean errors", "Σ(F−A) / mean|F−A|, + is over-forecast", "forecast without error", "near zero",
                                   target=4.0),
     "forecast_value_added": Definition("ratio", "error(step before) − error(step)", "an error is not known", "most", target=0.0),
@@ -69,6 +69,8 @@ DEFINITIONS: dict[str, Definition] = {
                                  "plan_deviation_ratio", 1.5),
     "steps_on_time": Definition("ratio", "steps done by their working day / steps due", "no step due", "high", "", 2.0, 0.9),
     "decisions_closed": Definition("ratio", "decisions closed / decisions made", "no decision made", "high", "", 2.0, 0.8),
+    "actions_on_time": Definition("ratio", "actions done by their due day / actions done or overdue", "no action due", "high", "",
+                                  2.0, 0.9),
     "owned_overrides": Definition("ratio", "overrides with who and why / overrides", "no override", "high", "", 2.0, 1.0),
 }
 
@@ -496,6 +498,36 @@ def process_measures(
     return frame.assign(level="total", member="all", period=period)
 
 
+def action_measures(action: pd.DataFrame, as_of: pd.Timestamp, period: pd.Timestamp) -> pd.DataFrame:
+    """Share of actions done by their due day, in total and by owner, over those due in the year before a day; measures for `kpi_table`.
+
+    on time = done by the due day / (done + overdue); what is cancelled, or not due yet, does not count.
+
+    Parameters
+    ----------
+    action : DataFrame
+        Each action as it stands (:func:`sop_workbench.governance.action_states`).
+    as_of : Timestamp
+        Day on which the process is judged.
+    period : Timestamp
+        First planned period of the cycle.
+
+    Examples
+    --------
+    >>> told = pd.DataFrame({"owner": ["Ann", "Ann", "Bob", "Bob"], "state": ["done", "done late", "late", "cancelled"],
+    ...                      "due_date": pd.Timestamp("2026-09-01")})
+    >>> found = action_measures(told, pd.Timestamp("2026-10-01"), pd.Timestamp("2026-10-01"))
+    >>> found[["level", "member", "value"]].round(3).to_dict("split")["data"]
+    [['total', 'all', 0.333], ['owner', 'Ann', 0.5], ['owner', 'Bob', 0.0]]
+    """
+    since = pd.Timestamp(as_of) - pd.DateOffset(years=1)
+    judged = action[action["state"].isin(["done", "done late", "late"]) & (action["due_date"] >= since)]
+    groups = [("total", "all", judged), *(("owner", str(owner), part) for owner, part in judged.groupby("owner"))]
+    rows = [(level, member, share(part["state"] == "done"), f"{len(part)} actions done or overdue, due in the last year")
+            for level, member, part in groups]
+    return pd.DataFrame(rows, columns=["level", "member", "value", "note"]).assign(kpi="actions_on_time", period=period)
+
+
 def actions_of(decision: Mapping[str, Any], action: pd.DataFrame) -> pd.DataFrame:
     """The actions that carry a decision out, each as it stands now: those that state its number, or name its question in their title."""
     newest = action.sort_values("at").drop_duplicates("title", keep="last")
@@ -536,8 +568,8 @@ def _light(value: float, target: float, definition: Definition) -> tuple[str, st
     if miss <= limit + 1e-12:
         return "green", f"{words(value)} meets the target {words(target)}"
     verdict = "amber" if miss <= limit * definition.amber + 1e-12 else "red"
-    misses = {"amber": "is beyond", "red": "is far beyond"}[verdict]
-    return verdict, f"{words(value)} {misses} the target {words(target)}"
+    side = "short of" if definition.better in ("high", "most") else "beyond"
+    return verdict, f"{words(value)} is {'far ' if verdict == 'red' else ''}{side} the target {words(target)}"
 
 
 def _pair(first: ArrayLike, second: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -73,7 +73,7 @@ def cycle_differences(before: Cycle, after: Cycle) -> pd.DataFrame:
     found = []
     for name in tables.names("result"):
         for scenario in sorted({BASE, *before.scenarios(name), *after.scenarios(name)}):
-            rows = table_differences(name, _rows(before, name, scenario), _rows(after, name, scenario))
+            rows = table_differences(name, before.read_or_empty(name, scenario), after.read_or_empty(name, scenario))
             found.append(rows.assign(scenario=scenario))
     filled = [rows for rows in found if len(rows)]
     return pd.concat(filled, ignore_index=True)[list(DIFFERENCE_COLUMNS)] if filled else pd.DataFrame(columns=list(DIFFERENCE_COLUMNS))
@@ -116,10 +116,6 @@ def _cells(key: list[str], column: str, old: pd.Series, new: pd.Series) -> Itera
 def _words(key: list[str], values: Any) -> str:
     values = values if isinstance(values, tuple) else (values,)
     return ", ".join(f"{name}={v:%Y-%m-%d}" if isinstance(v, pd.Timestamp) else f"{name}={v}" for name, v in zip(key, values, strict=True))
-
-
-def _rows(cycle: Cycle, name: str, scenario: str) -> pd.DataFrame:
-    return cycle.read(name, scenario) if cycle.has(name, scenario) else tables.table(name).empty()
 
 
 def _make_workspace(kept: Path, folder: Path) -> None:

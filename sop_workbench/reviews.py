@@ -21,6 +21,7 @@ from sop_workbench import (
     finance,
     follow_up,
     goals,
+    governance,
     inventory,
     kpi,
     materials,
@@ -133,7 +134,8 @@ def demand_review(cycle: Cycle) -> Tables:
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
         **_demand_outlook(cycle, inputs, said, history, agreed, told),
     }
-    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks}
+    asked = follow_up.change_requests(cycle)  # shown only: what somebody asks for changes no figure
+    records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks, "change_request": asked}
     return _write(cycle, {**inputs, **read, **records}, written, "demand review")
 
 
@@ -255,8 +257,9 @@ def executive_review(cycle: Cycle) -> Tables:
     read = _read(cycle, ["item", "financial_projection", "budget_gap", "scenario_comparison", "kpi", "binding_limit", "unmet_demand",
                          "excess_stock", "alert"])
     decisions = decision.open_decisions(read["budget_gap"], read["binding_limit"], read["unmet_demand"], read["excess_stock"],
-                                        read["scenario_comparison"], read["alert"], cycle.settings, read["item"])
-    said = {**follow_up.follow_up(cycle), "risk": cycle.records("risk")}
+                                        read["scenario_comparison"], read["alert"], cycle.settings, read["item"],
+                                        follow_up.requests_to_decide(cycle))
+    said = {**follow_up.follow_up(cycle), "risk": follow_up.risk_register(cycle)}
     return _write(cycle, {**read, **said}, {"open_decision": decisions}, "executive review")
 
 
@@ -279,9 +282,9 @@ def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
     """
     earlier = [past for past in cycle.store.locked_cycles() if past < cycle.id]
     said = {name: _of_cycles(cycle, name, earlier) for name in ("assumption", "decision", "demand_adjustment")}
-    plans = {past: _if_planned(cycle.store.cycle(past), "consensus_demand") for past in set(said["assumption"]["cycle_id"])}
+    plans = {past: cycle.store.cycle(past).read_or_empty("consensus_demand") for past in set(said["assumption"]["cycle_id"])}
     last = {past: max((c for c in earlier if c < past), default=None) for past in set(said["decision"]["cycle_id"])}
-    before = {past: _if_planned(cycle.store.cycle(c), "financial_projection") for past, c in last.items() if c is not None}
+    before = {past: cycle.store.cycle(c).read_or_empty("financial_projection") for past, c in last.items() if c is not None}
     scores = [scoring.score_assumptions(said["assumption"], said["demand_adjustment"], plans, inputs, cycle.period, cycle.settings),
               scoring.score_decisions(said["decision"], before, inputs, cycle.period)]
     known = _of_cycles(cycle, "outcome", [name for name in cycle.store.cycles() if name <= cycle.id])
@@ -289,10 +292,6 @@ def score_records(cycle: Cycle, inputs: Tables) -> pd.DataFrame:
     for why, rows in fresh.groupby("why"):
         cycle.append("outcome", rows.drop(columns="why"), by=roles.WORKBENCH, why=str(why))
     return fresh
-
-
-def _if_planned(cycle: Cycle, name: str) -> pd.DataFrame:
-    return cycle.read(name) if cycle.has(name) else tables.table(name).empty()
 
 
 def _of_cycles(cycle: Cycle, record_table: str, names: list[str]) -> pd.DataFrame:
@@ -318,10 +317,17 @@ def weekly_execution_review(cycle: Cycle) -> Tables:
         "projected_stockout": runs_out,
         "late_supply": late,
         "execution_exception": weekly_execution.exceptions(deviation, runs_out, late, read["resource_plan"], read["allocation"],
-                                                           read["unmet_demand"], settings, soon, calendar),
+                                                           read["unmet_demand"], settings, soon, calendar, _called(inputs)),
         "kpi": _kpis(cycle, inputs, read, deviation, archive),
     }
-    return _write(cycle, {**inputs, **read, **follow_up.follow_up(cycle)}, written, "weekly execution")
+    said = {**follow_up.follow_up(cycle), "change_request": follow_up.handed_over(cycle)}
+    return _write(cycle, {**inputs, **read, **said}, written, "weekly execution")
+
+
+def _called(inputs: Tables) -> dict[str, str]:
+    """What people call each market and resource, where it has a name."""
+    named = [inputs[kind].set_index(f"{kind}_id")[f"{kind}_name"].dropna() for kind in ("market", "resource")]
+    return {str(key): str(name) for names in named for key, name in names.items() if name}
 
 
 def _against_last_plan(cycle: Cycle, projection: pd.DataFrame, unmet_demand: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
@@ -418,7 +424,9 @@ def _process_kpis(cycle: Cycle) -> pd.DataFrame:
     steps = last.records("step_status")
     measures = kpi.process_measures(steps, _due_days(last), last.records("action"), last.records("decision"),
                                     last.records("demand_adjustment"), steps["at"].max(), last.period)
-    return kpi.kpi_table(measures, cycle.settings)
+    promised = governance.action_states(_of_cycles(cycle, "action", earlier), steps["at"].max(), cycle.settings.working_days.holidays)
+    on_time = kpi.action_measures(promised, steps["at"].max(), last.period)
+    return kpi.kpi_table(pd.concat([measures, on_time], ignore_index=True), cycle.settings)
 
 
 def _due_days(cycle: Cycle) -> pd.Series:

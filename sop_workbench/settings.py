@@ -92,10 +92,17 @@ class WorkingDays(Section):
 
 
 class Tolerances(Section):
-    """Limits inside which a step's owner decides alone; outside, the next level does."""
+    """Limits inside which a step's owner decides alone; outside, the next level does.
+
+    Of the pre-S&OP: `decision_ratio` is the money of a decision as a share of the plan's revenue, `unserved_demand_ratio` the share of
+    demand, in money, that the plan leaves unserved, `budget_gap_ratio` how far the whole plan may stand below budget. What lies beyond one
+    of them goes to the executive meeting; the rest is decided in the pre-S&OP (a decision worth up to a tenth of it by its step's owner).
+    """
 
     demand_change_ratio: Ratio = 0.10
     budget_gap_ratio: Ratio = 0.05
+    decision_ratio: Ratio = 0.05
+    unserved_demand_ratio: Ratio = 0.05
     plan_deviation_ratio: Ratio = 0.10
     forecast_wape_ratio: Ratio = 0.35
     forecast_bias_ratio: Ratio = 0.10
@@ -236,6 +243,7 @@ class Settings(Section):
     `{USD: 0.92, GBP: {2026-01-01: 1.17, 2026-07-01: 1.15}}`. `kpi_targets` sets or replaces the target of any KPI by its name, of one
     level by `kpi.level` (`wape.item_id`); `kpi_amber` says up to which multiple of the target it is still amber.
     `calendar: {holidays: DE}` says which days are no working days (see `WorkingDays`).
+    `monthly_workspace` (a weekly workspace's) is the folder of the monthly one that its change requests go to (`sop request`).
     `locale` says how numbers and months are written (`de`: 1.234,5 and Okt. 26); `brand_colour` is the company's colour on every page.
     """
 
@@ -267,6 +275,7 @@ class Settings(Section):
     brand_colour: str = Field(default="#0b5394", pattern="^#[0-9a-fA-F]{6}$")
     locale: str = "en"
     mail: Mail | None = None
+    monthly_workspace: str | None = None
 
     @field_validator("locale")
     @classmethod
@@ -276,6 +285,12 @@ class Settings(Section):
         except (UnknownLocaleError, ValueError):
             raise ValueError("not a locale that is known; write it like en, de or pt_BR") from None
         return value
+
+    @model_validator(mode="after")
+    def _only_a_week_has_a_month(self) -> Settings:
+        if self.monthly_workspace is not None and self.bucket != "week":
+            raise ValueError("monthly_workspace is for a weekly workspace (bucket: week), whose change requests go there; remove it")
+        return self
 
     @property
     def calendar(self) -> Calendar:

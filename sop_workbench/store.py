@@ -292,6 +292,13 @@ class Cycle:
             return declared.empty()
         return _to_frame(declared, _arrow(delta, self._filters(declared, scenario)), [])
 
+    def read_or_empty(self, table: str, scenario: str = BASE) -> pd.DataFrame:
+        """The table as :meth:`read` gives it, or its declared columns without a row where it was never written.
+
+        For who can do without it: an empty answer does not say whether nothing was written or nothing was found.
+        """
+        return self.read(table, scenario) if self.has(table, scenario) else tables.table(table).empty()
+
     def has(self, table: str, scenario: str = BASE) -> bool:
         """Tell whether the table was written for this cycle and scenario (even if empty)."""
         return self.version(table, scenario) is not None
@@ -333,7 +340,7 @@ class Cycle:
             When data gathering has not written the cycle's inputs yet.
         """
         declared = [tables.table(name) for name in tables.names("input")]
-        return {t.name: t.empty() if t.is_optional and not self.has(t.name) else self.read(t.name) for t in declared}
+        return {t.name: self.read_or_empty(t.name) if t.is_optional else self.read(t.name) for t in declared}
 
     def write(self, table: str, frame: pd.DataFrame, scenario: str = BASE, note: str = "") -> None:
         """Replace the table of this cycle and scenario in one atomic commit.
@@ -401,18 +408,59 @@ class Cycle:
         CycleLockedError
             When the cycle is locked, or was locked while the record was being written.
         """
-        declared = tables.table(record_table)
-        if declared.group != "record" or record_table == "approval":
-            remedy = "use lock or unlock" if record_table == "approval" else "use write"
-            raise SopError(f"{record_table} is not a table that people's records are appended to; {remedy}")
-        signed = None if (record_table, by) == ("outcome", roles.WORKBENCH) else by  # computed from actuals, not said by anybody
-        self.store.require_role(self._role_to_append(record_table, rows), f"add to {record_table} of cycle {self.id}", signed)
-        self._refuse_when_locked()
+        self._refuse_to_append(record_table, rows, by)
         records = self._sign(record_table, rows, by, why)
         if len(records):
             self._register()
             self._append(record_table, records, by, why)
         return records
+
+    def append_once(self, record_table: str, rows: Sequence[Mapping] | Mapping, key: str, *, by: str, why: str) -> pd.DataFrame:
+        """Add people's records that no cycle of the store holds yet, told by one column; whoever adds the same at once, each is kept once.
+
+        Parameters
+        ----------
+        record_table, rows, by, why
+            As :meth:`append`.
+        key : str
+            Column whose value a record has alone in the whole store.
+
+        Returns
+        -------
+        DataFrame
+            The records that were added: none where all were there.
+
+        Raises
+        ------
+        DataError, RoleError, CycleLockedError
+            As :meth:`append`.
+        """
+        self._refuse_to_append(record_table, rows, by)
+        said = [rows] if isinstance(rows, Mapping) else list(rows)
+        counted = f"{record_table}/once"
+        for attempt in range(_ATTEMPTS):
+            delta = self.store.open_delta(record_table)
+            number = 0 if delta is None else delta.transaction_version(counted) or 0
+            held = set(self.store.read_all(record_table)[key])
+            fresh = list({row[key]: row for row in reversed(said) if row[key] not in held}.values())[::-1]
+            if not fresh:
+                return tables.table(record_table).empty()
+            records = self._sign(record_table, fresh, by, why)
+            self._register()
+            with suppress(StoreConflictError):  # somebody else added meanwhile: look again at what is there
+                self._append(record_table, records, by, why, Transaction(counted, number + 1))
+                return records
+            _wait(attempt)
+        raise StoreConflictError(f"{record_table} of cycle {self.id} could not be appended to: the store is too busy. Try again")
+
+    def _refuse_to_append(self, record_table: str, rows: pd.DataFrame | Sequence[Mapping] | Mapping, by: str) -> None:
+        """Refuse a table that holds no people's records, a person who may not, a cycle that is locked."""
+        if tables.table(record_table).group != "record" or record_table == "approval":
+            remedy = "use lock or unlock" if record_table == "approval" else "use write"
+            raise SopError(f"{record_table} is not a table that people's records are appended to; {remedy}")
+        signed = None if (record_table, by) == ("outcome", roles.WORKBENCH) else by  # computed from actuals, not said by anybody
+        self.store.require_role(self._role_to_append(record_table, rows), f"add to {record_table} of cycle {self.id}", signed)
+        self._refuse_when_locked()
 
     def copy_from(self, other: Cycle, names: Sequence[str]) -> None:
         """Take over tables of another cycle as they stand there (records with their numbers and signatures); base scenario.
@@ -480,7 +528,7 @@ class Cycle:
                 raise StoreConflictError(
                     f"cycle {self.id} was written by another process while it was being locked; look at it and lock again")
             pins = json.dumps(self.store.versions(), sort_keys=True)
-            self._append("approval", records.assign(versions=pins), by, why, count + 1)
+            self._append("approval", records.assign(versions=pins), by, why, Transaction(self.id, count + 1))
         except BaseException:
             if self._approvals() == count:
                 self._mark_closing(count)
@@ -500,7 +548,8 @@ class Cycle:
         count = self._approvals()
         if count % 2 == 0:
             raise SopError(f"cycle {self.id} is not locked; there is nothing to unlock")
-        self._append("approval", self._sign_approval({"status": "unlocked", "versions": ""}, by, why), by, why, count + 1)
+        signed = self._sign_approval({"status": "unlocked", "versions": ""}, by, why)
+        self._append("approval", signed, by, why, Transaction(self.id, count + 1))
 
     def writes(self) -> dict[str, int]:
         """How often each table of the cycle was written, by `table/scenario` (records: how many there are)."""
@@ -678,20 +727,23 @@ class Cycle:
         is_own = all(one is not None and one.user == roles.current_user() for one in owned)
         return "planner" if is_own else "approver"
 
-    def _append(self, table: str, records: pd.DataFrame, by: str, why: str, count: int | None = None) -> None:
-        """Append rows in one commit; a clash is tried again. `count` is the number that this approval of the cycle must get."""
+    def _append(self, table: str, records: pd.DataFrame, by: str, why: str, number: Transaction | None = None) -> None:
+        """Append rows in one commit; a clash is tried again. `number` is what these rows, of all that are counted by its name, must get.
+
+        Approvals are counted by their cycle: the odd ones lock it.
+        """
         declared = tables.table(table)
-        is_lock = count is not None and count % 2 == 1
-        counted = None if count is None else [Transaction(self.id, count), *([Transaction(self._closing, count)] if is_lock else [])]
+        is_lock = table == "approval" and number is not None and number.version % 2 == 1
+        counted = None if number is None else [number, *([Transaction(self._closing, number.version)] if is_lock else [])]
         for attempt in range(_ATTEMPTS):
             delta = self.store.open_delta(table)
             rows, findings = _to_arrow(declared, records, {"cycle_id": self.id}, _schema_of(delta))
             if findings:
                 raise DataError(tables.issue_frame(findings))
             delta = delta or self.store.open_or_create_delta(table, rows.schema, ["cycle_id"])
-            is_taken = count is not None and (delta.transaction_version(self.id) or 0) != count - 1
-            if is_taken or (is_lock and (delta.transaction_version(self._closing) or 0) != count):
-                raise StoreConflictError(f"cycle {self.id} was locked or unlocked by another process at the same moment; look again")
+            if number is not None and self._is_taken(delta, number, is_lock):
+                words = "locked or unlocked" if table == "approval" else f"given other records of {table}"
+                raise StoreConflictError(f"cycle {self.id} was {words} by another process at the same moment; look again")
             commit = _commit_properties(why.strip(), self.id, BASE, counted, by.strip())
             try:
                 write_deltalake(delta, rows, mode="append", schema_mode="merge", commit_properties=commit)
@@ -702,6 +754,11 @@ class Cycle:
                 self._refuse_unpinned(table, delta.version())
             return
         raise StoreConflictError(f"{table} of cycle {self.id} could not be appended to: the store is too busy. Try again")
+
+    def _is_taken(self, delta: DeltaTable, number: Transaction, is_lock: bool) -> bool:
+        """Tell whether another process took the number, or set aside the lock that announced it."""
+        is_set_aside = is_lock and (delta.transaction_version(self._closing) or 0) != number.version
+        return is_set_aside or (delta.transaction_version(number.app_id) or 0) != number.version - 1
 
     def _sign_approval(self, row: Mapping[str, str], by: str, why: str) -> pd.DataFrame:
         """An approval of the cycle, later than those before it: the first locks, the second opens again, and so on."""

@@ -742,7 +742,9 @@ def _records() -> dict[str, pd.DataFrame]:
         "assumption": assumption.assign(cycle_id="2026-08", actual_value=[950.0, np.nan], verdict=["missed", None]),
         "decision": decision.assign(cycle_id="2026-08", actual_value=[300_000.0, np.nan], verdict=["missed", None],
                                     state=["1 of 1 open", "closed"]),
-        "action": action.assign(cycle_id="2026-08", late_days=[9.0, 0.0]),
+        "action": action.assign(cycle_id="2026-08", late_days=[9.0, 0.0], closed_late_days=[np.nan, 2.0], closed_by=[None, "M. Frey"],
+                                closed_at=pd.to_datetime([None, "2026-09-03"]), choice=["overtime", None],
+                                expected_effect_amt=[400_000.0, np.nan], effect_amt=[300_000.0, np.nan]),
         "cadence": kept,
         "maturity": _rows("maturity", judged),
     }
@@ -763,10 +765,18 @@ def _weekly() -> dict[str, pd.DataFrame]:
             ("stock runs out", 42_000.0, True, "City bike 03 runs out in November."),
             ("supply late", 8_000.0, False, "PO-1 is overdue.")), start=1)
     ]
+    asked = [{"record_id": f"c{n}", "by": "J. Novak", "why": "outside tolerance", "at": pd.Timestamp("2026-09-28"), "cycle_id": "2026-10",
+              "request_id": f"2026-W40 {kind}: {member}", "weekly_cycle_id": "2026-W40", "kind": kind, "level": level, "member": member,
+              "period": PERIODS[0], "weeks_outside": weeks, "value": value, "tolerance": 0.15, "money_amt": money, "sentence": words}
+             for n, (kind, level, member, weeks, value, money, words) in enumerate((
+                 ("sales off plan", "family", "City bikes", 3.0, -0.31, np.nan, "City bikes sold 31% below plan, the 3rd week running."),
+                 ("supply late", "order_id", "PO-1", np.nan, 12.0, 8_000.0, "PO-1 is overdue by 12 days; the item runs out.")))]
+    asked = _rows("change_request", asked).assign(state=["open", "answered"], answer=["", "second source (H. Varnholt, cycle 2026-10)"])
     lines = {name: 1000.0 * n for n, name in enumerate(tables.table("financial_statement").columns) if name.endswith("_amt")}
     statement = _grid(source=["plan"], family=FAMILIES, region=REGIONS, period=PERIODS).assign(**lines)
     books = _grid(source=["actual"], family=FAMILIES, region=REGIONS, period=PAST[-1:]).assign(**lines)
-    return {"financial_statement": _rows("financial_statement", pd.concat([books, statement]).to_dict("records")),
+    return {"change_request": asked,
+            "financial_statement": _rows("financial_statement", pd.concat([books, statement]).to_dict("records")),
             "projected_stockout": _rows("projected_stockout", [stockout]), "late_supply": _rows("late_supply", [late]),
             "execution_exception": _rows("execution_exception", found)}
 

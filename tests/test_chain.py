@@ -199,7 +199,9 @@ def test_a_step_knows_what_its_review_reads_beside_tables() -> None:
     found = [text + "".join(part for name, part in parts.items() if f"{name}(" in text) for text in found]
     for step, text in zip(steps, found, strict=True):
         read = set(re.findall(r"cycle\.records\('(\w+)'\)", text))
-        followed = {"action", "assumption", "decision", "outcome"} if "follow_up.follow_up" in text else set()
+        register = {"risk_register": "risk", "requests_to_decide": "change_request"}
+        read |= {kind for call, kind in register.items() if f"follow_up.{call}(" in text}
+        followed = {"action", "assumption", "decision", "outcome", "change_request"} if "follow_up.follow_up" in text else set()
         assert read <= set(step.records) <= read | followed, step.name
         assert ("scenario.load_scenarios" in text, "gather(" in text) == (step.scenarios, step.sources), step.name
 

@@ -64,7 +64,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", ["new", "check", "run", "status", "report", "adjust", "submit", "approve", "lock", "unlock", "verify",
-                                     "rerun", "diff", "decide", "action", "outcome", "records", "maturity", "lab"])
+                                     "rerun", "diff", "decide", "action", "risk", "request", "outcome", "records", "maturity", "lab"])
 def test_every_command_says_what_it_does(command: str) -> None:
     result = sop(command, "--help")
     assert result.exit_code == 0

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from test_chain import STEPS, Chain, open_chain, write_workspace
 
 from sop_workbench import chain as chain_module
-from sop_workbench import cli, governance, tables, tolerance, views
+from sop_workbench import cli, governance, kpi, tables, tolerance, views
 from sop_workbench.chain import approve_step, cycle_state, kept_cycles, lock_cycle, run_chain, step_states, submit_step
-from sop_workbench.errors import DataError, RoleError, SettingsError, UnknownCycleError
-from sop_workbench.follow_up import follow_up, records_with_outcome
-from sop_workbench.outcome import record_outcome
+from sop_workbench.errors import CycleLockedError, DataError, RoleError, SettingsError, UnknownCycleError
+from sop_workbench.follow_up import follow_up, records_with_outcome, risk_register
+from sop_workbench.outcome import record_action, record_decision, record_outcome, record_risk
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle, open_store, open_workspace
@@ -199,7 +200,7 @@ def test_without_users_nobody_is_refused_and_what_is_outside_stays_on_record(ran
 def test_every_tolerance_of_the_settings_judges_a_step() -> None:
     outside = {step.name: step.outside for step in chain_module.STEPS}
     assert [name for name, judge in outside.items() if judge is not None] == [
-        "02_demand_review", "03_supply_review", "04_financial_review", "07_execution_monitoring"]
+        "02_demand_review", "03_supply_review", "04_financial_review", "05_pre_sop", "07_execution_monitoring"]
     assert [step.name for step in chain_module.STEPS if step.is_executive] == ["06_executive_sop"]
 
 
@@ -243,7 +244,7 @@ def test_what_is_judged_of_a_cycle_is_read_from_its_tables(tmp_path: Path) -> No
     (tmp_path / "sop.yaml").write_text("company: Any\n")
     workspace = open_workspace(tmp_path)
     judges = (tolerance.demand_changes, tolerance.supply_limits, tolerance.budget_gaps, tolerance.actual_deviations)
-    assert [judge(workspace.cycle("2026-10")) for judge in judges] == [[]] * 4
+    assert [judge(workspace.cycle("2026-10")) for judge in (*judges, tolerance.pre_sop)] == [[]] * 5
     whole = {name: tables.table(name) for name in ("consensus_demand", "resource_plan", "budget_gap")}
     blank = {name: {c.name: 0.0 if c.type == "number" else "" for c in t.columns.values()} for name, t in whole.items()}
 
@@ -263,6 +264,61 @@ def test_what_is_judged_of_a_cycle_is_read_from_its_tables(tmp_path: Path) -> No
     assert found[1] == ["WELD is loaded above 95% of its regular hours in 1 period, most in 2026-10 (97%, 0 h overtime)."]
     assert found[2] == ["Grills stands 20 EUR below budget (20%, tolerance 5%)"]
     assert found[3] == []
+
+
+def planned_demand(served: float) -> pd.DataFrame:
+    """A plan for 100 units at 10 each, served in part."""
+    blank = {c.name: 0.0 if c.type == "number" else "" for c in tables.table("unmet_demand").columns.values()}
+    row = blank | {"item_id": "A", "market_id": "N", "period": "2026-10-01", "demand_qty": 100.0, "served_qty": served, "price_amt": 10.0,
+                   "lost_qty": 100.0 - served, "lost_revenue_amt": 10 * (100 - served)}
+    return tables.conform("unmet_demand", pd.DataFrame([row]))[0]
+
+
+def pre_sop_plan(cycle: Cycle, served: float, gap: float) -> None:
+    blank = {c.name: 0.0 if c.type == "number" else "" for c in tables.table("budget_gap").columns.values()}
+    budget = [blank | {"family": family, "region": "North", "period": "2026-10-01", "budget_revenue_amt": 500.0, "gap_amt": own}
+              for family, own in (("Grills", gap), ("Tents", 0.0))]
+    item = pd.DataFrame([{"item_id": "A", "item_name": "A", "item_type": "finished", "family": "Grills"}])
+    cycle.write_all({"item": tables.conform("item", item)[0], "unmet_demand": planned_demand(served),
+                     "budget_gap": tables.conform("budget_gap", pd.DataFrame(budget))[0],
+                     "scenario_comparison": tables.table("scenario_comparison").empty()})
+
+
+def test_the_pre_sop_leaves_to_the_executive_meeting_what_is_beyond_its_tolerances(tmp_path: Path) -> None:
+    """Unserved demand, the gap of the whole plan, and decisions by their money, each just inside and just outside."""
+    (tmp_path / "sop.yaml").write_text("company: Any\n")
+    cycle = open_workspace(tmp_path).cycle("2026-10")
+    assert tolerance.pre_sop(cycle) == [], "nothing was compared yet"
+    pre_sop_plan(cycle, served=95.5, gap=-45.0)
+    assert tolerance.pre_sop(cycle) == [], "a family far below its budget is for the management review while the whole plan is not"
+    pre_sop_plan(cycle, served=94.0, gap=-60.0)
+    unserved, *decided = tolerance.pre_sop(cycle)
+    assert unserved == "the plan leaves 60 EUR of 1,000 EUR of demand unserved (6.0%, tolerance 5.0%)"
+    assert sum(said.startswith("The whole plan stands 60 EUR (6%) below budget") for said in decided) == 1
+    assert len(decided) == 3, "the plan, the family, the shortage: 60 each, of 940 revenue"
+    assert all(said.endswith("60 EUR are at stake (6.4% of the plan's revenue, tolerance 5.0%)") for said in decided)
+    (tmp_path / "sop.yaml").write_text("company: Any\ntolerances: {decision_ratio: 0.1}\n")
+    gap, again = tolerance.pre_sop(open_workspace(tmp_path).cycle("2026-10"))
+    assert (gap, again) == ("the whole plan stands 60 EUR below budget (6%, tolerance 5%)", unserved)
+    wider = "company: Any\ntolerances: {budget_gap_ratio: 0.1, unserved_demand_ratio: 0.1, decision_ratio: 0.1}\n"
+    (tmp_path / "sop.yaml").write_text(wider)
+    assert tolerance.pre_sop(open_workspace(tmp_path).cycle("2026-10")) == []
+
+
+def test_what_is_for_the_management_review_its_lead_decides_too(chain: Chain, as_user) -> None:
+    """A planner who leads the pre-S&OP decides what is within its tolerance, and nothing beyond."""
+    folder = Path(chain.workspace.folder)
+    settings = yaml.safe_load((folder / "sop.yaml").read_text())
+    settings["steps"] = {**settings.get("steps", {}), "05_pre_sop": {"owner": "Lead", "due_working_day": 15, "user": "ann"}}
+    (folder / "sop.yaml").write_text(yaml.safe_dump(settings))
+    led = open_chain(folder)
+    as_user("ann")
+    levels = ["Management review (pre-S&OP)", "Executive S&OP"]
+    led.cycle.write("open_decision", open_questions().assign(level=levels))
+    assert record_decision(led, 1, "overtime", by="ann", why="pays")["choice"] == "overtime"
+    with pytest.raises(RoleError, match="ann is a planner .* may not decide what is for Executive S&OP"):
+        record_decision(led, 2, "yes", by="ann", why="old")
+    assert [chain_module.role_to_decide(chain, level) for level in (*levels, "Operations")] == ["approver", "approver", "planner"]
 
 
 # ------------------------------------------------------------------ working days
@@ -450,7 +506,80 @@ def test_the_newest_word_on_an_action_counts_and_overdue_is_in_working_days() ->
     shown = views.action_list(found.reset_index().assign(cycle_id="2026-08"))
     assert shown[["what_is_to_be_done", "state"]].to_numpy().tolist() == [
         ["Price", "late by 4 working days"], ["Hire", "open"], ["Quote", "done"]]
-    assert shown.attrs["title"] == "2 actions open, 1 overdue"
+    assert shown.attrs["title"] == "2 actions open, 1 overdue; 1 of 1 done by their day"
+
+
+def test_a_promise_is_held_to_the_day_before_it_was_closed_and_its_closing_is_signed() -> None:
+    def said(title: str, status: str, due: str, at: str, by: str) -> dict:
+        return {"record_id": title + at, "by": by, "why": "w", "at": pd.Timestamp(at), "title": title, "owner": "Ann", "status": status,
+                "due_date": pd.Timestamp(due), "decision_id": ""}
+
+    action = pd.DataFrame([
+        said("Quote", "open", "2026-09-04", "2026-08-20", "GM"), said("Quote", "done", "2026-12-31", "2026-09-09 18:00", "Bob"),
+        said("Moved", "open", "2026-09-04", "2026-08-20", "GM"), said("Moved", "open", "2026-09-11", "2026-09-03", "GM"),
+        said("Moved", "done", "2026-09-11", "2026-09-11 09:00", "Ann"),
+        said("Given up", "open", "2026-09-04", "2026-08-20", "GM"), said("Given up", "cancelled", "2026-09-04", "2026-09-30", "GM"),
+        said("Price", "open", "2026-09-25", "2026-08-20", "GM")])
+    found = governance.action_states(action, pd.Timestamp("2026-10-01")).set_index("title")
+    assert found["state"].to_dict() == {"Price": "late", "Quote": "done late", "Given up": "cancelled", "Moved": "done"}
+    assert found["closed_late_days"].drop("Price").to_dict() == {"Quote": 3.0, "Given up": 18.0, "Moved": 0.0}
+    assert found["closed_by"].dropna().to_dict() == {"Quote": "Bob", "Given up": "GM", "Moved": "Ann"}
+    assert found.loc["Quote", "closed_at"] == pd.Timestamp("2026-09-09 18:00")
+    shown = views.action_list(found.reset_index().assign(cycle_id="2026-08")).set_index("what_is_to_be_done")
+    assert shown["state"].to_dict() == {"Price": "late by 4 working days", "Given up": "cancelled", "Quote": "done, late by 3 working days",
+                                        "Moved": "done"}
+    measured = kpi.action_measures(found.reset_index(), pd.Timestamp("2026-10-01"), pd.Timestamp("2026-10-01")).set_index("member")["value"]
+    assert measured.to_dict() == {"all": pytest.approx(1 / 3), "Ann": pytest.approx(1 / 3)}
+    long_ago = kpi.action_measures(found.reset_index(), pd.Timestamp("2027-10-01"), pd.Timestamp("2027-10-01"))
+    assert long_ago["value"].isna().all(), "none of the last year is no share of nought"
+
+
+def test_an_action_is_closed_by_its_title_alone_and_shows_what_its_decision_brought(plain: Cycle) -> None:
+    taken = plain.append("decision", {"question": "Ease line 1?", "choice": "overtime", "expected_effect_amt": 100.0}, by="GM", why="pays")
+    due = pd.Timestamp("2026-10-15")
+    record_action(plain, "Plan the shifts", owner="Ann", due=due, decision_id=taken["record_id"][0], by="GM", why="agreed")
+    with pytest.raises(SettingsError, match=r"no action 'Ask' is promised up to cycle 2026-10; a new one says who does it .* and by when"):
+        record_action(plain, "Ask", by="GM", why="w")
+    plain.lock(by="GM", why="go")
+    later = open_store(plain.store.url, Settings(company="Small")).cycle("2026-11")
+    with pytest.raises(CycleLockedError):
+        record_action(plain, "Plan the shifts", status="done", by="Ann", why="shifts stand")
+    record_action(later, "Plan the shifts", status="done", by="Ann", why="shifts stand")
+    with pytest.raises(SettingsError, match="'Plan the shifts' is done already: Ann, .*: shifts stand"):
+        record_action(later, "Plan the shifts", status="done", by="Bob", why="me too")
+    record_outcome(later, taken["record_id"][0], 120.0, by="Ann", why="actuals")
+    row = follow_up(later, pd.Timestamp("2026-11-02"))["action"].iloc[0]
+    assert row[["owner", "due_date", "status", "closed_by", "choice", "expected_effect_amt", "effect_amt", "verdict"]].tolist() == [
+        "Ann", due, "done", "Ann", "overtime", 100.0, 120.0, "held"]
+    assert views.action_list(follow_up(later)["action"])["effect_amt"].tolist() == [120.0]
+
+
+def test_a_risk_stays_in_the_register_of_later_cycles_until_it_is_closed(plain: Cycle) -> None:
+    record_risk(plain, "Steel", money=-900.0, probability=0.5, owner="Buyer", by="Ann", why="prices rise")
+    record_risk(plain, "Tender", kind="opportunity", money=5e3, probability=0.2, by="Ann", why="asked")
+    with pytest.raises(SettingsError, match=r"no risk 'Tender' is registered .* says the money at stake and its chance"):
+        record_risk(plain, "Tender", status="closed", by="Ann", why="won")
+    later = plain.store.cycle("2026-11")
+    record_risk(later, "Steel", status="closed", by="Bob", why="contract signed")
+    with pytest.raises(SettingsError, match="'Steel' is closed already: Bob, .*: contract signed"):
+        record_risk(later, "Steel", status="closed", by="Ann", why="w")
+    assert risk_register(plain)["status"].tolist() == ["open", "open"]
+    shown = views.risks(risk_register(later))
+    assert shown[["title", "money_amt", "state"]].to_numpy().tolist() == [
+        ["Tender", 5e3, "open"], ["Steel", -900.0, "closed by Bob: contract signed"]]
+    assert shown.attrs["title"] == "Risks and opportunities beyond the plan: 1 open"
+
+
+def test_actions_and_risks_are_said_at_the_command_line(ran: Chain, tmp_path: Path) -> None:
+    folder = shutil.copytree(ran.workspace.folder, tmp_path / "w")
+    signed = ("--by", "GM", "--why", "shortage")
+    assert sop(folder, "action", "Ask for a quote", "--owner", "Ann", "--due", "2026-11-02", *signed).exit_code == 0
+    assert sop(folder, "action", "Ask for a quote", "--status", "done", *signed).output == (
+        "action of cycle 2026-10: Ask for a quote, Ann by 2026-11-02, done\n")
+    assert sop(folder, "risk", "Steel", *signed).exit_code == 1
+    stated = ("--money", -900, "--probability", 0.5)
+    assert sop(folder, "risk", "Steel", *stated, *signed).output == "risk of cycle 2026-10: Steel, -900 at 50%, open\n"
+    assert sop(folder, "risk", "Steel", "--status", "closed", *signed).output == "risk of cycle 2026-10: Steel, -900 at 50%, closed\n"
 
 
 def test_what_was_decided_is_followed_up_in_later_cycles(plain: Cycle) -> None:

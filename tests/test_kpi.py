@@ -134,6 +134,13 @@ def test_traffic_lights(name, values):
         assert light(name, value) == status
 
 
+@pytest.mark.parametrize(("name", "value", "reason"), [
+    ("wape", 0.40, "40.0 % is beyond the target 35.0 %"), ("fill_rate", 0.85, "85.0 % is far short of the target 95.0 %"),
+    ("fill_rate", 0.96, "96.0 % meets the target 95.0 %"), ("mase", 1.2, "1.20 is beyond the target 1.00")])
+def test_the_reason_speaks_in_the_unit_of_the_kpi_and_on_the_side_that_hurts(name, value, reason):
+    assert kpi.kpi_table(measured(name, value), SETTINGS)["reason"].iloc[0] == reason
+
+
 def test_an_undefined_kpi_shows_why():
     table = kpi.kpi_table(measured("wape", np.nan, note="cycle 2026-09"), SETTINGS)
     assert table["status"].iloc[0] == "none"

@@ -48,7 +48,7 @@ def two_cycles(tmp_path_factory) -> tuple[dict[str, pd.DataFrame], dict[str, pd.
     before = reviews.financial_review(first)
     first.append("step_status", {"step": "04_financial_review", "status": "done"}, by="Finance", why="ran to its end")
     first.append("decision", {"question": "Second shift?", "options": "yes; no", "choice": "yes"}, by="GM", why="gap")
-    done = {"title": "Second shift? hire the crew", "owner": "HR", "due_date": "2027-02-01", "status": "done"}
+    done = {"title": "Second shift? hire the crew", "owner": "HR", "due_date": "2099-02-01", "status": "done"}
     first.append("action", done, by="HR", why="hired")
     first.lock(by="GM", why="approved")
     second = planned(folder, 50.0)
@@ -88,6 +88,7 @@ def test_kpis_of_plan_stock_and_process_stand_in_one_table(two_cycles):
     table = reviews._kpis(cycle, cycle.inputs(), read, tables.table("plan_deviation").empty(), tables.table("plan_archive").empty())
     table = table.set_index(["kpi", "level", "member"]).sort_index()
     assert table["value"].xs("decisions_closed", level="kpi").tolist() == [1.0]
+    assert table["value"].xs("actions_on_time", level="kpi").to_dict() == {("owner", "HR"): 1.0, ("total", "all"): 1.0}
     assert table["reason"].xs("steps_on_time", level="kpi").iloc[0].endswith("1 steps due")
     assert ("gmroi", "family", "Bikes") in table.index
     capital = table.loc[("working_capital", "total", "all")]

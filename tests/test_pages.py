@@ -278,6 +278,86 @@ def test_the_management_page_drills_down_and_back(workspace: Path) -> None:
         assert told(screen, "error")
 
 
+# ------------------------------------------------------------------ actions and risks are closed on the page
+def newest(workspace: Path, table: str) -> dict:
+    return open_workspace(workspace).cycle(CYCLE).records(table).sort_values("at").iloc[-1].to_dict()
+
+
+def option(shown: str, words: str) -> str:
+    """The value of a form's option by its words."""
+    return re.search(rf'<option value="([^"]+)">{re.escape(words)}', shown).group(1)
+
+
+def test_a_viewer_closes_nothing_and_reads_why(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOP_VIEWER", "ann")
+    cycle = open_workspace(workspace).cycle(CYCLE)
+    cycle.append("action", {"title": "Ask <welders>", "owner": "Bob", "due_date": pd.Timestamp("2027-01-08")}, by="ann", why="short")
+    monkeypatch.setenv("SOP_VIEWER", "vic")
+    screen = management.page(str(workspace))
+    for act, name, words in (("action", "actions", "Ask &lt;welders&gt; (Bob)"), ("risk", "risk_list", "Steel &lt;dearer&gt; (Buyer)")):
+        shown = block(screen, name)["html"]
+        assert f"You are signed in as vic, a viewer. To close a{'n' if act == 'action' else ''} {act} takes a planner" in shown
+        assert shown.count('aria-disabled="true"') == shown.count("<form") == 1
+        before = open_workspace(workspace).cycle(CYCLE).version(act)
+        screen.act(act, fields={"record": option(shown, words), "status": "done", "why": "forged"})
+        assert "vic is a viewer (may read) and may not" in told(screen, "error")
+        assert open_workspace(workspace).cycle(CYCLE).version(act) == before
+
+
+def test_a_planner_marks_an_action_done_once_with_a_note(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOP_VIEWER", "ann")
+    cycle = open_workspace(workspace).cycle(CYCLE)
+    cycle.append("action", {"title": "Ask for a quote", "owner": "Bob", "due_date": pd.Timestamp("2027-01-08")}, by="ann", why="short")
+    screen, other = management.page(str(workspace)), management.page(str(workspace))
+    shown = block(screen, "actions")["html"]
+    assert 'aria-disabled="true"' not in shown
+    asked = {"record": option(shown, "Ask for a quote (Bob)"), "status": "done", "why": " "}
+    screen.act("action", fields=asked)
+    assert "Write the note" in told(screen, "error")
+    screen.act("action", fields={**asked, "why": "came", "status": "vanished"})
+    assert told(screen, "error")
+    screen.act("action", fields={**asked, "why": "the quote came"})
+    assert told(screen, "done") == "Ask for a quote: done, ann (planner)"
+    row = newest(workspace, "action")
+    assert (row["title"], row["status"], row["owner"], row["by"], row["why"]) == ("Ask for a quote", "done", "Bob", "ann", "the quote came")
+    assert "done" in block(screen, "actions")["html"]
+    assert "Ask for a quote (Bob)" not in block(screen, "actions")["html"]
+    other.act("action", fields={**asked, "why": "me too"})
+    assert "somebody closed or changed it meanwhile" in told(other, "error")
+
+
+def test_a_planner_closes_a_risk_and_the_register_keeps_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOP_VIEWER", "ann")
+    open_workspace(workspace).cycle(CYCLE).append("risk", {"title": "Strike", "kind": "risk", "money_amt": -50.0, "probability_ratio": 0.1},
+                                                  by="ann", why="talks")  # fmt: skip
+    screen = management.page(str(workspace))
+    shown = block(screen, "risk_list")
+    assert shown["title"] == "Risks and opportunities beyond the plan: 2 open"
+    screen.act("risk", fields={"record": option(shown["html"], "Strike"), "why": "agreed"})
+    assert told(screen, "done") == "Strike: closed, ann (planner)"
+    shown = block(screen, "risk_list")
+    assert shown["title"] == "Risks and opportunities beyond the plan: 1 open"
+    assert "closed by ann: agreed" in shown["html"]
+    assert newest(workspace, "risk")["money_amt"] == -50.0
+    assert "closed by ann: agreed" in block(executive.page(str(workspace)), "risk_list")["html"]
+
+
+def test_change_requests_are_shown_open_then_answered(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOP_VIEWER", "ann")
+    screen = management.page(str(workspace))
+    assert "No change request was handed" in block(screen, "requests")["html"]
+    cycle = open_workspace(workspace).cycle(CYCLE)
+    request = {"request_id": "2026-W53 sales off plan: Bikes", "weekly_cycle_id": "2026-W53", "kind": "sales off plan", "level": "family",
+               "member": "Bikes", "period": pd.Timestamp("2026-12-21"), "weeks_outside": 2.0, "value": -0.3, "tolerance": 0.15,
+               "money_amt": None, "sentence": "Bikes sold 30% below plan, the 2nd week running."}
+    cycle.append_once("change_request", request, "request_id", by="ann", why="outside tolerance")
+    assert block(management.page(str(workspace)), "requests")["title"] == "1 change request of the weekly round, 1 open"
+    cycle.append("decision", {"question": "Bikes?", "choice": "new level", "answers": request["request_id"]}, by="ann", why="seen")
+    shown = block(management.page(str(workspace)), "requests")
+    assert shown["title"] == "1 change request of the weekly round, 0 open"
+    assert "new level (ann, cycle 2027-01)" in shown["html"]
+
+
 def test_every_block_of_every_page_fills_without_a_fault(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     for page in (executive, management, planning):
         screen = page.page(str(workspace))

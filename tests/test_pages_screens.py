@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from browser import IN_BROWSER, page_in_chromium
 from planned_company import CYCLE, planned
@@ -178,3 +179,27 @@ def test_keyboard_goes_from_the_skip_link_to_the_figures(served: Served) -> None
         page.get_by_text("How:").first.wait_for()
         page.keyboard.press("Escape")
         assert page.locator("details.sop-about[open]").count() == 0
+
+
+def test_a_planner_marks_an_action_done_on_a_phone_and_a_viewer_reads_why_not(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOP_VIEWER", "ann")
+    promised = {"title": "Ask for a quote", "owner": "Purchasing, grills and stoves of all plants", "due_date": pd.Timestamp("2099-01-08")}
+    open_workspace(served.workspace).cycle(CYCLE).append("action", promised, by="ann", why="tubes are short")
+    with page_in_chromium() as (page, faults, _):
+        page.set_viewport_size({"width": 390, "height": 844})
+        opened(page, served, "management_review", "vic")
+        walk_down(page)
+        place = page.locator("[data-block=actions]")
+        assert "To close an action takes a planner" in place.inner_text()
+        assert place.get_by_role("button", name="Close an action").get_attribute("aria-disabled") == "true"
+        assert page.evaluate("(() => { const form = document.querySelector('[data-block=actions] form'); "
+                             "return form.scrollWidth <= form.clientWidth + 1; })()"), "the form fits its block"
+        opened(page, served, "management_review", "ann")
+        walk_down(page)
+        before = answers(page)
+        place.get_by_label("Note").fill("two quotes came")
+        place.get_by_role("button", name="Close an action").click()
+        settled(page, before)
+        page.wait_for_function("document.querySelector('[data-block=actions]').innerText.includes('0 actions open')")
+        assert "Ask for a quote: done, ann (planner)" in page.locator(".sop-page").inner_text()
+        assert faults == []

@@ -13,6 +13,7 @@ from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables, intervals
 from sop_workbench.forecast.backtest import Backtest
 from sop_workbench.forecast.engine import _of_what_was_on_sale
+from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.hierarchy import held_sums
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, held_out_bounds
 from sop_workbench.forecast.models import MODELS
@@ -207,6 +208,73 @@ def test_items_of_no_known_family_are_not_held_together() -> None:
     nodes = shop(np.outer([45.0, 30.0, 15.0, 10.0], np.ones(14)), families=("", ""))
     whole = np.vstack([leaf := np.array([[30.0], [20], [30], [20]]), nodes.summing @ leaf])
     np.testing.assert_allclose(by_shares(nodes, nodes.demand, whole, 12, np.zeros(len(whole), dtype=bool))[:4], leaf)
+
+
+# ---------------------------------------------------------------- events that were announced late
+def promotion(uplift: float = 0.5, known_date: str | None = "2026-01-15", month: str = "2026-02-01", **scope: str) -> pd.DataFrame:
+    """One promotion of item A, or of what `scope` names."""
+    row = {"event_id": f"E-{month}", "kind": "promotion", "from_period": month, "to_period": month, "uplift_ratio": uplift}
+    row["known_date"] = known_date
+    return tables.validate("event", pd.DataFrame([{**row, **(scope or {"item_id": "A"})}]))
+
+
+def promoted_shop(event: pd.DataFrame) -> Nodes:
+    """The shop of A and B with fourteen months of 60, 20, 30 and 10, and an event in February 2026."""
+    demand_now = np.outer([60.0, 20.0, 30.0, 10.0], np.ones(14))
+    keys = pd.DataFrame({"item_id": ["A", "A", "B", "B"], "market_id": ["M", "N", "M", "N"]})
+    periods = pd.date_range("2025-01-01", periods=15, freq="MS")
+    item = pd.DataFrame({"item_id": ["A", "B"], "family": "F", "phase_out_date": pd.NaT})
+    market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
+    panel = Panel(keys, periods[:14], demand_now, [""] * 4)
+    known = announced(keys, periods, event, item, None, CALENDAR)
+    return hierarchy_nodes(panel, event_effects(keys, periods, event, item), item, market, known)
+
+
+def test_a_past_origin_knows_of_an_event_once_it_was_announced() -> None:
+    """+50 % on A in February, decided in mid-January: thirteen months are over for who first knows it.
+
+    A's forecast without it is 1 / 1.5; the family's, two thirds of it A, is 1 / (1 + 2/3 · .5).
+    """
+    nodes = promoted_shop(promotion())
+    family = np.unique(nodes.row_of("family"))[0]
+    before, after = nodes.foreseen(12, 2), nodes.foreseen(13, 1)
+    np.testing.assert_allclose(before[[0, 1, 2, family]], [[1, 1 / 1.5], [1, 1 / 1.5], [1, 1], [1, 0.75]])
+    np.testing.assert_array_equal(after, 1)
+
+
+@pytest.mark.parametrize("known_date", [None, "2025-12-31", "2020-01-01"])
+def test_an_event_known_before_the_origin_or_always_is_foreseen(known_date: str | None) -> None:
+    np.testing.assert_array_equal(promoted_shop(promotion(known_date=known_date)).foreseen(12, 2), 1)
+
+
+@given(st.floats(-0.9, 5), st.integers(3, 13))
+@settings(max_examples=15, deadline=None)
+def test_what_was_not_foreseen_moves_a_forecast_against_the_event_and_never_below_zero(uplift: float, known: int) -> None:
+    nodes = promoted_shop(promotion(uplift))
+    factor = nodes.foreseen(known, 14 - known)
+    assert (factor > 0).all()
+    assert (np.sign((1 - factor) * uplift) >= 0).all()
+    assert (factor[:, :-1] == 1).all()
+
+
+def test_promotions_decided_late_widen_the_range_and_leave_the_forecast() -> None:
+    """Every second month of the two last years carries a promotion of F, decided long before or the month before."""
+    months = MONTHS[-24::2]
+    sales = history()
+    lifted = sales["period"].isin(months) & sales["item_id"].isin(["A", "B"])
+    sales["ordered_qty"] *= np.where(lifted, 1.5, 1.0)
+    made = []
+    for early in (True, False):
+        decided = {month: "2020-01-01" if early else str((month - pd.Timedelta(days=10)).date()) for month in months}
+        rows = [promotion(known_date=day, month=str(month.date()), family="F") for month, day in decided.items()]
+        made.append(forecast_tables(sales, AHEAD, QUICK, CALENDAR, pd.concat(rows, ignore_index=True), ITEM, MARKET))
+    known, late = made
+    pd.testing.assert_series_equal(known["statistical_forecast"]["forecast_qty"], late["statistical_forecast"]["forecast_qty"])
+    pd.testing.assert_frame_equal(known["forecast_error"], late["forecast_error"])
+    for level in ("family", "item_id", "total"):
+        asked = f"level == '{level}' and coverage_ratio == 0.95"
+        width = [(table["high_qty"] - table["low_qty"]).sum() for table in (part["forecast_range"].query(asked) for part in made)]
+        assert width[1] > 1.1 * width[0], level
 
 
 # ---------------------------------------------------------------- pins and the leaderboard

@@ -48,6 +48,7 @@ def every_write(cycle: Cycle, who: str) -> dict:
         "write": lambda: cycle.write("service_target", TARGET),
         "write_all": lambda: cycle.write_all({"service_target": TARGET}),
         "append": lambda: cycle.append("comment", {"subject": "a", "text": "b"}, by=who, why="c"),
+        "append_once": lambda: cycle.append_once("comment", {"subject": "a", "text": "b"}, "subject", by=who, why="c"),
         "approve": lambda: cycle.append("step_status", {"step": "01", "status": "approved"}, by=who, why="c"),
         "copy_from": lambda: cycle.copy_from(cycle, ["service_target", "comment"]),
         "lock": lambda: cycle.lock(by=who, why="c"),
@@ -57,13 +58,13 @@ def every_write(cycle: Cycle, who: str) -> dict:
 
 def test_every_way_to_write_is_tried_below() -> None:
     """A new public method of a cycle is a read, or it belongs into `every_write`."""
-    reads = {"read", "has", "version", "fingerprint", "scenarios", "inputs", "records", "history", "writes", "file_hashes", "pins",
-             "open_delta"}
+    reads = {"read", "read_or_empty", "has", "version", "fingerprint", "scenarios", "inputs", "records", "history", "writes",
+             "file_hashes", "pins", "open_delta"}
     methods = {name for name in vars(Cycle) if not name.startswith("_") and callable(getattr(Cycle, name))}
-    assert methods == reads | {"write", "write_all", "append", "copy_from", "lock", "unlock"}
+    assert methods == reads | {"write", "write_all", "append", "append_once", "copy_from", "lock", "unlock"}
 
 
-@pytest.mark.parametrize("act", ["write", "write_all", "append", "approve", "copy_from", "lock", "unlock"])
+@pytest.mark.parametrize("act", ["write", "write_all", "append", "append_once", "approve", "copy_from", "lock", "unlock"])
 @pytest.mark.parametrize("who", ["vic", "a stranger"])
 def test_every_write_by_a_viewer_is_refused(cycle: Cycle, sign_in, act: str, who: str) -> None:
     sign_in(who)
@@ -90,7 +91,7 @@ def test_no_table_is_open_to_a_viewer(cycle: Cycle, sign_in, name: str) -> None:
 def test_a_planner_writes_and_an_approver_locks_and_unlocks(cycle: Cycle, sign_in) -> None:
     sign_in("ann")
     can = every_write(cycle, "ann")
-    for act in ("write", "write_all", "append", "copy_from"):
+    for act in ("write", "write_all", "append", "append_once", "copy_from"):
         can[act]()
     for act in ("approve", "lock", "unlock"):
         with pytest.raises(RoleError, match="ann is a planner .* it takes an approver"):
@@ -170,7 +171,9 @@ WRITING = {
     "lock": ["signed"], "unlock": ["signed"],
     "submit": ["executive_sop", "signed"], "approve": ["executive_sop", "signed"],
     "assume": ["steel stays", "signed"], "decide": ["--question", "More shifts?", "--choice", "yes", "signed"],
+    "request": ["--by", "vic"],
     "outcome": ["none", "--actual", "3", "signed"], "action": ["Ask for a quote", "--owner", "ann", "--due", "2026-11-02", "signed"],
+    "risk": ["Steel", "--money", "9", "--probability", "0.5", "signed"],
     "users add": ["vic", "--role", "approver", "--password", "let me in, please"],
     "adjust import": ["{folder}/edited.xlsx", "--yes", "signed"], "history accept": ["signed"], "history reject": ["signed"],
 }

@@ -13,7 +13,7 @@ import traceback
 
 import pandas as pd
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, Transaction, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +100,13 @@ def test_the_frame_given_is_not_changed_and_rows_come_back_by_key(cycle):
     cycle.write("service_target", frame)
     pd.testing.assert_frame_equal(frame, before)
     assert cycle.read("service_target")["item_or_class"].tolist() == ["000", "001", "002"]
+
+
+def test_who_can_do_without_a_table_gets_its_columns(cycle):
+    assert cycle.read_or_empty("service_target").columns.tolist() == list(tables.table("service_target").columns)
+    assert cycle.read_or_empty("service_target").empty
+    cycle.write("service_target", targets(0.9))
+    pd.testing.assert_frame_equal(cycle.read_or_empty("service_target"), cycle.read("service_target"))
 
 
 def test_written_and_empty_differs_from_never_written(cycle):
@@ -471,6 +478,8 @@ def test_types_survive_the_store_exactly(cycle, rows):
             "shipped_qty": pd.Series([value[1] for value in rows.values()], dtype="float64"),
             "on_time_qty": pd.Series(dtype="float64"),
             "net_sales_amt": pd.Series(dtype="float64"),
+            "order_count": pd.Series(dtype="float64"),
+            "complete_order_count": pd.Series(dtype="float64"),
             "is_stockout": pd.Series([value[2] for value in rows.values()], dtype=bool),
             "remark": pd.Series([value[3] for value in rows.values()], dtype=object),
             "serial": pd.Series([value[4] for value in rows.values()], dtype="int64"),
@@ -613,6 +622,36 @@ def test_records_of_two_people_at_once_are_all_kept(store):
     assert found[found["by"] == "Ann"]["text"].tolist() == [str(n) for n in range(10)]
 
 
+def _ask_many(url: str, who: str, start, told) -> None:
+    """The same five questions and five of one's own, one by one, then all of them again."""
+    cycle = open_store(url).cycle("2026-10")
+    start.wait()
+    asked = [{"subject": name, "text": who} for n in range(5) for name in (f"shared {n}", f"{who} {n}")]
+    added = [len(cycle.append_once("comment", row, "subject", by=who, why="at once")) for row in asked]
+    told.put((sum(added), len(cycle.append_once("comment", asked, "subject", by=who, why="again"))))
+
+
+def test_what_several_processes_add_once_is_there_once_and_nothing_is_lost(store):
+    said = together(_ask_many, [(store.url, who) for who in ("Ann", "Bob", "Cem")])
+    found = store.cycle("2026-10").records("comment")
+    assert sorted(found["subject"]) == sorted([f"shared {n}" for n in range(5)] + [f"{who} {n}" for who in ("Ann", "Bob", "Cem")
+                                                                                  for n in range(5)])
+    assert sum(added for added, _ in said) == 20
+    assert [again for _, again in said] == [0, 0, 0]
+
+
+def test_what_another_cycle_holds_is_not_added_again_and_a_locked_one_refuses(store):
+    first, second = store.cycle("2026-10"), store.cycle("2026-11")
+    asked = [{"subject": "a", "text": "1"}, {"subject": "a", "text": "twice in one call"}, {"subject": "b", "text": "2"}]
+    assert first.append_once("comment", asked, "subject", by="Ann", why="w")["text"].tolist() == ["1", "2"]
+    first.lock(by="GM", why="go")
+    with pytest.raises(CycleLockedError, match="locked by GM"):
+        first.append_once("comment", {"subject": "c", "text": "3"}, "subject", by="Ann", why="w")
+    added = second.append_once("comment", [*asked, {"subject": "c", "text": "3"}], "subject", by="Ann", why="w")
+    assert added["subject"].tolist() == ["c"]
+    assert store.read_all("comment")["cycle_id"].tolist() == ["2026-10", "2026-10", "2026-11"]
+
+
 def test_only_one_of_two_processes_locks(store):
     store.cycle("2026-10").write("service_target", targets(0.9))
     [refused] = [said for said in together(_lock_once, [(store.url, "Ann"), (store.url, "Bob")]) if said != "locked"]
@@ -697,7 +736,7 @@ def test_a_lock_that_was_set_aside_does_not_pin_what_it_no_longer_knows(cycle):
     records = cycle._sign_approval({"status": "locked", "versions": "{}"}, "GM", "slow")
     cycle._mark_closing(0)  # a writer that had waited for long
     with pytest.raises(StoreConflictError):
-        cycle._append("approval", records, "GM", "slow", 1)
+        cycle._append("approval", records, "GM", "slow", Transaction(cycle.id, 1))
     assert not cycle.is_locked
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -13,11 +15,13 @@ from small_company import rows
 
 from sop_workbench import cli, sources, tables, views, weekly_execution
 from sop_workbench.chain import STEPS, WEEKLY_STEPS, Chain, step_states, steps_of
+from sop_workbench.change_request import hand_over
 from sop_workbench.errors import SettingsError
 from sop_workbench.periods import Calendar
 from sop_workbench.settings import Settings, load_settings
 from sop_workbench.store import open_workspace
 
+EXTRACT = Path(os.environ.get("SOP_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
 WEEK = Calendar("week")
 WEEKS = WEEK.horizon("2026-W40", 4)
 SETTINGS = Settings(company="Small", bucket="week")
@@ -119,6 +123,40 @@ def test_a_full_resource_is_outside_only_when_no_hour_is_left() -> None:
     assert inside["money_amt"] == pytest.approx(4 * 3.0 * (110 - 95))
 
 
+def test_late_orders_of_an_item_are_one_thing_to_chase_and_outside_only_when_the_plan_cannot_cope() -> None:
+    late = pd.DataFrame([
+        {"order_id": order, "item_id": item, "item_name": name, "problem": problem, "late_days": days, "open_qty": quantity,
+         "open_amt": money, "stockout_date": WEEKS[1] if item == "A" else pd.NaT}
+        for order, item, name, problem, days, quantity, money in (
+            ("O1", "A", "Grill", "overdue", 2.0, 10.0, 200.0), ("O2", "A", "Grill", "too late", 9.0, 5.0, 100.0),
+            ("O3", "T", "Tube", "overdue", 1.0, 1200.0, np.nan))])
+    none = {name: tables.table(name).empty() for name in ("plan_deviation", "projected_stockout", "resource_plan", "allocation")}
+
+    def told(short: tuple[float, ...]) -> pd.DataFrame:
+        return weekly_execution.exceptions(
+            none["plan_deviation"], none["projected_stockout"], late, none["resource_plan"], none["allocation"], served(short), SETTINGS,
+            WEEKS, WEEK).set_index("member")
+
+    copes, short = told((0, 3, 0, 0)), told((0, 5, 25, 45))
+    assert copes.loc["A", ["money_amt", "value", "response"]].tolist() == [300.0, 9.0, "fix it this week"]
+    assert copes.loc["A", "sentence"] == ("2 orders of Grill, 15 in all, are late, most of all O2: due 9 days after the item runs out; the "
+                                          "plan serves 100% of the next weeks: ask for a day.")
+    assert short.loc["A", "sentence"].endswith("the plan serves 44% of the next weeks: expedite, or ask for another source.")
+    assert short["response"].to_dict() == {"A": "change request", "T": "fix it this week"}
+    assert short.loc["T", "sentence"] == "O3, 1,200 of Tube, is overdue by 1 day; stock lasts: ask for a day."
+    assert pd.isna(short.loc["T", "money_amt"]), "a tube has no worth on file"
+
+
+def test_what_is_worth_next_to_nothing_stays_in_the_week() -> None:
+    dear, cheap = (served((0, 5, 25, 45)).assign(price_amt=lambda rows, price=price: rows["item_id"].map({"A": price, "B": 5000.0}))
+                   for price in (50.0, 0.001))
+    found = [weekly_execution.exceptions(
+        tables.table("plan_deviation").empty(), weekly_execution.projected_stockouts(demand(), unmet, company(), WEEKS, WEEK),
+        tables.table("late_supply").empty(), resources(50.0), tables.table("allocation").empty(), unmet, SETTINGS, WEEKS, WEEK)
+        for unmet in (dear, cheap)]
+    assert [rows.loc[0, "response"] for rows in found] == ["change request", "fix it this week"]
+
+
 def test_off_plan_once_is_looked_at_twice_running_is_a_change_request() -> None:
     def week(when: str, actual: float) -> dict:
         return {"plan_cycle_id": "x", "stream": "consensus", "item_id": "A", "market_id": "N", "family": "Grills", "lag": 0,
@@ -129,6 +167,7 @@ def test_off_plan_once_is_looked_at_twice_running_is_a_change_request() -> None:
     turned = judged(deviation=pd.DataFrame([week("2026-09-14", 75), week("2026-09-21", 130)]))
     found = [frame.loc["sales off plan", "response"] for frame in (once, twice, turned)]
     assert found == ["fix it this week", "change request", "fix it this week"]
+    assert judged(deviation=pd.DataFrame([week("2026-09-14", 125), week("2026-09-21", 130)])).loc["sales off plan", "money_amt"] == 30 * 50
 
 
 def test_the_screen_says_what_a_weekly_round_does_not_do() -> None:
@@ -199,13 +238,49 @@ def test_blank_weekly_settings_can_be_read(tmp_path: Path) -> None:
     assert list(settings.steps) == [step.name for step in WEEKLY_STEPS]
 
 
-@pytest.mark.slow
-def test_the_weekly_demo_runs_end_to_end(workspace: Path, tmp_path: Path) -> None:
+def ran(workspace: Path, cycle_id: str) -> Chain:
+    """The chain of a weekly cycle, run as a person does."""
     sop = str(Path(sys.executable).with_name("sop"))
-    done = subprocess.run([sop, "run", "--workspace", str(workspace)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sop, "run", "--workspace", str(workspace)], capture_output=True, text=True, check=False,
+                          env={**os.environ, "SOP_DATA": str(EXTRACT)})
     assert done.returncode == 0, done.stderr
     opened = open_workspace(workspace)
-    chain = Chain(opened, opened.cycle("2026-W40"), WEEKLY_STEPS)
+    return Chain(opened, opened.cycle(cycle_id), WEEKLY_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (EXTRACT / "adventureworks").is_dir(),
+                    reason=f"no AdventureWorks extract in {EXTRACT}; name its folder in SOP_DATA to run this test")
+def test_weeks_of_adventureworks_run_end_to_end_and_ask_for_few_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of work orders are late in that extract; what reaches the monthly round is a handful of things, each outside tolerance."""
+    made = CliRunner().invoke(cli.main, ["new", str(tmp_path / "w"), "--adventureworks", "--bucket", "week"])
+    assert made.exit_code == 0, made.output
+    chain = ran(tmp_path / "w", "2014-W02")
+    assert {state.status for state in step_states(chain)} == {"done"}
+    plan = chain.cycle.read("inventory_projection")
+    assert plan["period"].nunique() == 13
+    assert (plan["period"].dt.weekday == 0).all()
+    late, found = chain.cycle.read("late_supply"), chain.cycle.read("execution_exception")
+    assert len(late) > 300
+    chased = found[found["kind"] == "supply late"]
+    assert sorted(chased["member"]) == sorted(late["item_id"].unique()), "one line an item"
+    asked = weekly_execution.change_requests(found, "2014-W02")
+    assert 1 <= len(asked) <= 15
+    assert (asked["value"] < asked["tolerance"]).all(), "markets served below the service level"
+    assert set(asked["kind"]) == {"market gives way"}
+    assert found["sentence"].is_unique
+    month = tmp_path / "month"
+    month.mkdir()
+    (month / "sop.yaml").write_text("company: Any\ncalendar_shift_days: 4\n")
+    open_workspace(month).cycle("2014-01").append("comment", {"subject": "a", "text": "b"}, by="Ann", why="begun")
+    monkeypatch.setenv("SOP_MONTHLY", str(month))
+    target, added = hand_over(open_workspace(tmp_path / "w").cycle("2014-W02"), by="Ann")
+    assert (target.id, len(added)) == ("2014-01", len(asked))
+
+
+@pytest.mark.slow
+def test_the_weekly_demo_runs_end_to_end(workspace: Path) -> None:
+    chain = ran(workspace, "2026-W40")
     assert {state.status for state in step_states(chain)} == {"done"}
     binder = {path.name for path in Path(chain.cycle.folder).iterdir()}
     assert {"report.html", "plan.xlsx", "manifest.json", "08_weekly_execution.ipynb"} <= binder
@@ -214,5 +289,8 @@ def test_the_weekly_demo_runs_end_to_end(workspace: Path, tmp_path: Path) -> Non
     assert (plan["period"].dt.weekday == 0).all()
     found = chain.cycle.read("execution_exception")
     assert "Coolers" in set(found.loc[found["kind"] == "sales off plan", "member"]), "the rainy summer shows"
+    asked = weekly_execution.change_requests(found, "2026-W40")
+    assert asked["request_id"].tolist() == ["2026-W40 sales off plan: Coolers"]
+    assert asked["weeks_outside"].iloc[0] >= 4
     late = chain.cycle.read("open_supply").merge(chain.cycle.read("late_supply")[["order_id"]], on="order_id")
     assert "SUP-11" in set(late["supplier_id"]), "igniters come late"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.forecast.backtest import Backtest, combine, model_weights, run_backtest
-from sop_workbench.forecast.events import event_effects
+from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, range_table, scale_coefficients
 from sop_workbench.forecast.leaderboard import leaderboard
 from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SHORT, Model, forecast_models, route
@@ -47,7 +47,7 @@ class NodeForecast:
     backtest : Backtest
         Including the mix under the name `ensemble`.
     past : PastErrors
-        The mix as each origin would have made it, for ranges.
+        The mix as each origin would have made it, without events announced later, for ranges.
     difficulty : ndarray, series × features
     group : ndarray of int, series
         Kind of series whose errors the range is calibrated on; −1 where nothing is expected any more.
@@ -141,8 +141,8 @@ def forecast_tables(
     pins = pinned_models(model_pin, panel.keys, item, market)
     if panel.keys.empty:
         return {name: tables.table(name).empty() for name in _TABLES}
-    effects = event_effects(panel.keys, panel.periods.append(periods), event, item, market)
-    nodes = hierarchy_nodes(panel, effects, item, market)
+    touched = (panel.keys, panel.periods.append(periods), event, item, market)
+    nodes = hierarchy_nodes(panel, event_effects(*touched), item, market, announced(*touched, calendar))
     result = forecast_nodes(nodes, panel.periods, periods, settings, calendar, pins)
     return {
         "statistical_forecast": _forecast_table(panel, periods, result, pins),
@@ -302,6 +302,7 @@ def _past_errors(
 ) -> tuple[Backtest, PastErrors, np.ndarray]:
     """The mix at every origin, weighed by the other origins: an error that chose its own weights would be too small.
 
+    For the same reason the errors are those of a planner who knew of no event before it was announced.
     Third, the coefficients of the scale of the errors before anything was added up, by which reconciliation moves.
     """
     judged, count, year = _of_what_was_on_sale(nodes, backtest), len(backtest.origins), calendar.buckets_per_year
@@ -330,7 +331,9 @@ def _past_errors(
         for origin, mix, hard, single in zip(backtest.origins, mixes, hardness, alone, strict=True)
     ]
     added_up = np.stack(made, axis=1)
-    return replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up}), replace(errors, forecast=added_up), coefficients
+    foreseen = np.stack([nodes.foreseen(origin, added_up.shape[2]) for origin in backtest.origins], axis=1)
+    mixed = replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up})
+    return mixed, replace(errors, forecast=added_up * foreseen), coefficients
 
 
 def _error_group(nodes: Nodes, demand: np.ndarray, kinds: np.ndarray) -> np.ndarray:

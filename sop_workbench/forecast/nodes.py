@@ -10,6 +10,7 @@ from scipy import sparse
 
 from sop_workbench.forecast.hierarchy import reconcile
 from sop_workbench.forecast.panel import Panel
+from sop_workbench.forecast.structure import LEAST_FACTOR
 
 LEAF, ITEM = 0, 1
 TOTAL, NONE = "all", "none"
@@ -54,6 +55,9 @@ class Nodes:
     members : dict of DataFrame
         By level (such as `family × channel`): member, its name, and node, its row. A level whose sums are those of another
         points at the same rows.
+    announced : ndarray of int, leaves × (periods + ahead), optional
+        How many periods were over when a planner first knew of the stated effect of events (`events.announced`); without it
+        every event counts as always known.
     """
 
     demand: np.ndarray
@@ -64,6 +68,7 @@ class Nodes:
     width: np.ndarray
     end: np.ndarray
     members: dict[str, pd.DataFrame] = field(default_factory=dict)
+    announced: np.ndarray | None = None
 
     @property
     def leaves(self) -> int:
@@ -73,6 +78,20 @@ class Nodes:
     def ended_at(self, known: int) -> np.ndarray:
         """Nodes that had ended by date after the first `known` periods."""
         return self.end <= known
+
+    def foreseen(self, known: int, test: int) -> np.ndarray:
+        """What a forecast that holds every event is multiplied by to hold those only that were known after the first `known` periods.
+
+        (1 + stated effect of events known then) / (1 + stated effect of all), nodes × test.
+        """
+        coming = slice(known, known + test)
+        if self.announced is None:
+            return np.ones_like(self.effects[:, coming, 0])
+        stated = self.effects[: self.leaves, coming, :1]
+        then = np.where(self.announced[:, coming, None] > known, 0.0, stated)
+        whole, part = (np.vstack([leaf[..., 0], _mean_effects(self.demand[: self.leaves], leaf, self.summing)[..., 0]])
+                       for leaf in (stated, then))
+        return np.maximum(1 + part, LEAST_FACTOR) / np.maximum(1 + whole, LEAST_FACTOR)
 
     def row_of(self, level: str) -> np.ndarray | None:
         """The row of the sum at a level that each leaf belongs to; None where the hierarchy has no such level."""
@@ -93,7 +112,9 @@ def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
     return Nodes(demand, effects, [], none, sparse.csr_matrix((0, len(demand))), none, np.full(len(demand), np.inf))
 
 
-def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None, market: pd.DataFrame | None) -> Nodes:
+def hierarchy_nodes(
+    panel: Panel, effects: np.ndarray, item: pd.DataFrame | None, market: pd.DataFrame | None, announced: np.ndarray | None = None
+) -> Nodes:
     """The panel with its aggregates at every level; a level that only repeats another adds no rows."""
     places = _places(panel.keys, item, market)
     leaf_name = _labels(places, ("item_id", "market_id"))
@@ -135,6 +156,7 @@ def hierarchy_nodes(panel: Panel, effects: np.ndarray, item: pd.DataFrame | None
         np.concatenate(width),
         np.r_[end, _latest(end, summing)],
         members,
+        announced,
     )
 
 

@@ -9,14 +9,13 @@ from typing import Any
 import pandas as pd
 
 from sop_workbench import charts, finance, follow_up, governance, outcome, views
-from sop_workbench.chain import Chain, approve_step, as_last_run, step_states
+from sop_workbench.chain import Chain, approve_step, as_last_run, role_to_decide, step_states
 from sop_workbench.errors import SettingsError
 from sop_workbench.pages import loaded
 from sop_workbench.pages import visit as visits
 from sop_workbench.pages.levers import AgreedLevers, show_outcome
-from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, one_of, scenario_cards, text
+from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, empty_state, ranked_limits, scenario_cards, text
 from sop_workbench.pages.visit import Visit
-from sop_workbench.roles import Role
 from sop_workbench.store import BASE
 
 PAGE = "executive_review"
@@ -169,7 +168,7 @@ class Executive:
 
     def _show_limits(self) -> None:
         view = views.bottlenecks(self.read("binding_limit"), self.read("resource"), self.read("item"), _LIMITS_SHOWN)
-        self.screen.fill("limits", ranked_limits(view), view, self._source("binding_limit"))
+        self.screen.fill("limits", ranked_limits(view, _limit), view, self._source("binding_limit"))
 
     def _show_load(self) -> None:
         view = views.load_heat_map(self.read("capacity_load"), self.read("resource"), top=12)
@@ -181,7 +180,7 @@ class Executive:
 
     def _show_scenario_deltas(self) -> None:
         view = views.scenario_deltas(self.read("scenario_comparison"))
-        view = retitled(view.assign(scenario=view["scenario"].str.replace("_", " ")), "Change against base, measure by measure", view.attrs)
+        view = view.assign(scenario=view["scenario"].str.replace("_", " "))
         self.screen.chart(
             "scenario_deltas", charts.scenario_deltas, view, f"scenario_comparison · cycle {self.visit.cycle.id}", at_least=560
         )
@@ -191,8 +190,8 @@ class Executive:
         self.screen.chart("risks", charts.risks_opportunities, view, self._source("risk_opportunity"), at_least=560)
 
     def _show_risk_list(self) -> None:
-        view = views.risks(self.visit.cycle.records("risk"))
-        self.screen.table("risk_list", view, f"risk (people's register) · cycle {self.visit.cycle.id}")
+        view = views.risks(follow_up.risk_register(self.visit.cycle))
+        self.screen.table("risk_list", view, "risk (people's register) · all cycles up to this one")
 
     # -------------------------------------------------------------- what if
     @cached_property
@@ -240,7 +239,7 @@ class Executive:
         self.screen.fill("decisions", f'<div class="sop-decisions">{body}</div>', view, self._source("open_decision", "decision"))
 
     def _decision(self, row: dict[str, Any], taken: pd.DataFrame, is_first: bool) -> str:
-        needed: Role = "approver" if governance.takes_approver(row["level"]) else "planner"
+        needed = role_to_decide(Chain(self.visit.workspace, self.visit.cycle), row["level"])
         money = views.short(row["money_amt"], views.MONEY)
         is_taken = row["question"] in taken.index
         state = chip("✓ decided") if is_taken else text(f"decides: {row['level']}")
@@ -315,12 +314,6 @@ def with_trend(visit: Visit, found: pd.DataFrame, kpi: pd.DataFrame) -> pd.DataF
     return shown
 
 
-def retitled(view: pd.DataFrame, title: str, texts: Mapping[str, str]) -> pd.DataFrame:
-    """A view under another title, where two blocks show the same one."""
-    view.attrs = {**texts, "title": title}
-    return view
-
-
 def _headline(view: pd.DataFrame) -> str:
     if view.empty:
         return f'<div class="sop-headline"><p class="sop-question">{text(view.attrs["empty"])}</p></div>'
@@ -334,17 +327,9 @@ def _headline(view: pd.DataFrame) -> str:
     )
 
 
-def ranked_limits(view: pd.DataFrame) -> str:
-    """The limits that matter, each with what easing it is worth and the price of one more unit."""
-    if view.empty:
-        return empty_state(view.attrs["empty"])
-    rows = "".join(
-        f'<li><div><span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p></div>'
-        f'<div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}'
-        f"<small>one more {text(one_of(row['unit']))}</small></div></li>"
-        for row in view.to_dict("records")
-    )
-    return f'<ol class="sop-ranked">{rows}</ol>'
+def _limit(row: Mapping[str, Any]) -> str:
+    """A limit by kind and name, and what easing it is worth in words."""
+    return f'<span class="sop-name">{text(row["limit"])}, {text(row["member"])}</span><p>{text(row["sentence"])}</p>'
 
 
 def scenario_table(view: pd.DataFrame) -> str:
@@ -370,7 +355,7 @@ def _decision_form(row: dict[str, Any], why_not: str) -> str:
         f"<span>{text(option)}</span></label>"
         for place, option in enumerate(options)
     )
-    button, told = _button("Decide", f"sop-decide-{number}", why_not)
+    button, told = submit_button("Decide", f"sop-decide-{number}", why_not)
     return (
         f'<form data-act="decide" data-number="{number}"><p><b>Recommended:</b> {text(row["recommendation"])}</p>'
         f'<fieldset class="sop-options"><legend>Options</legend>{choices}</fieldset>'
@@ -388,7 +373,7 @@ def _field(label: str, name: str, place: str, hint: str, size: int) -> str:
     )
 
 
-def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
+def submit_button(words: str, place: str, why_not: str) -> tuple[str, str]:
     """A button, and why it is off where it is: it stays reachable by keyboard, so that the reason is read out."""
     if not why_not:
         return f'<button type="submit" class="sop-primary" id="{place}">{text(words)}</button>', ""
@@ -401,7 +386,7 @@ def _button(words: str, place: str, why_not: str) -> tuple[str, str]:
 
 def _approval(status: str, reason: str, why_not: str) -> str:
     told = f"The executive step is {status}." + (f" {reason}" if reason else "")
-    button, off = _button("Approve the plan", "sop-approve", why_not)
+    button, off = submit_button("Approve the plan", "sop-approve", why_not)
     return (
         f'<h3>Approve the plan</h3><p>{text(told)}</p><form data-act="approve"><div class="sop-field">'
         f'<label for="sop-approve-reason">Reason</label><textarea id="sop-approve-reason" name="why"></textarea></div>'

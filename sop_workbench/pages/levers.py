@@ -10,7 +10,7 @@ import pandas as pd
 
 from sop_workbench import charts, views
 from sop_workbench.errors import SettingsError
-from sop_workbench.pages.screen import Screen, about, cards, empty_state, one_of, scenario_cards, text
+from sop_workbench.pages.screen import Screen, about, cards, empty_state, ranked_limits, scenario_cards, text
 from sop_workbench.scenario import Lever, Scenario, load_scenarios
 from sop_workbench.what_if import Outcome, WhatIf
 from sop_workbench.widgets import READY_LEVERS
@@ -163,14 +163,9 @@ def show_outcome(
 
 
 def _limits(view: pd.DataFrame) -> str:
-    if view.empty:
-        return empty_state(view.attrs["empty"])
-    rows = "".join(
-        f'<li><div><span>{text(row["sentence"])}</span></div><div class="sop-worth">'
-        f"{text(views.short(row['price_amt'], views.MONEY))}<small>one more {text(one_of(row['unit']))}; {_before(row)}</small></div></li>"
-        for row in view.head(_LIMITS_SHOWN).to_dict("records")
-    )
-    return f'<ol class="sop-ranked">{rows}</ol>'
+    shown = view.head(_LIMITS_SHOWN)
+    shown.attrs = view.attrs
+    return ranked_limits(shown, lambda row: f"<span>{text(row['sentence'])}</span>", lambda row: f"; {_before(row)}")
 
 
 def _before(row: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from sop_workbench import charts, follow_up, governance, views
+from sop_workbench import charts, follow_up, governance, outcome, views
 from sop_workbench.chain import Chain, as_last_run, step_states
 from sop_workbench.errors import SettingsError
 from sop_workbench.pages import visit as visits
-from sop_workbench.pages.executive import narrowed, with_trend
+from sop_workbench.pages.executive import narrowed, submit_button, with_trend
 from sop_workbench.pages.screen import Block, Screen, Section, cards, chip, choice, empty_state, text
 from sop_workbench.pages.visit import Visit
 
@@ -27,7 +27,7 @@ MONEY_CARDS = (
     "gmroi",
     "excess_stock",
 )
-PROCESS_CARDS = ("steps_on_time", "decisions_closed", "owned_overrides", "plan_stability")
+PROCESS_CARDS = ("steps_on_time", "decisions_closed", "actions_on_time", "owned_overrides", "plan_stability")
 _MEASURES = ("margin", "revenue", "production", "inventory", "service")
 _STREAMS = ("consensus", "statistical", "sales", "marketing", "customer", "constrained")
 _LEVELS = ("item_id × market_id", "item_id", "family", "region", "total")
@@ -66,7 +66,13 @@ SECTIONS = (
     Section(
         "promises",
         "Actions and decisions",
-        (Block("actions", "Actions"), Block("decided", "Decisions"), Block("assumed", "Assumptions")),
+        (
+            Block("actions", "Actions"),
+            Block("risk_list", "Risk register"),
+            Block("requests", "Change requests of the weekly round"),
+            Block("decided", "Decisions"),
+            Block("assumed", "Assumptions"),
+        ),
         menu="Actions",
     ),
 )
@@ -90,6 +96,7 @@ class Management:
         self.screen.on(
             drill=self.drill, kpi=self.choose_kpi, measure=self.choose_measure, stream=self.choose_stream, level=self.choose_level
         )
+        self.screen.on(action=self.close_action, risk=self.close_risk)
         self._show_cards("cards", CARDS)
         for name in (
             "kpi_drill",
@@ -109,6 +116,8 @@ class Management:
             "cadence",
             "maturity",
             "actions",
+            "risk_list",
+            "requests",
             "decided",
             "assumed",
         ):
@@ -266,8 +275,41 @@ class Management:
         self.screen.fill("maturity", stages(view), view, "judged from what the store holds")
 
     def _show_actions(self) -> None:
-        view = views.action_list(follow_up.followed_actions(self.visit.cycle, pd.Timestamp.now()))
-        self.screen.table("actions", view, "action · all cycles up to this one", limit=15)
+        rows = follow_up.followed_actions(self.visit.cycle, pd.Timestamp.now())
+        form = self._closing_form("action", rows, ("done", "cancelled"), "Close an action", "Note: what was done, or why not")
+        self.screen.table("actions", views.action_list(rows), "action, decision, outcome · all cycles up to this one", limit=15, above=form)
+
+    def _show_risk_list(self) -> None:
+        rows = follow_up.risk_register(self.visit.cycle)
+        form = self._closing_form("risk", rows, ("closed",), "Close a risk", "Note: why it is over")
+        self.screen.table("risk_list", views.risks(rows), "risk (people's register) · all cycles up to this one", limit=15, above=form)
+
+    def _show_requests(self) -> None:
+        view = views.change_requests(follow_up.change_requests(self.visit.cycle))
+        self.screen.table("requests", view, "change_request, decision, demand_adjustment · all cycles up to this one", limit=15)
+
+    def _closing_form(self, act: str, rows: pd.DataFrame, ends: tuple[str, ...], words: str, note: str) -> str:
+        """A form that closes one of the open records; off, with the reason, for who may not."""
+        open_ones = rows[rows["status"] == "open"]
+        if open_ones.empty:
+            return ""
+        return closing_form(act, open_ones, ends, words, note, self.visit.why_not("planner", f"{words[0].lower()}{words[1:]}"))
+
+    def close_action(self, fields: Mapping[str, Any]) -> None:
+        """Mark an action done or cancelled in the name of who looks, by the same function as the command line."""
+        row = _chosen(follow_up.followed_actions(self.visit.cycle, pd.Timestamp.now()), fields)
+        status = _one_of(fields.get("status", ""), ("done", "cancelled"))
+        outcome.record_action(self.visit.cycle, row["title"], status=status, by=self.visit.user, why=str(fields["why"]))
+        self.screen.tell("done", f"{row['title']}: {status}, {self.visit.user} ({self.visit.role})")
+        self._show_actions()
+        self._show_decided()
+
+    def close_risk(self, fields: Mapping[str, Any]) -> None:
+        """Close a risk or an opportunity of the register, likewise."""
+        row = _chosen(follow_up.risk_register(self.visit.cycle), fields)
+        outcome.record_risk(self.visit.cycle, row["title"], kind=row["kind"], status="closed", by=self.visit.user, why=str(fields["why"]))
+        self.screen.tell("done", f"{row['title']}: closed, {self.visit.user} ({self.visit.role})")
+        self._show_risk_list()
 
     def _show_decided(self) -> None:
         recorded = follow_up.records_with_outcome(self.visit.cycle, "decision")
@@ -285,7 +327,40 @@ def _one_of(value: Any, allowed: Any) -> str:
     return str(value)
 
 
+def _chosen(rows: pd.DataFrame, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The open record that a form names, with a note why it is closed."""
+    if not str(fields.get("why", "")).strip():
+        raise SettingsError("Write the note: what is closed is recorded with what was done, or why not.")
+    found = rows[(rows["record_id"] == fields.get("record")) & (rows["status"] == "open")]
+    if found.empty:
+        raise SettingsError("That is not open any more: somebody closed or changed it meanwhile. Open the page again to see how it stands.")
+    return {str(name): value for name, value in found.iloc[0].items()}
+
+
 # ------------------------------------------------------------------ pieces
+def closing_form(act: str, rows: pd.DataFrame, ends: tuple[str, ...], words: str, note: str, why_not: str) -> str:
+    """A form to close one of some records: which, how, and a note; `why_not` says why it is off."""
+    which = "".join(f'<option value="{text(row["record_id"])}">{text(_named(row))}</option>' for row in rows.to_dict("records"))
+    how = "".join(f'<option value="{end}">{end}</option>' for end in ends)
+    picker = (
+        f'<div class="sop-field"><label for="sop-{act}-end">How it stands</label>'
+        f'<select name="status" id="sop-{act}-end">{how}</select></div>'
+    )
+    button, told = submit_button(words, f"sop-{act}-close", why_not)
+    return (
+        f'<form data-act="{act}" class="sop-closing"><div class="sop-row">'
+        f'<div class="sop-field"><label for="sop-{act}-record">Which</label>'
+        f'<select name="record" id="sop-{act}-record">{which}</select></div>{picker if len(ends) > 1 else ""}'
+        f'<div class="sop-field sop-reason"><label for="sop-{act}-why">{text(note)}</label>'
+        f'<input type="text" name="why" id="sop-{act}-why" size="40"></div>{button}</div>{told}</form>'
+    )
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """An action by owner and title, a risk by its title."""
+    return f"{row['title']} ({row['owner']})" if isinstance(row["owner"], str) and row["owner"] else str(row["title"])
+
+
 def drill_table(view: pd.DataFrame) -> str:
     """A level of the drill-down; what has a level below it is a button."""
     if view.empty:

@@ -355,6 +355,18 @@ def about(name: str, formula: str, source: str) -> str:
     return f'<details class="sop-about"><summary aria-label="How {text(name)} is computed">i</summary><div>{"".join(parts)}</div></details>'
 
 
+def ranked_limits(view: pd.DataFrame, words: Callable[[dict], str], more: Callable[[dict], str] = lambda _: "") -> str:
+    """Limits one below the other, each with what it is (HTML), the price of one more unit, and what more there is to say of that."""
+    if view.empty:
+        return empty_state(view.attrs["empty"])
+    rows = "".join(
+        f'<li><div>{words(row)}</div><div class="sop-worth">{text(views.short(row["price_amt"], views.MONEY))}'
+        f"<small>one more {text(one_of(row['unit']))}{more(row)}</small></div></li>"
+        for row in view.to_dict("records")
+    )
+    return f'<ol class="sop-ranked">{rows}</ol>'
+
+
 def scenario_cards(measures: pd.DataFrame, names: Sequence[str], about_words: str) -> pd.DataFrame:
     """Measures of a what-if or scenario view as rows for `cards`: value, change against base, better or worse."""
     rows = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sop_workbench import tables, views
+from sop_workbench import views
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -25,7 +25,7 @@ TABLES = (
 
 def held_tables(cycle: Cycle) -> dict[str, pd.DataFrame]:
     """The tables of the pack as the cycle holds them; one that it does not hold (yet) is empty."""
-    return {name: cycle.read(name) if cycle.has(name) else tables.table(name).empty() for name in TABLES}
+    return {name: cycle.read_or_empty(name) for name in TABLES}
 
 
 def opening_views(held: Mapping[str, pd.DataFrame], plan_from: pd.Timestamp) -> dict[str, pd.DataFrame]:

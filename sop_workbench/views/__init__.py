@@ -156,7 +156,14 @@ from sop_workbench.views.supply import (
     shortages,
     stock_vs_target,
 )
-from sop_workbench.views.weekly_execution import allocation_ahead, exception_list, late_supply, load_ahead, projected_stockouts
+from sop_workbench.views.weekly_execution import (
+    allocation_ahead,
+    change_requests,
+    exception_list,
+    late_supply,
+    load_ahead,
+    projected_stockouts,
+)
 from sop_workbench.views.what_if import WHAT_IF_VOLUMES, what_if_limits, what_if_load, what_if_measures, what_if_volume
 from sop_workbench.views.words import (
     MONEY,

@@ -9,7 +9,10 @@ from sop_workbench.views.frames import as_view, item_names, needs
 from sop_workbench.views.pre_sop import STATUS_ICONS, STATUS_WORDS
 from sop_workbench.views.words import NO_FAMILY, heading, in_unit, percent, plural, signed
 
-KPI_LEVELS = {"family": "family", "item_id": "item", "market_id": "market", "resource_id": "resource", "lag": "periods planned ahead"}
+KPI_LEVELS = {
+    "family": "family", "item_id": "item", "market_id": "market", "resource_id": "resource", "lag": "periods planned ahead",
+    "owner": "owner",
+}
 
 
 def deviation_drill(

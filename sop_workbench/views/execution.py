@@ -182,7 +182,7 @@ def driver_overview(driver_tree: pd.DataFrame, period: pd.Timestamp | None = Non
     labels = period_labels(pd.Series(rows["period"].unique()))
     title = f"Why {', '.join(labels)} differed from the approved plan" if len(rows) else ""
     shown = rows[["measure", "driver", "cause", "deviation_amt", "share_ratio", "evidence"]]
-    return as_view(shown, title, "The row `all` is the deviation of the measure; its causes follow, largest first.",
+    return as_view(shown, title, "The row named all is the deviation of the measure; its causes follow, largest first.",
                    "No locked plan has a period that is over yet.")
 
 
@@ -259,24 +259,29 @@ def assumption_list(assumption: pd.DataFrame) -> pd.DataFrame:
 
 
 def action_list(action: pd.DataFrame) -> pd.DataFrame:
-    """What somebody promised, by whom and by when; what is overdue comes first, what is done last.
+    """What somebody promised, by whom and by when, who closed it and what its decision brought; overdue first, closed last.
 
     Parameters
     ----------
     action : DataFrame
-        As `follow_up` hands it over: each action as it stands, with `late_days`.
+        As `follow_up` hands it over: each action as it stands, with `late_days`, who closed it, and the effect of its decision.
     """
     needs(action, "action")
-    action = with_columns(action, "cycle_id", "late_days")
+    action = with_columns(action, "cycle_id", "late_days", "closed_late_days", "closed_by", "closed_at", "choice", "expected_effect_amt",
+                          "effect_amt")
     is_open = action["status"] == "open"
-    late = [f"late by {plural(int(days), 'working day')}" for days in action["late_days"]]
-    rows = action.assign(state=action["status"].where(action["late_days"] == 0, pd.Series(late, index=action.index, dtype=object)))
+    late = action["late_days"].where(is_open, action["closed_late_days"].where(action["status"] == "done")).fillna(0)
+    words = [("" if still else "done, ") + f"late by {plural(int(days), 'working day')}" for days, still in zip(late, is_open, strict=True)]
+    rows = action.assign(state=action["status"].where(late == 0, pd.Series(words, index=action.index, dtype=object)))
     rows = rows.assign(is_over=~is_open).sort_values(["is_over", "late_days", "due_date", "title"], ascending=[True, False, True, True])
-    rows = rows.rename(columns={"title": "what_is_to_be_done", "cycle_id": "cycle"})
-    overdue = int((action["late_days"] > 0).sum())
-    title = f"{plural(int(is_open.sum()), 'action')} open, {overdue} overdue"
-    return as_view(rows[["what_is_to_be_done", "owner", "due_date", "state", "cycle", "why"]], title,
-                   empty="No action is promised (sop action).")
+    rows = rows.rename(columns={"title": "what_is_to_be_done", "cycle_id": "cycle", "closed_at": "closed_date", "choice": "for_decision"})
+    done = action["status"] == "done"
+    title = f"{plural(int(is_open.sum()), 'action')} open, {int((is_open & (late > 0)).sum())} overdue"
+    title += f"; {int((done & (late == 0)).sum())} of {int(done.sum())} done by their day" if done.any() else ""
+    known = [name for name in ("closed_by", "closed_date", "for_decision", "expected_effect_amt", "effect_amt") if rows[name].notna().any()]
+    columns = ["what_is_to_be_done", "owner", "due_date", "state", *known, "cycle", "why"]
+    return as_view(rows[columns], title, "Effect: what the decision brought that the action carries out, once actuals score it.",
+                   "No action is promised (sop action).")
 
 
 def cadence(cadence: pd.DataFrame, cycles: int = 24) -> pd.DataFrame:

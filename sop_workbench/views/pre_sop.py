@@ -76,7 +76,7 @@ def scenario_deltas(scenario_comparison: pd.DataFrame) -> pd.DataFrame:
     table = scenario_table(scenario_comparison)
     rows = table[(table["scenario"] != "base") & table["unit"].isin(MONEY_UNITS)]
     rows = rows[rows.groupby("measure")["delta"].transform(lambda d: d.abs().max()) > ROUNDING]
-    return as_view(rows, table.attrs["title"], table.attrs["note"], "No scenario changes a money measure.")
+    return as_view(rows, "Change against base, measure by measure", table.attrs["note"], "No scenario changes a money measure.")
 
 
 def service_frontier(service_frontier: pd.DataFrame, with_levers: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -239,12 +239,16 @@ def kpi_scorecard(kpi: pd.DataFrame, plan_from: pd.Timestamp, level: str = "tota
 
 
 def risks(risk: pd.DataFrame) -> pd.DataFrame:
-    """Risks and opportunities beyond the plan, by expected money."""
+    """Risks and opportunities beyond the plan, by expected money; what is closed comes last, with who closed it and why."""
     needs(risk, "risk")
-    rows = risk.assign(expected_amt=risk["money_amt"] * risk["probability_ratio"]).sort_values("expected_amt", key=lambda v: -v.abs())
+    is_closed = risk["status"] == "closed"
+    rows = risk.assign(expected_amt=risk["money_amt"] * risk["probability_ratio"], is_closed=is_closed)
+    told = zip(rows["by"], rows["why"], is_closed, strict=True)
+    rows["state"] = [f"closed by {by}: {why}" if closed else "open" for by, why, closed in told]
+    rows = rows.iloc[np.lexsort([-rows["expected_amt"].abs(), rows["is_closed"]])]
     return as_view(
-        rows[["kind", "title", "money_amt", "probability_ratio", "expected_amt", "owner"]],
-        "Risks and opportunities beyond the plan",
+        rows[["kind", "title", "money_amt", "probability_ratio", "expected_amt", "owner", "state"]],
+        f"Risks and opportunities beyond the plan: {int((~is_closed).sum())} open",
         "Expected money = money × probability.",
         "No risk or opportunity is registered.",
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from sop_workbench.views.frames import as_view, first_periods, needs
-from sop_workbench.views.words import MONEY, period_labels, plural, short
+from sop_workbench.views.frames import as_view, first_periods, needs, with_columns
+from sop_workbench.views.words import MONEY, number, percent, period_labels, plural, short
 
 _NOT_HERE = ("A weekly cycle makes forecast, plan and money anew for the next weeks. It does not compare scenarios, try the plan against "
              "losses and samples, close the gap to the budget or decide for the company: the monthly round does.")
@@ -29,15 +29,46 @@ def exception_list(execution_exception: pd.DataFrame, is_outside: bool | None = 
     titles = {None: f"{plural(outside, 'change request')} to the monthly round, {len(rows) - outside:,} to mend this week",
               True: f"{plural(outside, 'change request')} to the monthly round", False: f"{len(rows):,} to mend this week"}
     shown = rows.assign(period=rows["period"]).rename(columns={"sentence": "what"})
-    return as_view(shown[["response", "kind", "what", "period", "money_amt"]], titles[is_outside],
+    when = ["period"] if rows["period"].notna().any() else []
+    return as_view(shown[["response", "kind", "what", *when, "money_amt"]], titles[is_outside],
                    "" if is_outside is False else _NOT_HERE,
                    "Nothing is outside tolerance, and nothing has to be mended this week.")
 
 
+def change_requests(change_request: pd.DataFrame) -> pd.DataFrame:
+    """What the weekly round asks the monthly one to change: what is open first, most money first, then what was answered and how.
+
+    Parameters
+    ----------
+    change_request : DataFrame
+        As `follow_up` hands it over: records with `cycle_id`, `state` and `answer`.
+    """
+    needs(change_request, "change_request")
+    rows = with_columns(change_request, "cycle_id", "state", "answer")
+    rows = rows.assign(is_answered=rows["state"] != "open").sort_values(["is_answered", "money_amt", "request_id"],
+                                                                        ascending=[True, False, True], na_position="last")
+    rows = rows.assign(off_text=_in_kind(rows, "value"), tolerance_text=_in_kind(rows, "tolerance"))
+    rows = rows.rename(columns={"sentence": "what", "request_id": "request", "by": "asked_by", "cycle_id": "cycle"})
+    open_count = int((~rows["is_answered"]).sum())
+    title = f"{plural(len(rows), 'change request')} of the weekly round, {open_count:,} open"
+    columns = ["state", "what", "money_amt", "off_text", "tolerance_text", "weeks_outside", "request", "asked_by", "cycle", "answer"]
+    return as_view(rows[columns], title,
+                   "Off: sales against plan, share served, load, or days late. Weeks: of sales off plan in a row, else of the weeks "
+                   "looked ahead. Open until a decision or an adjustment answers it.",
+                   "No change request was handed to the monthly round (sop request in the weekly workspace).")
+
+
+def _in_kind(rows: pd.DataFrame, column: str) -> pd.Series:
+    """A figure as its kind is measured: days of an order, per cent of everything else."""
+    written = [f"{number(value)} days" if kind == "supply late" else percent(value, 0)
+               for kind, value in zip(rows["kind"], rows[column], strict=True)]
+    return pd.Series(written, index=rows.index, dtype=object)
+
+
 def projected_stockouts(projected_stockout: pd.DataFrame) -> pd.DataFrame:
-    """Finished items whose stock and open orders do not last, earliest first, and what the plan leaves short."""
+    """Finished items whose stock and open orders do not last: what the plan leaves short first, by its money, then the earliest."""
     needs(projected_stockout, "projected_stockout")
-    rows = projected_stockout.sort_values(["period", "short_amt", "item_id"], ascending=[True, False, True])
+    rows = projected_stockout.sort_values(["short_amt", "period", "item_id"], ascending=[False, True, True])
     short_of = rows[rows["plan_short_qty"] > 0]
     title = f"{plural(len(rows), 'item')} would run out; the plan leaves {len(short_of):,} short, {short(rows['short_amt'].sum(), MONEY)}"
     shown = rows.rename(columns={"period": "runs_out_period", "plan_short_qty": "left_short_qty", "short_amt": "left_short_amt",

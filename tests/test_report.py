@@ -36,6 +36,7 @@ def _cycle(folder: Path, held: dict[str, pd.DataFrame]) -> SimpleNamespace:
         period=PERIODS[0],
         is_locked=False,
         read=lambda name: held[name],
+        read_or_empty=lambda name: held[name] if name in held else tables.table(name).empty(),
         has=lambda name: name in held,
     )
 

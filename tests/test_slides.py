@@ -20,7 +20,8 @@ LONG = "a question that goes on " * 60
 def _cycle(folder: Path, held: dict[str, pd.DataFrame], **settings: object) -> SimpleNamespace:
     used = SETTINGS.model_copy(update=settings)
     return SimpleNamespace(id="2026-10", folder=folder, settings=used, calendar=SETTINGS.calendar, as_of=pd.Timestamp("2026-09-30"),
-                           period=PERIODS[0], is_locked=False, read=held.__getitem__, has=held.__contains__)
+                           period=PERIODS[0], is_locked=False, read=held.__getitem__, has=held.__contains__,
+                           read_or_empty=lambda name: held.get(name, tables.table(name).empty()))
 
 
 def _open(path: Path):

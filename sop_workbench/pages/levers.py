@@ -135,9 +135,10 @@ def _within(place: Any, low: float, high: float) -> float:
 
 
 def show_outcome(
-    screen: Screen, agreed: AgreedLevers, parts: Sequence[str] = PARTS, measure: str = "served_qty", family: str | None = None
+    screen: Screen, agreed: AgreedLevers, parts: Sequence[str] = PARTS, measure: str = "served_qty", family: str | None = None,
+    has_notes: bool = True,
 ) -> None:
-    """Show the plan with its levers beside base: cards, quantities, limits, load."""
+    """Show the plan with its levers beside base: cards, quantities, limits, load; its notes unless they stand elsewhere on the page."""
     outcome = agreed.now
     source = "the loaded plan of the supply review, solved again"
     for part in parts:
@@ -151,7 +152,7 @@ def show_outcome(
                 views.what_if_volume(outcome.volume, measure, family),
                 source,
                 420,
-                below=_timing(outcome),
+                below=_timing(outcome, outcome.notes[:3] if has_notes else ()),
                 is_live=True,
             )
         elif part == "live_limits":
@@ -172,8 +173,8 @@ def _before(row: Mapping[str, Any]) -> str:
     return "new" if pd.isna(row["in_base_amt"]) else f"in base {text(views.short(row['in_base_amt'], views.MONEY))}"
 
 
-def _timing(outcome: Outcome) -> str:
+def _timing(outcome: Outcome, notes: Sequence[str]) -> str:
     spent = " · ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in outcome.seconds.items())
     total = 1000 * sum(outcome.seconds.values())
-    notes = "".join(f"<p>{text(words)}</p>" for words in outcome.notes[:3])
-    return f'<p data-solved="{total:.0f}">Plan made anew in {total:.0f} ms ({spent}).</p>{notes}'
+    said = "".join(f"<p>{text(words)}</p>" for words in notes)
+    return f'<p data-solved="{total:.0f}">Plan made anew in {total:.0f} ms ({spent}).</p>{said}'

@@ -65,7 +65,7 @@ class Planning:
         self.visit.cycle.store.require_role("planner", "keep a scenario", self.visit.user)
 
     def _show(self, _: Outcome, looked: Mapping[str, str]) -> None:
-        show_outcome(self.screen, self._agreed, measure=looked["measure"], family=looked["family"] or None)
+        show_outcome(self.screen, self._agreed, measure=looked["measure"], family=looked["family"] or None, has_notes=False)
 
     def _show_frontier(self) -> None:
         if not self.visit.cycle.has("service_frontier"):

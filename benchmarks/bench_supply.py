@@ -57,6 +57,7 @@ class Stages:
         start = time.process_time()
         yield
         self.seconds[name] = time.process_time() - start
+        print(f"{name} {self.seconds[name]:.2f}", file=sys.stderr, flush=True)  # what was reached stays known if a later stage fails
 
     def solve(self, solver: Any) -> bool:
         """Solve cold; whether it ended with an optimum in time."""
@@ -227,7 +228,7 @@ def main() -> None:
             for way in options.ways.split(","):
                 command = [sys.executable, __file__, "--one", way, folder, "--time-limit", str(options.time_limit)]
                 command += [*(["--no-solve"] if options.no_solve else []), *(["--solver", options.solver] if options.solver else [])]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 found[way] = json.loads(done.stdout.splitlines()[-1])
                 print(size, way, found[way], file=sys.stderr, flush=True)
             show(size, found)

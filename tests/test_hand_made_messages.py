@@ -27,7 +27,7 @@ EXECUTIVE = {
 }  # fmt: skip
 MANAGEMENT = {
     "open": ["width"], "reach": ["block"], "fit": ["width"], "drill": ["family", "item", "member", "level"], "kpi": ["value"],
-    "measure": ["value"], "stream": ["value"], "level": ["value"],
+    "measure": ["value"], "stream": ["value"], "level": ["value"], "action": ["fields"], "risk": ["fields"],
 }  # fmt: skip
 WHAT_IF = {"open": ["width"], "reach": ["block"], "fit": ["width"], "weigh": []}
 LEVERS = {

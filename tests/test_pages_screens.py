@@ -194,6 +194,10 @@ def test_a_planner_marks_an_action_done_on_a_phone_and_a_viewer_reads_why_not(se
         assert place.get_by_role("button", name="Close an action").get_attribute("aria-disabled") == "true"
         assert page.evaluate("(() => { const form = document.querySelector('[data-block=actions] form'); "
                              "return form.scrollWidth <= form.clientWidth + 1; })()"), "the form fits its block"
+        assert faults == []
+    with page_in_chromium() as (page, faults, _):
+        page.set_viewport_size({"width": 390, "height": 844})
+        place = page.locator("[data-block=actions]")
         opened(page, served, "management_review", "ann")
         walk_down(page)
         before = answers(page)

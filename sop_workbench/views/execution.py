@@ -270,7 +270,8 @@ def action_list(action: pd.DataFrame) -> pd.DataFrame:
     action = with_columns(action, "cycle_id", "late_days", "closed_late_days", "closed_by", "closed_at", "choice", "expected_effect_amt",
                           "effect_amt")
     is_open = action["status"] == "open"
-    late = action["late_days"].where(is_open, action["closed_late_days"].where(action["status"] == "done")).fillna(0)
+    late = action["late_days"].where(is_open, action["closed_late_days"].where(action["status"] == "done"))
+    late = late.fillna(0)  # what was cancelled is not late
     words = [("" if still else "done, ") + f"late by {plural(int(days), 'working day')}" for days, still in zip(late, is_open, strict=True)]
     rows = action.assign(state=action["status"].where(late == 0, pd.Series(words, index=action.index, dtype=object)))
     rows = rows.assign(is_over=~is_open).sort_values(["is_over", "late_days", "due_date", "title"], ascending=[True, False, True, True])

@@ -216,10 +216,7 @@ class WhatIf:
         DataError, SolverError
             When a lever is wrong, or there is no such plan.
         """
-        inputs = dict(self.tables)
-        demand, target = inputs.pop("consensus_demand"), inputs.pop("inventory_target")
-        pulled = self.now.levers if levers is None else levers
-        changed = scenario_tables(inputs, demand, target, pulled, self.calendar, self.periods)
+        changed = self._changed(self.now.levers if levers is None else levers)
         demand, target = changed.pop("consensus_demand"), changed.pop("inventory_target")
         instance = supply_instance(changed, demand, target, self.settings, self.periods, self.calendar)
         return frontiers(instance, compiled_plan(instance, self.settings), self.settings)
@@ -238,9 +235,7 @@ class WhatIf:
         answer = self.plan.with_values(values) if values is not None else None
         changed: Tables = self.tables
         if answer is None:
-            inputs = dict(self.tables)
-            demand, target = inputs.pop("consensus_demand"), inputs.pop("inventory_target")
-            changed = scenario_tables(inputs, demand, target, levers, self.calendar, self.periods)
+            changed = self._changed(levers)
             pulled = warm.clock() - begun
             answer = self.plan.with_tables(changed)
         begun = warm.clock()
@@ -249,6 +244,12 @@ class WhatIf:
         outcome = self._outcome(levers, answer, figures.read(answer), limits, {"levers": pulled})
         outcome.seconds["read"] += warm.clock() - begun
         return outcome
+
+    def _changed(self, levers: Sequence[Lever]) -> dict[str, pd.DataFrame]:
+        """The tables with levers applied."""
+        inputs = dict(self.tables)
+        demand, target = inputs.pop("consensus_demand"), inputs.pop("inventory_target")
+        return scenario_tables(inputs, demand, target, levers, self.calendar, self.periods)
 
     def _values(self, levers: Sequence[Lever]) -> dict[tuple[str, str], np.ndarray] | None:
         """Whole columns after the levers; None when one of them does more than move numbers inside their bounds."""

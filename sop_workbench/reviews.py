@@ -43,7 +43,7 @@ from sop_workbench import (
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables
 from sop_workbench.forecast.decomposition import demand_components
-from sop_workbench.periods import due_day
+from sop_workbench.periods import Calendar, due_day
 from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
@@ -79,6 +79,9 @@ def propose_corrections(cycle: Cycle, inputs: Tables, decisions: pd.DataFrame) -
     proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], cycle.settings, cycle.calendar, cycle.as_of,
                                           inputs["item"], inputs["market"])
     return demand.decide_corrections(proposed, decisions)
+
+
+Situation = tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame, Settings, pd.DatetimeIndex, Calendar]
 
 
 def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Tables, pd.DataFrame]:
@@ -193,10 +196,20 @@ def supply_review(cycle: Cycle) -> Tables:
     return _write(cycle, {**inputs, **read}, written, "supply review")
 
 
+def what_if_situation(cycle: Cycle) -> Situation:
+    """Everything a what-if is loaded from, as `WhatIf` takes it.
+
+    Raises
+    ------
+    UnknownCycleError
+        When the cycle is not planned that far.
+    """
+    return (cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target"), cycle.settings, cycle.periods, cycle.calendar)
+
+
 def what_if_session(cycle: Cycle) -> what_if.WhatIf:
     """Beside step 3: its plan loaded to pull levers on; nothing is written."""
-    return what_if.WhatIf(cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target"), cycle.settings, cycle.periods,
-                          cycle.calendar)
+    return what_if.WhatIf(*what_if_situation(cycle))
 
 
 def financial_review(cycle: Cycle) -> Tables:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from planned_company import CYCLE, planned
 
+from sop_workbench import reviews
 from sop_workbench.pages import loaded
 from sop_workbench.scenario import Lever
 from sop_workbench.serving.kernels import ForkServer
@@ -30,7 +31,7 @@ def cycle(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cycle]:
 
 
 def test_what_is_held_is_given_once_and_answers_as_one_loaded_anew(cycle: Cycle) -> None:
-    loaded.hold(loaded.stand_of(cycle), loaded.situation_of(cycle))
+    loaded.hold(loaded.stand_of(cycle), reviews.what_if_situation(cycle))
     (held,) = loaded._held.values()
     assert loaded.session(cycle) is held
     anew = loaded.session(cycle)
@@ -41,7 +42,7 @@ def test_what_is_held_is_given_once_and_answers_as_one_loaded_anew(cycle: Cycle)
 def test_a_plan_of_other_tables_is_not_given(cycle: Cycle) -> None:
     before = loaded.stand_of(cycle)
     assert before == loaded.stand_of(cycle)
-    loaded.hold(before, loaded.situation_of(cycle))
+    loaded.hold(before, reviews.what_if_situation(cycle))
     (held,) = loaded._held.values()
     twice = cycle.read("consensus_demand").assign(demand_qty=lambda rows: rows["demand_qty"] * 2)
     cycle.write("consensus_demand", twice, note="for a test")

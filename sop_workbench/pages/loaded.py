@@ -10,16 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 
-import pandas as pd
-
 from sop_workbench import reviews, tables
-from sop_workbench.periods import Calendar
-from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 from sop_workbench.what_if import WhatIf
 from sop_workbench.widgets import READY_LEVERS
 
-Situation = tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame, Settings, pd.DatetimeIndex, Calendar]
 _held: dict[str, WhatIf] = {}  # one at most
 
 
@@ -35,18 +30,7 @@ def stand_of(cycle: Cycle) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def situation_of(cycle: Cycle) -> Situation:
-    """Everything the plan is loaded from, as `WhatIf` takes it.
-
-    Raises
-    ------
-    UnknownCycleError
-        When the cycle is not planned that far.
-    """
-    return (cycle.inputs(), cycle.read("consensus_demand"), cycle.read("inventory_target"), cycle.settings, cycle.periods, cycle.calendar)
-
-
-def hold(stand: str, situation: Situation) -> None:
+def hold(stand: str, situation: reviews.Situation) -> None:
     """Load a plan for the pages to come, with what every slider asks of it first; the plan held before goes."""
     _held.clear()
     what_if = WhatIf(*situation)

@@ -135,13 +135,14 @@ class _Holder:
                 return self._stand, None, "none: the process that reads the tables ended"
 
     def _looked(self) -> tuple[str, Any, str]:
+        from sop_workbench import reviews
         from sop_workbench.pages import loaded
         from sop_workbench.store import open_workspace
 
         try:
             cycle = open_workspace(self._workspace).cycle("")
             stand = loaded.stand_of(cycle)
-            return stand, None if stand == self._stand else loaded.situation_of(cycle), f"cycle {cycle.id}"
+            return stand, None if stand == self._stand else reviews.what_if_situation(cycle), f"cycle {cycle.id}"
         except SopError as fault:
             return "", None, f"none: {str(fault).splitlines()[0]}"
         except Exception as fault:  # the server runs without a plan held; the page that is opened meets the fault and says it

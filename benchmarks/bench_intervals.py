@@ -1,16 +1,20 @@
 """How much of the held-out months the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
 
-`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks] [--cycles …] [--each]`: N series of M3 taken
-evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is planned as of thirteen days
-a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months. All days are pooled (`--each`
-prints every one besides), with the lowest and the highest day and the standard error by calendar months: what a month brings, it brings to
-all series and to every day that holds it out. M3 and AdventureWorks need SOP_DATA.
+`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks redrawn] [--cycles …] [--each] [--draws N]`: N series
+of M3 taken evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is planned as of
+thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months. All days are pooled
+(`--each` prints every one besides), with the lowest and the highest day and the standard error by calendar months: what a month brings, it
+brings to all series and to every day that holds it out. "redrawn" is the invented company drawn anew with N other seeds (8): the same plans and
+promotions under other demand, five days each; its error and its lowest and highest are by draw. M3 and AdventureWorks need SOP_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,6 +38,7 @@ COMPANIES = {
     "demo": ("2024-10", "2025-10", "2026-10", 12),
     "adventureworks": ("2012-10", "2014-01", "2014-06", 5),
 }
+REDRAWN_CYCLES = ["2024-10", "2025-01", "2025-04", "2025-07", "2025-10"]
 MONTHS_BACK, LEAST_KNOWN = (0, 9, 18), 48
 LEVELS = ("item_id × market_id", "item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total")
 
@@ -106,16 +111,22 @@ def competition(count: int | None, each: bool = False) -> None:
 
 def company(name: str, chosen: list[str] | None = None, each: bool = False) -> None:
     """Ranges of a company at every level and as-of date."""
-    first, last, newest, months = COMPANIES[name]
     if name == "adventureworks" and not (EXTRACT / name).is_dir():
         print(f"| {name} | no extract in {EXTRACT}: set SOP_DATA | | | | |")
         return
     os.environ["SOP_DATA"] = str(EXTRACT)
-    settings = load_settings(ROOT / name)
-    later = load_inputs(settings, ROOT / name, settings.calendar.as_of(newest))[0]["sales_history"]
+    first, last, newest, months = COMPANIES[name]
+    cycles = chosen or [f"{day:%Y-%m}" for day in pd.date_range(first, last, freq="MS")]
+    print_pooled(name, planned(ROOT / name, cycles, newest, months, name if each else ""))
+
+
+def planned(folder: Path, cycles: list[str], newest: str, months: int, label: str = "") -> Held:
+    """What the ranges of a company's cycles held; every cycle is printed under a label."""
+    settings = load_settings(folder)
+    later = load_inputs(settings, folder, settings.calendar.as_of(newest))[0]["sales_history"]
     held: Held = {}
-    for cycle in chosen or [f"{day:%Y-%m}" for day in pd.date_range(first, last, freq="MS")]:
-        inputs, _ = load_inputs(settings, ROOT / name, settings.calendar.as_of(cycle))
+    for cycle in cycles:
+        inputs, _ = load_inputs(settings, folder, settings.calendar.as_of(cycle))
         periods = settings.calendar.horizon(cycle, settings.horizon)
         panel = demand_panel(inputs["sales_history"], settings.calendar.add(periods[0], -1), settings.calendar)
         touched = (panel.keys, panel.periods.append(periods), inputs["event"], inputs["item"], inputs["market"])
@@ -125,9 +136,37 @@ def company(name: str, chosen: list[str] | None = None, each: bool = False) -> N
         # A level may repeat another where a company has but one of something.
         rows_of = {level: np.unique(nodes.members[level]["node"].to_numpy()) for level in LEVELS}
         keep(held, made, held_out(panel, nodes, later, periods[:months]), periods[:months], rows_of)
+        if label:
+            print_each(f"{label}, {cycle}", held)
+    return held
+
+
+def redrawn(draws: int, each: bool) -> None:
+    """Ranges of the invented company under demand drawn anew: one line per level, ± the standard error by draw."""
+    sys.path.insert(0, str(ROOT / "demo"))
+    from generate import write_extract
+    _, _, newest, months = COMPANIES["demo"]
+    shares: dict[str, list[np.ndarray]] = {}
+    cases: dict[str, int] = {}
+    for seed in range(1, draws + 1):
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            shutil.copy(ROOT / "demo" / "sop.yaml", folder)
+            shutil.copytree(ROOT / "demo" / "sql", folder / "sql")
+            write_extract(folder / "extract", seed)
+            held = planned(folder, REDRAWN_CYCLES, newest, months)
         if each:
-            print_each(f"{name}, {cycle}", held)
-    print_pooled(name, held)
+            print_pooled(f"draw {seed}", held)
+        for level, days in held.items():
+            inside = np.concatenate([part.reshape(len(COVERAGES), -1) for _, part in days], axis=1)
+            shares.setdefault(level, []).append(inside.mean(axis=1))
+            cases[level] = cases.get(level, 0) + inside.shape[1]
+    for level, found in shares.items():
+        share = np.stack(found)
+        error = share.std(axis=0, ddof=1) / np.sqrt(draws)
+        words = [f"{share[:, i].mean():.1%} ± {100 * error[i]:.1f} ({100 * share[:, i].min():.0f}–{100 * share[:, i].max():.0f})"
+                 for i in range(len(COVERAGES))]
+        print(f"| {draws} draws | {draws * len(REDRAWN_CYCLES)} | {level} | {cases[level]:,} | " + " | ".join(words) + " |", flush=True)
 
 
 def main() -> None:
@@ -137,7 +176,8 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all 1,428 series of M3")
     parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
     parser.add_argument("--each", action="store_true", help="every day besides all of them")
-    parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES], choices=["m3", *COMPANIES])
+    parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES, "redrawn"], choices=["m3", *COMPANIES, "redrawn"])
+    parser.add_argument("--draws", type=int, default=8, help="seeds the company is drawn with anew")
     options = parser.parse_args()
     print("| data | days | level | months held out | 80 % range held (by day) | 95 % range held (by day) |\n|---|---|---|---|---|---|")
     if "m3" in options.only:
@@ -145,6 +185,8 @@ def main() -> None:
     for name in COMPANIES:
         if name in options.only:
             company(name, options.cycles, options.each)
+    if "redrawn" in options.only:
+        redrawn(options.draws, options.each)
     print(f"\n{time.process_time():.0f} processor seconds")
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from sop_workbench import demand, tables
 from sop_workbench.errors import DataError
 from sop_workbench.forecast import forecast_tables, intervals
 from sop_workbench.forecast.backtest import Backtest
-from sop_workbench.forecast.engine import _of_what_was_on_sale
+from sop_workbench.forecast.engine import _of_what_was_on_sale, _with_season
 from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.hierarchy import held_sums
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, held_out_bounds
@@ -58,13 +61,14 @@ def past_of(level: np.ndarray, spread: np.ndarray, seed: int = 1, origins: int =
         actual = forecast + spread[:, None, None] * rng.standard_normal(shape)
         known = level[:, None] + spread[:, None] * rng.standard_normal((len(level), 48))
     hardness = np.repeat(difficulty(known, 12)[:, None], origins, axis=1)
-    return PastErrors(forecast.copy(), actual, hardness, np.full((len(level), origins), 3))
+    # Tests follow each other: two or three of half a year see the whole of it.
+    return PastErrors(forecast.copy(), actual, hardness, np.full((len(level), origins), 3), 48 + test * np.arange(origins), 12)
 
 
 def test_width_grows_by_noise_and_wandering_level_beyond_the_test() -> None:
     past = past_of(np.full(400, 1000.0), np.full(400, 10.0))
     grown = past.forecast + (past.actual - past.forecast) * np.sqrt(4 + np.arange(1, 7))
-    above = calibrate(PastErrors(past.forecast, grown, past.difficulty, past.group), 0.8, 12).above
+    above = calibrate(replace(past, actual=grown), 0.8, 12).above
     np.testing.assert_allclose(above / above[0], np.sqrt((4 + np.arange(1, 13)) / 5), rtol=0.12)
 
 
@@ -94,7 +98,7 @@ def test_bounds_widen_with_the_horizon_beyond_what_was_tested() -> None:
     level = np.full(100, 100.0)
     past = past_of(level, np.full(100, 10.0))
     wider = past.forecast + (past.actual - past.forecast) * np.sqrt(np.arange(1, 7))
-    growing = PastErrors(past.forecast, wider, past.difficulty, past.group)
+    growing = replace(past, actual=wider)
     calibration = calibrate(growing, 0.8, 18)
     assert (np.diff(calibration.above) > 0).all()
     assert calibration.above[17] / calibration.above[0] == pytest.approx(np.sqrt(18), rel=0.15)
@@ -104,7 +108,7 @@ def test_an_origin_is_judged_by_the_errors_of_the_others() -> None:
     past = past_of(np.full(50, 100.0), np.full(50, 10.0))
     wild = past.actual.copy()
     wild[:, 0] = past.forecast[:, 0] + 20 * (past.actual[:, 0] - past.forecast[:, 0])
-    low, high = held_out_bounds(PastErrors(past.forecast, wild, past.difficulty, past.group), 0.8)
+    low, high = held_out_bounds(replace(past, actual=wild), 0.8)
     width = (high - low).mean(axis=(0, 2))
     assert width[0] < width[1]
     assert ((wild[:, 0] >= low[:, 0]) & (wild[:, 0] <= high[:, 0])).mean() < 0.3
@@ -423,6 +427,67 @@ def test_few_cases_widen_as_students_t_does() -> None:
     assert intervals._few_cases(1e6, 0.8) == pytest.approx(1, abs=1e-5)
     assert intervals._few_cases(10, 0.95) == pytest.approx(2.2622 / 1.95996 * np.sqrt(1.1), rel=1e-4)
     assert intervals._few_cases(1, 0.8) == intervals._few_cases(3, 0.8)
+
+
+# ---------------------------------------------------------------- what a short back-test has not seen
+def test_months_tested_are_counted_once_wherever_they_stand_in_the_year() -> None:
+    past = replace(past_of(np.full(30, 100.0), np.full(30, 10.0), test=4), origins=np.array([20, 21, 22]))
+    assert past.unseen_year == pytest.approx(0.5)  # periods 20 to 25
+    assert past.at(np.array([0])).unseen_year == pytest.approx(8 / 12)
+    ended = past.actual.copy()
+    ended[:, 2, 2:] = ended[:, 1, 3:] = np.nan  # history ends after period 23
+    assert replace(past, actual=ended).unseen_year == pytest.approx(8 / 12)
+    assert replace(past, origins=np.array([20, 32, 44])).unseen_year == pytest.approx(8 / 12)  # the same months of three years
+    assert past_of(np.full(30, 100.0), np.full(30, 10.0)).unseen_year == 0
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_sizes_and_what_moves_them_add_up_as_variances(coverage: float) -> None:
+    """Scores e^(.5 z), moved by e^(.7 · 2/3 · z): together e^(√(.5² + .4667²) z), so that the quantile grows by e^((.684 − .5) z_c)."""
+    score = np.exp(0.5 * norm.ppf((np.arange(4000) + 0.5) / 4000))
+    exact = np.exp((np.hypot(0.5, 0.7 * 2 / 3) - 0.5) * norm.ppf(coverage))
+    assert intervals._unseen(score, coverage, 2 / 3) == pytest.approx(exact, rel=0.01)
+
+
+@given(st.floats(0.1, 2.0), st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.5, 0.8, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_the_less_of_the_year_was_seen_the_wider_the_range(spread: float, one: float, other: float, coverage: float) -> None:
+    score = np.exp(spread * norm.ppf((np.arange(200) + 0.5) / 200))
+    less, more = (intervals._unseen(score, coverage, share) for share in sorted((one, other)))
+    assert 1 <= less <= more + 1e-12
+    assert intervals._unseen(score, coverage, 0) == 1
+
+
+def test_months_that_differ_in_size_are_held_as_often_as_said() -> None:
+    """A hundred companies whose coming months are calmer or wilder than the four tested, as far as e^(.7 · 2/3 · z) makes them."""
+    level, spread, rng = np.full(60, 1000.0), np.full(60, 20.0), np.random.default_rng(7)
+    held: dict[float, list[float]] = {0.0: [], 2 / 3: []}
+    for number in range(100):
+        past, later = past_of(level, spread, seed=number, test=4), past_of(level, spread, seed=1000 + number, test=4)
+        actual = later.forecast + (later.actual - later.forecast) * np.exp(0.7 * 2 / 3 * rng.standard_normal())
+        for unseen, found in held.items():
+            origins = past.origins if unseen == 0 else np.array([20, 20, 20])
+            made = calibrate(replace(past, origins=origins), 0.95, 4)
+            low, high = made.bounds(later.forecast[:, 0], later.difficulty[:, 0], later.group[:, 0])
+            found.append(((actual[:, 0] >= low) & (actual[:, 0] <= high)).mean())
+    assert np.mean(held[0.0]) < 0.91
+    assert np.mean(held[2 / 3]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_errors_of_a_forecast_without_a_season_do_not_judge_one_that_has_it() -> None:
+    demand_now = np.full((3, 28), 10.0)
+    demand_now[1, :2] = np.nan  # two months younger
+    demand_now[2, :16] = np.nan  # a year old
+    group = np.full((3, 3), 3)
+    np.testing.assert_array_equal(_with_season(demand_now, [23, 24, 26], 12, group), [[-1, 3, 3], [3, 3, 3], [3, 3, 3]])
+
+
+def test_a_season_that_is_known_by_now_is_not_in_the_range() -> None:
+    """28 months: the origins know 23, 24 and 25. The error of the first, half of it season, had set the width of them all."""
+    sales = history(noise=0.05)
+    sales["ordered_qty"] *= 1 + 0.6 * np.sin(2 * np.pi * sales["period"].dt.month / 12)
+    made = forecast_tables(sales[sales["period"] >= MONTHS[-28]], AHEAD, QUICK, CALENDAR, None, ITEM, MARKET)["statistical_forecast"]
+    assert ((made["high_qty"] - made["low_qty"]) / made["forecast_qty"]).median() < 0.5
 
 
 def test_what_a_sum_sold_of_later_launches_is_no_error_of_its_forecast() -> None:

@@ -13,7 +13,7 @@ from sop_workbench.forecast.backtest import Backtest, combine, model_weights, ru
 from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.intervals import PastErrors, calibrate, coverage_table, difficulty, range_table, scale_coefficients
 from sop_workbench.forecast.leaderboard import leaderboard
-from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SHORT, Model, forecast_models, route
+from sop_workbench.forecast.models import ENDED, INTERMITTENT, NAIVE, ROUTES, SEASONAL_NAIVE, SEASONS, SHORT, Model, forecast_models, route
 from sop_workbench.forecast.nodes import ITEM, Nodes, coherent, hierarchy_nodes
 from sop_workbench.forecast.panel import KEYS, Panel, demand_panel
 from sop_workbench.forecast.pins import pinned_models, with_pinned
@@ -29,6 +29,8 @@ _HELD_SHARE = 1e-3
 _SHARED_LEVEL = "family × market_id"
 # Younger series have errors of their own: a month or two says little.
 _NEW_PERIODS = 3
+# Of a single origin nothing could be judged by the errors of another.
+_LEAST_ORIGINS = 2
 
 
 @dataclass(frozen=True)
@@ -322,9 +324,9 @@ def _past_errors(
         groups.append(np.where(begun.any(axis=1), _error_group(nodes, known, kinds), -1))
     if not count:
         none = np.full((len(nodes.demand), 1, 1), np.nan)
-        errors = PastErrors(none, none, difficulty(nodes.demand, year)[:, None], np.full((len(level), 1), -1))
+        errors = PastErrors(none, none, difficulty(nodes.demand, year)[:, None], np.full((len(level), 1), -1), np.zeros(1, dtype=int), year)
         return backtest, errors, scale_coefficients(errors)
-    errors = PastErrors(np.stack(mixes, 1), judged.actual, np.stack(hardness, 1), np.stack(groups, 1))
+    errors = PastErrors(np.stack(mixes, 1), judged.actual, np.stack(hardness, 1), np.stack(groups, 1), np.array(backtest.origins), year)
     coefficients = scale_coefficients(errors)
     made = [
         _added_up(nodes, mix, nodes.demand[:, :origin], np.exp(hard @ coefficients), single, year)
@@ -333,7 +335,19 @@ def _past_errors(
     added_up = np.stack(made, axis=1)
     foreseen = np.stack([nodes.foreseen(origin, added_up.shape[2]) for origin in backtest.origins], axis=1)
     mixed = replace(backtest, forecasts={**backtest.forecasts, ENSEMBLE: added_up})
-    return mixed, replace(errors, forecast=added_up * foreseen), coefficients
+    group = _with_season(nodes.demand, backtest.origins, year, errors.group)
+    return mixed, replace(errors, forecast=added_up * foreseen, group=group), coefficients
+
+
+def _with_season(demand: np.ndarray, origins: list[int], season_length: int, group: np.ndarray) -> np.ndarray:
+    """Groups (series × origins) of errors made with two years known, −1 for the others, where two such origins are left.
+
+    Before that a series has no season of its own: errors as large as the season would judge a forecast that knows it.
+    """
+    age = np.stack([(~np.isnan(demand[:, :origin])).sum(axis=1) for origin in origins], axis=1)
+    with_season = age >= SEASONS * season_length
+    enough = with_season.sum(axis=1, keepdims=True) >= _LEAST_ORIGINS
+    return np.where(enough & ~with_season, -1, group)
 
 
 def _error_group(nodes: Nodes, demand: np.ndarray, kinds: np.ndarray) -> np.ndarray:

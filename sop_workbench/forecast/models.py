@@ -26,7 +26,7 @@ from sop_workbench.forecast.structure import (
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
 SHORT_PERIODS = 12
-_SEASONS, _SEASONS_BY_ITSELF = 2, 3
+SEASONS, _SEASONS_BY_ITSELF = 2, 3
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 _QUARTER_PRIOR = 0.3
@@ -268,7 +268,7 @@ def _has_quarter_cycle(demand: np.ndarray, dates: pd.DatetimeIndex, group: np.nd
 def _own_season_sd(demand: np.ndarray, season_length: int, quarter: np.ndarray, has_group: bool) -> np.ndarray:
     """How far a series may leave the season of its group: a little after two years, freely in a quarter's cycle it is known to have."""
     length = (~np.isnan(demand)).sum(axis=1)
-    year = np.where(length >= _SEASONS * season_length, _OWN_SEASON_PRIOR if has_group else SEASON_PRIOR, 0.0)
+    year = np.where(length >= SEASONS * season_length, _OWN_SEASON_PRIOR if has_group else SEASON_PRIOR, 0.0)
     sd = np.repeat(year[:, None], 2 * FOURIER_ORDER, axis=1)
     sd[np.ix_(quarter & (length >= season_length / 2), _QUARTER_TERMS)] = _QUARTER_PRIOR
     return sd

@@ -3,7 +3,8 @@
 Conformal prediction with a learned scale. How hard a series is to forecast is read from its history alone, so that a past
 origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. Errors are
 pooled in units of that scale; each side grows with the horizon; and each group of like series is widened or narrowed until
-the share asked for was covered, and widened again for what a back-test of less than a year has not seen.
+the share asked for was covered. A back-test of a few months has not seen the rest of the year: then a range is wider, and less
+one-sided.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _SMALLEST_SHARE = 1e-3
 _SHARED_ERRORS = 100
 _LEAST_QUANTILE, _WILD, _FEWEST_CASES = 1e-3, 0.98, 3
 # How far, in logs, the size of coming errors lies from that of a back-test which saw next to nothing of the year.
-_YEAR_SPREAD = 0.7
+_YEAR_SPREAD = 0.4
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,10 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
 
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
-    smoothed by √(a + b · h), a and b 0 or more. Factor of a group: the quantile `coverage` of
-    max(error / width above, −error / width below), so that a bound that cannot fall below zero does not make a range of small counts
-    too wide; times t / z · √(1 + 1/n), Student's over the normal quantile, for the n independent forecasts its errors are worth
-    (`_independent`); times what the part of the year that no origin tested adds (`_unseen`).
+    smoothed by √(a + b · h), a and b 0 or more; and at least u² of the other side, u being the share of the year that no origin
+    tested. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), so that a bound that
+    cannot fall below zero does not make a range of small counts too wide; times t / z · √(1 + 1/n), Student's over the normal
+    quantile, for the n independent forecasts its errors are worth (`_independent`); times what u adds (`_unseen`).
 
     Parameters
     ----------
@@ -145,6 +146,8 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     error, coefficients, unseen = _errors(past), scale_coefficients(past), past.unseen_year
     scaled = error / np.exp(past.difficulty @ coefficients)[:, :, None]
     below, above = _growing_quantile(-scaled, coverage, ahead), _growing_quantile(scaled, coverage, ahead)
+    # All that is forecast from a few months may err to one side in them, and to the other in the next.
+    below, above = np.maximum(below, unseen**2 * above), np.maximum(above, unseen**2 * below)
     test = error.shape[2]
     score = np.maximum(scaled / above[:test], -scaled / below[:test])
     whole = _conformal_quantile(score[~np.isnan(score)], coverage)
@@ -320,8 +323,8 @@ def _unseen(score: np.ndarray, coverage: float, share: float) -> float:
     """By how much a range must be wider because a `share` of the year was never tested.
 
     Months differ in how large errors are, and all series share that: three origins a month apart agree and tell nothing of it. The
-    coming errors are taken to be score · exp(s · share · z), s = .7 and z standard normal; the factor is the quantile of these products over
-    the quantile of the scores: 1 once a whole year was tested, and more at 95 than at 80 %.
+    coming errors are taken to be score · exp(s · share · z), s = .4 and z standard normal; the factor is the quantile of these
+    products over the quantile of the scores: 1 once a whole year was tested, and more at 95 than at 80 %.
     """
     if share == 0:
         return 1.0

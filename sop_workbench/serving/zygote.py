@@ -21,6 +21,9 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from sop_workbench.errors import SopError
@@ -84,8 +87,8 @@ def _warm() -> None:
         tables.table(name).empty()
     tables.validate("price", tables.table("price").empty())
     rows = pd.DataFrame({"name": ["a"], "value": [1.0]})
-    marks = altair.Chart(rows).mark_bar().encode(x="name:N", y="value:Q", tooltip=["name"])
-    altair.layer(marks, marks.mark_text().encode(text="value:Q")).to_dict()
+    marks = altair.Chart(rows).mark_bar().encode(x=altair.X("name:N"), y=altair.Y("value:Q"), tooltip=[altair.Tooltip("name:N")])
+    altair.layer(marks, marks.mark_text().encode(text=altair.Text("value:Q"))).to_dict()
     views.period_labels(pd.Series(pd.to_datetime(["2026-10-01"])))  # the rules of all languages: 10 MB
     widgets.library_text()  # bundles and keeps it where nobody has yet
 
@@ -178,12 +181,28 @@ def _run_kernel(arguments: list[str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     kernel = IPKernelApp.instance()
-    kernel.initialize(arguments)
+    with _no_list_of_modules():
+        kernel.initialize(arguments)
     # Importing ipywidgets registers its comms with the kernel that is there; when it was imported there was none.
     import ipywidgets
 
     ipywidgets.register_comm_target()
     kernel.start()
+
+
+@contextmanager
+def _no_list_of_modules() -> Iterator[None]:
+    """Spare a kernel the file names of all modules, which it makes for a debugger that pages do not have.
+
+    Every module it looks at is written to (its references are counted): 4,300 pages of memory would become the kernel's own.
+    """
+    from ipykernel import ipkernel
+
+    ipkernel.sys = SimpleNamespace(**{**vars(sys), "modules": {}})  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        ipkernel.sys = sys
 
 
 def _end_with_server(lifeline: int) -> None:

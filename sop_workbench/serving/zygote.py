@@ -169,7 +169,7 @@ def _become_kernel(request: dict[str, Any], lifeline: int) -> None:
     _reseed()
     status = 1
     try:
-        _run_kernel(request["argv"])
+        _run_kernel(request["options"])
         status = 0
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else 1
@@ -177,12 +177,14 @@ def _become_kernel(request: dict[str, Any], lifeline: int) -> None:
         os._exit(status)  # never back into the loop of the parent
 
 
-def _run_kernel(arguments: list[str]) -> None:
+def _run_kernel(options: dict[str, dict[str, Any]]) -> None:
     from ipykernel.kernelapp import IPKernelApp
+    from traitlets.config import Config
 
-    kernel = IPKernelApp.instance()
+    kernel = IPKernelApp.instance(config=Config(options))
+    kernel.parse_command_line = lambda argv=None: None  # type: ignore[method-assign]  # it has none; finding that out takes 7 MB
     with _no_list_of_modules():
-        kernel.initialize(arguments)
+        kernel.initialize([])
     # Importing ipywidgets registers its comms with the kernel that is there; when it was imported there was none.
     import ipywidgets
 
@@ -192,17 +194,19 @@ def _run_kernel(arguments: list[str]) -> None:
 
 @contextmanager
 def _no_list_of_modules() -> Iterator[None]:
-    """Spare a kernel the file names of all modules, which it makes for a debugger that pages do not have.
+    """Spare a kernel the lists of all modules that it makes for a debugger and for `%reset`, which pages do not have.
 
-    Every module it looks at is written to (its references are counted): 4,300 pages of memory would become the kernel's own.
+    What is looked at is written to (references are counted), so that its memory becomes the kernel's own: 15 MB for these lists.
     """
+    from IPython.core import shellapp
     from ipykernel import ipkernel
 
-    ipkernel.sys = SimpleNamespace(**{**vars(sys), "modules": {}})  # type: ignore[assignment]
+    without = SimpleNamespace(**{**vars(sys), "modules": {}})
+    shellapp.sys = ipkernel.sys = without  # type: ignore[assignment]
     try:
         yield
     finally:
-        ipkernel.sys = sys
+        shellapp.sys = ipkernel.sys = sys
 
 
 def _end_with_server(lifeline: int) -> None:

@@ -198,8 +198,8 @@ def _no_list_of_modules() -> Iterator[None]:
 
     What is looked at is written to (references are counted), so that its memory becomes the kernel's own: 15 MB for these lists.
     """
-    from IPython.core import shellapp
     from ipykernel import ipkernel
+    from IPython.core import shellapp
 
     without = SimpleNamespace(**{**vars(sys), "modules": {}})
     shellapp.sys = ipkernel.sys = without  # type: ignore[assignment]

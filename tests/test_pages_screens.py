@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import behind_nginx
 import pandas as pd
 import pytest
 from browser import IN_BROWSER, page_in_chromium
@@ -21,8 +22,12 @@ PAGES = ["executive_review", "management_review", "what_if"]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    workspace = planned(tmp_path_factory.mktemp("screens") / "w", is_submitted=True)
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return planned(tmp_path_factory.mktemp("screens") / "w", is_submitted=True)
+
+
+@pytest.fixture(scope="module")
+def served(workspace: Path) -> Iterator[Served]:
     with dashboards(workspace, trust_header="X-Person", patience="60") as one:
         yield one
 
@@ -207,3 +212,28 @@ def test_a_planner_marks_an_action_done_on_a_phone_and_a_viewer_reads_why_not(se
         page.wait_for_function("document.querySelector('[data-block=actions]').innerText.includes('0 actions open')")
         assert "Ask for a quote: done, ann (planner)" in page.locator(".sop-page").inner_text()
         assert faults == []
+
+
+@behind_nginx.IS_THERE
+def test_pages_work_through_nginx_under_its_prefix(workspace: Path, tmp_path: Path) -> None:
+    """From the list of pages by the menu to the what-if: every address and the websocket go by the proxy, which says who looks."""
+    with (
+        dashboards(workspace, behind_nginx.PREFIX, trust_header=behind_nginx.HEADER, token=behind_nginx.TOKEN) as server,
+        behind_nginx.behind_nginx(server, tmp_path) as address,
+        page_in_chromium() as (page, faults, outside),
+    ):
+        page.set_default_timeout(PATIENCE)
+        page.set_extra_http_headers(behind_nginx.signed("ann"))
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(one.url))
+        page.on("websocket", lambda one: asked.append(one.url.replace("ws://", "http://")))
+        page.goto(address)
+        page.get_by_role("link", name="Executive review").first.click()
+        page.wait_for_function("Number(document.querySelector('.sop-page')?.dataset.settled) >= 1")
+        assert "ann, planner" in page.locator(".sop-page").inner_text()
+        page.get_by_role("link", name="What if", exact=True).first.click()
+        page.wait_for_url("**/what_if*")
+        page.wait_for_function("document.querySelector('[data-block=live_volume] svg')")
+        assert any("/api/kernels/" in one for one in asked)
+        assert [one for one in asked if one.startswith("http") and not one.startswith(address)] == []
+        assert (faults, outside) == ([], [])

@@ -19,6 +19,7 @@ from sop_workbench import charts, report, tables, views
 from sop_workbench.errors import SourceError
 from sop_workbench.report import slides, workbook
 from sop_workbench.settings import Settings
+from sop_workbench.views.frames import as_view
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,19 @@ def test_numbers_and_months_follow_the_locale(frames) -> None:
     spec = charts.profit_by_period(views.profit_by_period(frames["financial_projection"])).to_dict()
     assert spec["config"]["locale"]["number"]["decimal"] == ","
     assert "Okt." in charts.svg(spec)
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize(("written", "shown"), [
+    ("worth 1,412.50 up to 37.5 hours.", "worth 1.412,50 up to 37,5 hours."),
+    ("−1,234,567.8 and 0.25, then 99,999.", "−1.234.567,8 and 0,25, then 99.999."),
+    ("12.5k units, 1.25x, 3.0 %", "12,5k units, 1,25x, 3,0 %"),
+    ("CO-103 in 2026-05, 0.25kg, v1.2.3, 10/12.5", "CO-103 in 2026-05, 0.25kg, v1.2.3, 10/12.5"),
+])
+def test_sentences_of_the_planning_maths_follow_the_locale(written: str, shown: str) -> None:
+    view = as_view(pd.DataFrame({"member": ["a 1.5 b"], "sentence": [written]}), "In words")
+    assert view["sentence"].tolist() == [shown]
+    assert view["member"].tolist() == ["a 1.5 b"], "names stay"
 
 
 def test_an_unknown_locale_is_refused() -> None:

@@ -19,7 +19,9 @@ def issue_scorecard(view: pd.DataFrame) -> alt.TopLevelMixin:
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(
         color=fixed("severity", colours, view["severity"]), order=alt.Order("severity:N"), tooltip=tooltips(view)
     )
-    numbers = base.mark_text(color=INK, dx=-8).encode(text="finding_count:Q", order=alt.Order("severity:N"), detail="severity:N")
+    numbers = base.mark_text(color=INK, dx=-8).encode(
+        text=alt.Text("finding_count:Q"), order=alt.Order("severity:N"), detail=alt.Detail("severity:N")
+    )
     return (bars + numbers).properties(width=page_width() - 190, height=alt.Step(24))
 
 
@@ -28,9 +30,9 @@ def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
     """History as a line, suggested values as points, one small chart per item."""
     base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(6)))
     line = base.mark_line(color=GREY, strokeWidth=1.6).encode(y=alt.Y("ordered_qty:Q", axis=amount_axis("Units")))
-    shift = base.mark_rule(color=ORANGE, strokeDash=[2, 2]).encode(y="ordered_qty:Q", y2="corrected_qty:Q")
+    shift = base.mark_rule(color=ORANGE, strokeDash=[2, 2]).encode(y=alt.Y("ordered_qty:Q"), y2=alt.Y2("corrected_qty:Q"))
     point = base.mark_point(filled=True, size=55, opacity=1, color=ORANGE).encode(
-        y="corrected_qty:Q",
+        y=alt.Y("corrected_qty:Q"),
         shape=alt.Shape("kind:N", title="Suggested because of", legend=alt.Legend(symbolFillColor=ORANGE)),
         tooltip=tooltips(view),
     )
@@ -43,9 +45,11 @@ def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
     """One series before and after its corrections."""
     base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(6)))
     before = base.mark_line(color=GREY, strokeWidth=1.8).encode(y=alt.Y("ordered_qty:Q", axis=amount_axis("Units")))
-    after = base.mark_line(color=current().brand_colour, strokeDash=[4, 3], strokeWidth=1.8).encode(y="corrected_qty:Q")
+    after = base.mark_line(color=current().brand_colour, strokeDash=[4, 3], strokeWidth=1.8).encode(y=alt.Y("corrected_qty:Q"))
     size = alt.Size("mark:N", legend=None, scale=alt.Scale(domain=["chosen", "proposed"], range=[170, 45]))
     points = base.transform_filter("datum.mark != ''")
-    booked = points.mark_point(filled=True, opacity=1, color=GREY).encode(y="ordered_qty:Q", size=size, tooltip=tooltips(view))
-    suggested = points.mark_point(filled=True, opacity=1, color=ORANGE).encode(y="corrected_qty:Q", size=size, tooltip=tooltips(view))
+    booked = points.mark_point(filled=True, opacity=1, color=GREY).encode(y=alt.Y("ordered_qty:Q"), size=size, tooltip=tooltips(view))
+    suggested = points.mark_point(filled=True, opacity=1, color=ORANGE).encode(
+        y=alt.Y("corrected_qty:Q"), size=size, tooltip=tooltips(view)
+    )
     return alt.layer(before, after, booked, suggested).properties(width=page_width(), height=190)

@@ -39,9 +39,9 @@ def forecast_fan(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, current().brand_colour]))
     base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(3 if is_single else 6)))
     area = base.mark_area(opacity=0.22, color=current().brand_colour)
-    band = area.encode(y=alt.Y("low_qty:Q", axis=amount_axis("Units")), y2="high_qty:Q")
-    line = base.mark_line().encode(y="demand_qty:Q", color=colour, tooltip=tooltips(view))
-    names = base.mark_text(dy=-9, fontWeight=600).encode(y="top_qty:Q", text="label:N", color=colour)
+    band = area.encode(y=alt.Y("low_qty:Q", axis=amount_axis("Units")), y2=alt.Y2("high_qty:Q"))
+    line = base.mark_line().encode(y=alt.Y("demand_qty:Q"), color=colour, tooltip=tooltips(view))
+    names = base.mark_text(dy=-9, fontWeight=600).encode(y=alt.Y("top_qty:Q"), text=alt.Text("label:N"), color=colour)
     layers = [band.transform_filter("datum.kind == 'forecast'"), line, *([names] if is_single else [])]
     return multiples(alt.layer(*layers), view, 120)
 
@@ -60,19 +60,19 @@ def demand_story(view: pd.DataFrame) -> alt.TopLevelMixin:
     base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(3 if is_single else 6)))
     y = alt.Y("demand_qty:Q", axis=amount_axis("Units"))
     ahead = base.transform_filter("datum.kind == 'forecast'")
-    band = ahead.mark_area(opacity=0.22, color=current().brand_colour).encode(y="low_qty:Q", y2="high_qty:Q")
+    band = ahead.mark_area(opacity=0.22, color=current().brand_colour).encode(y=alt.Y("low_qty:Q"), y2=alt.Y2("high_qty:Q"))
     line = base.mark_line().encode(y=y, color=colour, tooltip=tooltips(view))
-    names = base.mark_text(dy=-9, fontWeight=600).encode(y="top_qty:Q", text="label:N", color=colour)
+    names = base.mark_text(dy=-9, fontWeight=600).encode(y=alt.Y("top_qty:Q"), text=alt.Text("label:N"), color=colour)
     corrected = base.transform_filter("datum.correction != ''")
-    shift = corrected.mark_rule(color=ORANGE, opacity=0.7).encode(y="demand_qty:Q", y2="corrected_qty:Q")
+    shift = corrected.mark_rule(color=ORANGE, opacity=0.7).encode(y=alt.Y("demand_qty:Q"), y2=alt.Y2("corrected_qty:Q"))
     circles = corrected.mark_point(filled=True, size=38, opacity=1, stroke=ORANGE).encode(
-        y="corrected_qty:Q", tooltip=tooltips(view),
+        y=alt.Y("corrected_qty:Q"), tooltip=tooltips(view),
         fill=alt.Fill("correction:N", title="History corrected", legend=alt.Legend(symbolStrokeColor=ORANGE, symbolType="circle"),
                       scale=alt.Scale(domain=["accepted", "proposed"], range=[ORANGE, "#ffffff"])),
     )  # fmt: skip
     happened = base.transform_filter("datum.events != ''")
     triangles = happened.mark_point(shape="triangle-up", filled=True, size=60, opacity=1, yOffset=-5).encode(
-        y="ground:Q", tooltip=tooltips(view), color=alt.value("#8a6d00"))
+        y=alt.Y("ground:Q"), tooltip=tooltips(view), color=alt.ColorValue("#8a6d00"))
     layers = [band, line, shift, circles, triangles, *([names] if is_single else [])]
     return multiples(alt.layer(*layers), view, 120)
 
@@ -89,7 +89,7 @@ def decomposition(view: pd.DataFrame) -> alt.TopLevelMixin:
     ends = alt.Chart(line_ends(_component_lines(view, whole).query("line != 'demand'"), "line", "period", "quantity"))
     top = lines.mark_line().encode(y=alt.Y("quantity:Q", axis=amount_axis("Units")), color=name) + ends.mark_text(
         align="left", dx=6, fontWeight=600
-    ).encode(x=x, y="place:Q", text="line:N", color=name)
+    ).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("line:N"), color=name)
     moved = view[view["component"] != "Trend"]
     seen = moved[moved.groupby("component")["part_qty"].transform(lambda part: part.abs().max()) > _SEEN * whole["demand_qty"].max()]
     domain = [min(seen["part_qty"].min(), 0), max(seen["part_qty"].max(), 0)]
@@ -146,7 +146,7 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     width = alt.StrokeWidth("stream:N", scale=alt.Scale(domain=names, range=[4.5, *(1.8 for _ in names[1:])]), legend=None)
     lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "period", "demand_qty", is_cut))
-    labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
+    labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("stream:N"), color=colour)
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)
 
 
@@ -163,7 +163,7 @@ def stream_weights(view: pd.DataFrame) -> alt.TopLevelMixin:
         "weight_ratio",
         alt.Axis(title="Weight in the consensus, %", format=".0%", tickCount=6),
         labels,
-        alt.value(current().brand_colour),
+        alt.ColorValue(current().brand_colour),
     )
 
 
@@ -188,8 +188,8 @@ def value_added(view: pd.DataFrame) -> alt.TopLevelMixin:
         "side:N", title="Against the stair before", scale=alt.Scale(domain=["better", "worse", "same"], range=[BLUE, ORANGE, GREY])
     )
     bars = base.mark_bar(width=alt.RelativeBandSize(0.62)).encode(color=colour, tooltip=tooltips(view))
-    numbers = base.mark_text(dy=-20, fontWeight=600).encode(text="error_text:N") + base.mark_text(dy=-7, fontSize=10.5).encode(
-        text="gain_text:N"
+    numbers = base.mark_text(dy=-20, fontWeight=600).encode(text=alt.Text("error_text:N")) + base.mark_text(dy=-7, fontSize=10.5).encode(
+        text=alt.Text("gain_text:N")
     )
     return (bars + numbers).properties(width=page_width(), height=HEIGHT)
 
@@ -217,10 +217,10 @@ def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
         y=alt.Y("demand_amt:Q", axis=amount_axis(in_money("Revenue"))), color=colour, tooltip=tooltips(view)
     )
-    budget = base.mark_tick(thickness=3, size=0.8 * page_width() / len(view), color="currentColor").encode(y="budget_amt:Q")
+    budget = base.mark_tick(thickness=3, size=0.8 * page_width() / len(view), color="currentColor").encode(y=alt.Y("budget_amt:Q"))
     text = (
         base.mark_text(dy=-9, fontSize=10.5)
-        .encode(y=alt.Y("top:Q"), text="gap_text:N")
+        .encode(y=alt.Y("top:Q"), text=alt.Text("gap_text:N"))
         .transform_calculate(top="max(datum.demand_amt, datum.budget_amt)")
     )
     return (bars + budget + text).properties(width=page_width(), height=HEIGHT)
@@ -244,11 +244,11 @@ def _effect_panel(rows: pd.DataFrame, kind: str, colour: alt.Color) -> alt.Layer
         y=alt.Y("member:N", sort=None, title=None, axis=alt.Axis(labelLimit=200, minExtent=200))
     )
     span = base.mark_rule(strokeWidth=2.5, opacity=0.6).encode(
-        x=alt.X("low_ratio:Q", axis=axis, scale=scale), x2="high_ratio:Q", color=colour)
-    point = base.mark_point(filled=True, size=80, opacity=1).encode(x="effect_ratio:Q", color=colour, tooltip=tooltips(rows))
+        x=alt.X("low_ratio:Q", axis=axis, scale=scale), x2=alt.X2("high_ratio:Q"), color=colour)
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("effect_ratio:Q"), color=colour, tooltip=tooltips(rows))
     stated = base.transform_filter("isValid(datum.stated_ratio)").mark_tick(thickness=2.5, size=15, color="currentColor")
-    zero = alt.Chart(rows.head(1)).mark_rule(opacity=0.4).encode(x=alt.datum(0))
-    return (zero + span + point + stated.encode(x="stated_ratio:Q")).properties(width=page_width() - 230, height=alt.Step(21))
+    zero = alt.Chart(rows.head(1)).mark_rule(opacity=0.4).encode(x=alt.XDatum(0))
+    return (zero + span + point + stated.encode(x=alt.X("stated_ratio:Q"))).properties(width=page_width() - 230, height=alt.Step(21))
 
 
 @drawn
@@ -273,7 +273,7 @@ def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     bars = base.mark_bar().encode(
         x=alt.X("margin_change_amt:Q", axis=amount_axis(in_money("Change of margin"))), color=colour, tooltip=tooltips(view))
-    span = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="margin_change_low_amt:Q", x2="margin_change_high_amt:Q")
+    span = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=alt.X("margin_change_low_amt:Q"), x2=alt.X2("margin_change_high_amt:Q"))
     return (bars + span).properties(width=page_width() - 160, height=alt.Step(13))
 
 
@@ -318,5 +318,6 @@ def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
         y=y, x=alt.X("value_amt:Q", axis=amount_axis(in_money("Expected money"))), tooltip=tooltips(rows),
         color=fixed("side", {"risk": ORANGE, "opportunity": BLUE}, rows["side"]))
     shown = view.assign(bar_label=labels)
-    numbers = alt.Chart(shown).mark_text(align="left", dx=5).encode(y=y, x="expected_opportunity_amt:Q", text="bar_label:N")
+    place = alt.X("expected_opportunity_amt:Q")
+    numbers = alt.Chart(shown).mark_text(align="left", dx=5).encode(y=y, x=place, text=alt.Text("bar_label:N"))
     return (bars + numbers).properties(width=room(view["what"], labels), height=alt.Step(24))

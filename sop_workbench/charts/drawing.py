@@ -110,7 +110,7 @@ def ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, lab
     shown = view.assign(bar_label=labels, label_at=view[measure].clip(lower=0))
     base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=290)))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=tooltips(view))
-    numbers = base.mark_text(align="left", dx=5).encode(x="label_at:Q", text="bar_label:N")
+    numbers = base.mark_text(align="left", dx=5).encode(x=alt.X("label_at:Q"), text=alt.Text("bar_label:N"))
     return (bars + numbers).properties(width=room(view[name], labels), height=alt.Step(24))
 
 
@@ -123,7 +123,7 @@ def room(names: pd.Series, labels: Sequence[str]) -> float:
 def end_labels(base: alt.Chart, measure: str, text: str) -> alt.Chart:
     """Numbers to the right of bars that go up, to the left of bars that go down."""
     side, shift = (alt.expr(f"datum['{measure}'] < 0 ? {a} : {b}") for a, b in (("'right'", "'left'"), (-5, 5)))
-    return base.mark_text(align=side, dx=shift).encode(text=f"{text}:N")
+    return base.mark_text(align=side, dx=shift).encode(text=alt.Text(f"{text}:N"))
 
 
 def _apart(values: pd.Series, span: float) -> pd.Series:
@@ -164,7 +164,9 @@ def heat_map(
     tooltip = tooltips(view.drop(columns=place or []))
     cells = base.mark_rect(stroke="white", strokeOpacity=0.5).encode(color=colour, tooltip=tooltip)
     is_roomy = view[column].nunique() <= 26
-    numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(text=f"{text}:N", color=_ink_on(colour))
+    numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(
+        text=alt.Text(f"{text}:N"), color=_ink_on(colour)
+    )
     return (cells + numbers if is_roomy else cells).properties(width=page_width() - 160, height=alt.Step(26))
 
 

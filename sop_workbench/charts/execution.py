@@ -43,11 +43,11 @@ def plan_vs_actual(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=colour,
         tooltip=tooltips(view),
     )
-    plan = base.mark_tick(thickness=3, size=0.75 * page_width() / len(view), color="currentColor").encode(y="plan_qty:Q")
+    plan = base.mark_tick(thickness=3, size=0.75 * page_width() / len(view), color="currentColor").encode(y=alt.Y("plan_qty:Q"))
     text = (
         base.transform_calculate(top="max(datum.actual_qty, datum.plan_qty)")
         .mark_text(dy=-9, fontWeight=600)
-        .encode(y="top:Q", text="deviation_text:N")
+        .encode(y=alt.Y("top:Q"), text=alt.Text("deviation_text:N"))
     )
     return (bars + plan + text).properties(width=page_width(), height=HEIGHT)
 
@@ -60,7 +60,7 @@ def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
     colour = alt.Color("stream:N", legend=None, scale=alt.Scale(range=list(SERIES)))
     lines = alt.Chart(view).mark_line(point=True).encode(x=x, y=y, color=colour, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "lag", "wape_ratio"))
-    labels = ends.mark_text(align="left", dx=8, fontWeight=600).encode(x=x, y="place:Q", text="stream:N", color=colour)
+    labels = ends.mark_text(align="left", dx=8, fontWeight=600).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("stream:N"), color=colour)
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)
 
 
@@ -120,8 +120,8 @@ def cadence(view: pd.DataFrame) -> alt.TopLevelMixin:
     x = alt.X("cycle_id:O", sort=list(shown["cycle_id"]), axis=alt.Axis(title=None, labelAngle=0, orient="top"))
     base = alt.Chart(shown).encode(x=x)
     marks = base.mark_square(size=500, opacity=1).encode(
-        color=fixed("kept", _KEPT, shown["kept"]), tooltip=tooltips(view), y=alt.value(18))
-    words = base.mark_text(fontSize=11).encode(text="words:N", y=alt.value(44))
+        color=fixed("kept", _KEPT, shown["kept"]), tooltip=tooltips(view), y=alt.YValue(18))
+    words = base.mark_text(fontSize=11).encode(text=alt.Text("words:N"), y=alt.YValue(44))
     return (marks + words).properties(width=min(page_width(), 95 * len(shown)), height=58)
 
 
@@ -151,4 +151,4 @@ def revenue_sources(view: pd.DataFrame) -> alt.TopLevelMixin:
         x=alt.X("label:O", title=None, sort=list(shown["label"].drop_duplicates()), axis=band_axis()),
         y=alt.Y("revenue_amt:Q", axis=amount_axis(in_money("Revenue"))),
         color=alt.Color("source:N", title=None, scale=alt.Scale(domain=order, range=hues_of(len(order)))),
-        order="rank:Q", tooltip=tooltips(view))
+        order=alt.Order("rank:Q"), tooltip=tooltips(view))

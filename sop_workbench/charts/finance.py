@@ -61,9 +61,12 @@ def bridge(view: pd.DataFrame) -> alt.TopLevelMixin:
     scale = alt.Scale(domain=[floor, highest + (highest - floor) * 0.08], nice=False)
     colour = alt.Color("side:N", legend=None, scale=alt.Scale(domain=["total", "more", "less"], range=[GREY, BLUE, ORANGE]))
     bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
-        y=alt.Y("from_amt:Q", scale=scale, axis=amount_axis(in_money("Revenue") + cut)), y2="to_amt:Q", color=colour, tooltip=tooltips(view)
+        y=alt.Y("from_amt:Q", scale=scale, axis=amount_axis(in_money("Revenue") + cut)),
+        y2=alt.Y2("to_amt:Q"),
+        color=colour,
+        tooltip=tooltips(view),
     )
-    text = base.mark_text(dy=-8, fontWeight=600).encode(y=alt.Y("top_amt:Q", scale=scale), text="amount_text:N")
+    text = base.mark_text(dy=-8, fontWeight=600).encode(y=alt.Y("top_amt:Q", scale=scale), text=alt.Text("amount_text:N"))
     return (bars + text).properties(width=page_width(), height=HEIGHT)
 
 
@@ -83,13 +86,13 @@ def cash(view: pd.DataFrame) -> alt.TopLevelMixin:
     )
     line = base.mark_line(color=current().brand_colour).encode(tooltip=tooltips(view))
     low = base.transform_filter("datum.is_low_point")
-    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0))
+    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.YDatum(0))
     return (
         zero
         + line
         + low.mark_point(filled=True, size=90, color=ORANGE)
         + low.mark_text(dy=16, align="left" if view["is_low_point"].head(len(view) // 2).any() else "right", fontWeight=600).encode(
-            text="low_text:N"
+            text=alt.Text("low_text:N")
         )
     ).properties(width=page_width(), height=220)
 
@@ -112,7 +115,7 @@ def inventory_money(view: pd.DataFrame) -> alt.TopLevelMixin:
     text = (
         alt.Chart(totals.assign(total_text=shorts(totals["inventory_amt"])))
         .mark_text(dy=-7, fontSize=10.5, fontWeight=600)
-        .encode(x=alt.X("period_label:N", sort=period_order(view)), y="inventory_amt:Q", text="total_text:N")
+        .encode(x=alt.X("period_label:N", sort=period_order(view)), y=alt.Y("inventory_amt:Q"), text=alt.Text("total_text:N"))
     )
     return (bars + text).properties(width=page_width(), height=HEIGHT)
 

@@ -70,7 +70,7 @@ def service_frontier(view: pd.DataFrame) -> alt.TopLevelMixin:
         line = base.transform_filter("!datum.is_plan").mark_line(point=True).encode(color=colour)
         here = base.transform_filter("datum.is_plan")
         plan = here.mark_point(size=120, filled=True, color=ORANGE)
-        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text="plan_text:N")
+        label = here.mark_text(align="left", dx=9, dy=-9, fontWeight=600).encode(text=alt.Text("plan_text:N"))
         parts.append((line + plan + label).encode(tooltip=tooltips(view)).properties(width=(page_width() - 190) / 2, height=HEIGHT))
     return alt.hconcat(*parts)
 
@@ -80,7 +80,7 @@ def vulnerability(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Profit lost by each failure, with the service that is left."""
     labels = [f"{views.short(lost)} · service {views.percent(fill)}" for lost, fill in
               zip(view["lost_profit_amt"], view["fill_ratio"], strict=True)]
-    return ranked_bars(view, "name", "lost_profit_amt", amount_axis(in_money("Profit lost")), labels, alt.value(ORANGE))
+    return ranked_bars(view, "name", "lost_profit_amt", amount_axis(in_money("Profit lost")), labels, alt.ColorValue(ORANGE))
 
 
 @drawn

@@ -32,8 +32,8 @@ def abc_xyz(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=alt.Color("revenue_ratio:Q", scale=alt.Scale(range=[PALE_GREY, PALE_BLUE], interpolate="rgb"), legend=None),
         tooltip=tooltips(view),
     )
-    items = base.mark_text(color=INK, fontSize=14, fontWeight=600, dy=-9).encode(text="item_text:N")
-    money = base.mark_text(color=INK, dy=10).encode(text="money_text:N")
+    items = base.mark_text(color=INK, fontSize=14, fontWeight=600, dy=-9).encode(text=alt.Text("item_text:N"))
+    money = base.mark_text(color=INK, dy=10).encode(text=alt.Text("money_text:N"))
     return (cells + items + money).properties(width=600, height=210)
 
 
@@ -51,9 +51,9 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
         color=fixed("lifecycle", colours, view["lifecycle"], "Stage of life", alt.Legend(labelExpr="replace(datum.label, '_', '-')")),
         tooltip=tooltips(view),
     )
-    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.datum(0)) if (view["margin_ratio"] < 0).any() else None
+    zero = alt.Chart(view.head(1)).mark_rule(opacity=0.5).encode(y=alt.YDatum(0)) if (view["margin_ratio"] < 0).any() else None
     above = alt.expr("-sqrt(scale('size', datum.revenue_amt)) / 2 - 8")
-    names = base.mark_text(dy=above, fontSize=11).encode(text="label:N")
+    names = base.mark_text(dy=above, fontSize=11).encode(text=alt.Text("label:N"))
     return alt.layer(*[layer for layer in (zero, bubbles, names) if layer is not None]).properties(width=page_width(), height=340)
 
 
@@ -70,7 +70,7 @@ def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
             axis=alt.Axis(title="Revenue, cumulative", format=".0%", tickCount=4),
             scale=alt.Scale(domain=[0, 1]),
         )
-    ) + base.mark_circle(size=28, opacity=1).encode(y="cumulative_revenue_ratio:Q", color=colour)
+    ) + base.mark_circle(size=28, opacity=1).encode(y=alt.Y("cumulative_revenue_ratio:Q"), color=colour)
     stock = base.mark_bar(width=width).encode(y=alt.Y("stock_amt:Q", axis=amount_axis(in_money("Stock"))), color=colour)
     sized = revenue.properties(width=page_width() - 40, height=170), stock.properties(width=page_width() - 40, height=90)
     return alt.vconcat(*sized, spacing=8).resolve_scale(x="shared")
@@ -99,4 +99,5 @@ def launch_curves(view: pd.DataFrame) -> alt.TopLevelMixin:
 def excess(view: pd.DataFrame, top: int = 12) -> alt.TopLevelMixin:
     """The items with most money in excess stock."""
     shown = view.head(top).assign(item=view["item_name"].fillna("") + " (" + view["item_id"] + ")")
-    return ranked_bars(shown, "item", "excess_amt", amount_axis(in_money("Excess stock")), shorts(shown["excess_amt"]), alt.value(ORANGE))
+    labels = shorts(shown["excess_amt"])
+    return ranked_bars(shown, "item", "excess_amt", amount_axis(in_money("Excess stock")), labels, alt.ColorValue(ORANGE))

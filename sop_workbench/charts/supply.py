@@ -77,7 +77,7 @@ def demand_vs_plan(view: pd.DataFrame) -> alt.TopLevelMixin:
         .mark_bar(width=alt.RelativeBandSize(0.72))
         .encode(y=alt.Y("value:Q", axis=amount_axis("Units")), color=colour, order=alt.Order("place:Q"))
     )
-    text = base.mark_text(dy=-8, fontWeight=600).encode(y="demand_qty:Q", text="share_text:N")
+    text = base.mark_text(dy=-8, fontWeight=600).encode(y=alt.Y("demand_qty:Q"), text=alt.Text("share_text:N"))
     return (bars + text).properties(width=page_width(), height=HEIGHT)
 
 
@@ -96,7 +96,7 @@ def bottlenecks(view: pd.DataFrame) -> alt.TopLevelMixin:
         f"{views.short(m)}  ({views.short(p)} a unit, {n} period{'' if n == 1 else 's'})"
         for m, p, n in zip(view["money_amt"], view["price_amt"], view["period_count"], strict=True)
     ]
-    return ranked_bars(shown, "name", "money_amt", amount_axis(in_money("Price × limit")), labels, alt.value(ORANGE))
+    return ranked_bars(shown, "name", "money_amt", amount_axis(in_money("Price × limit")), labels, alt.ColorValue(ORANGE))
 
 
 @drawn
@@ -119,7 +119,7 @@ def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
         y=alt.Y("purchase_cost_amt:Q", axis=amount_axis(in_money("Orders placed"))),
     )
     bars = base.mark_bar(width=alt.RelativeBandSize(0.72), color=current().brand_colour).encode(tooltip=tooltips(view))
-    return (bars + base.mark_text(dy=-7, fontSize=10.5).encode(text="money_text:N")).properties(width=page_width(), height=220)
+    return (bars + base.mark_text(dy=-7, fontSize=10.5).encode(text=alt.Text("money_text:N"))).properties(width=page_width(), height=220)
 
 
 @drawn

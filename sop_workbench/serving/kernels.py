@@ -37,8 +37,10 @@ from sop_workbench.serving.guard import LOG
 
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")  # macOS has fork, but its frameworks do not survive it
 # A viewer's kernel keeps no history on disk, reads nobody's start-up files and needs no second copy of its output.
-KERNEL_OPTIONS = ("--HistoryManager.enabled=False", "--IPKernelApp.capture_fd_output=False", "--IPKernelApp.log_level=50",
-                  "--InteractiveShellApp.ignore_cwd=True")
+KERNEL_OPTIONS: dict[str, dict[str, Any]] = {
+    "HistoryManager": {"enabled": False}, "IPKernelApp": {"capture_fd_output": False, "log_level": 50},
+    "InteractiveShellApp": {"ignore_cwd": True},
+}
 # What the server knows and a page must not: a kernel runs a planner's notebooks, but prints what it is told to print.
 _SECRETS = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_TOKEN", "SOP_DASHBOARDS_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -182,7 +184,8 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork a kernel for the connection file in `cmd`."""
         folder = Path(kwargs.get("cwd") or Path.cwd())
-        request: dict[str, Any] = {"argv": ["-f", cmd[cmd.index("-f") + 1], *KERNEL_OPTIONS], "env": dict(kwargs["env"]),
+        application = {**KERNEL_OPTIONS["IPKernelApp"], "connection_file": cmd[cmd.index("-f") + 1]}
+        request: dict[str, Any] = {"options": {**KERNEL_OPTIONS, "IPKernelApp": application}, "env": dict(kwargs["env"]),
                                    "cwd": str(folder), "log": str(self.log_file)}
         process: Any = await asyncio.get_running_loop().run_in_executor(None, self.server.fork, request)
         self.process, self.pid, self.pgid, self.cwd = process, process.pid, process.pid, folder
@@ -253,7 +256,8 @@ class PageKernels(AsyncMappingKernelManager):
 
     async def _preheat(self) -> str:
         """Start a kernel and have it import what the pages will."""
-        kernel_id = await self.start_kernel(kernel_name="python3", env=self._environment({}), extra_arguments=list(KERNEL_OPTIONS))
+        words = [f"--{name}.{option}={value}" for name, options in KERNEL_OPTIONS.items() for option, value in options.items()]
+        kernel_id = await self.start_kernel(kernel_name="python3", env=self._environment({}), extra_arguments=words)
         client: Any = self.get_kernel(kernel_id).client()
         client.start_channels()
         try:

@@ -7,12 +7,15 @@ import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.errors import DataError
-from sop_workbench.views.words import NO_FAMILY, OTHER
+from sop_workbench.views.words import NO_FAMILY, OTHER, sentence
+
+_SENTENCES = ("sentence", "what", "evidence", "reason", "cause", "remedy", "next_step")  # written by the planning maths
 
 
 def as_view(frame: pd.DataFrame, title: str, note: str = "", empty: str = "Nothing to show.") -> pd.DataFrame:
-    """The frame with its title, its note and what to say when it is empty."""
-    shown = frame.reset_index(drop=True)
+    """The frame with its title, its note and what to say when it is empty; sentences bear numbers as the locale writes them."""
+    said = () if "title" in frame.attrs else [column for column in _SENTENCES if column in frame]  # those of a view are done
+    shown = frame.assign(**{column: frame[column].map(sentence) for column in said}).reset_index(drop=True)
     shown.attrs = {"title": title if len(shown) else "", "note": note, "empty": empty}
     return shown
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 from babel import Locale
 from babel.dates import format_date
@@ -38,6 +40,7 @@ MONEY_UNITS = ("reporting currency", MONEY)
 ROUNDING = 1e-6
 UNSEEN = 2e-4
 _locale = Locale("en")
+_ENGLISH_NUMBER = re.compile(r"(?<![\w.,/])(?<!\w-)(\d{1,3}(,\d{3})+(\.\d+)?|\d+\.\d+)(?![.,]\d|/)(?=(k|M|bn|x)?(\W|$))")
 
 
 def short(value: float, unit: str = "") -> str:
@@ -82,6 +85,21 @@ def _localised(text: str) -> str:
     """A number written the English way (`1,234.5`) with the separators of the locale."""
     symbols = _locale.number_symbols["latn"]
     return text.translate({ord(","): symbols["group"], ord("."): symbols["decimal"]})
+
+
+def sentence(words: object) -> object:
+    """A sentence of the planning maths, which writes numbers the English way, with its numbers as the locale writes them.
+
+    Names, numbers of items and dates stay; what is no text comes back as it is.
+
+    Examples
+    --------
+    >>> use_locale("de")
+    >>> sentence("Line 2 in 2026-05: one hour more is worth 1,412.50 up to 37.5 hours, then CO-103 is the limit.")
+    'Line 2 in 2026-05: one hour more is worth 1.412,50 up to 37,5 hours, then CO-103 is the limit.'
+    >>> use_locale("en")
+    """
+    return _ENGLISH_NUMBER.sub(lambda found: _localised(found[0]), words) if isinstance(words, str) else words
 
 
 def number(value: float, digits: int = 0) -> str:

@@ -159,6 +159,26 @@ def test_an_approver_approves_and_decides(served: Served) -> None:
     assert (status["status"], status["by"], status["why"]) == ("approved", "helga", "agreed in the meeting")
 
 
+def test_paper_holds_what_nobody_scrolled_to(served: Served) -> None:
+    with page_in_chromium() as (page, faults, _):
+        page.add_init_script("window.print = () => { window.printed = document.querySelectorAll('.sop-busy').length; }")
+        opened(page, served, "executive_review")
+        page.wait_for_function("!document.querySelector('.sop-page').hasAttribute('aria-busy')")
+        live = page.locator("#sop-live")
+        assert page.locator(".sop-busy").count() > 0
+        page.emulate_media(media="print")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert live.is_hidden(), "from the browser's menu: no heading over nothing"
+        page.emulate_media(media="screen")
+        page.get_by_role("button", name="Print").click()
+        page.wait_for_function("window.printed !== undefined")
+        assert page.evaluate("window.printed") == 0, "all is computed first"
+        page.emulate_media(media="print")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert live.locator("svg").first.is_visible()
+        assert faults == []
+
+
 def test_the_address_picks_and_a_wrong_one_is_answered_in_words(served: Served) -> None:
     with page_in_chromium() as (page, _, _):
         opened(page, served, "executive_review", query=f"cycle={CYCLE}&scenario=more_hours")

@@ -21,6 +21,7 @@ from sop_workbench.charts.drawing import (
     in_money,
     line_ends,
     multiples,
+    name_axis,
     period_order,
     ranked_bars,
     room,
@@ -313,7 +314,7 @@ def risks_opportunities(view: pd.DataFrame) -> alt.TopLevelMixin:
     rows = both.assign(side=both["side"].map(sides))
     labels = [f"{views.short(risk)} … {views.signed(views.short(chance))}" for risk, chance in
               zip(view["expected_risk_amt"], view["expected_opportunity_amt"], strict=True)]
-    y = alt.Y("what:N", sort=None, title=None, axis=alt.Axis(labelLimit=280))
+    y = alt.Y("what:N", sort=None, title=None, axis=name_axis())
     bars = alt.Chart(rows).mark_bar(height=alt.RelativeBandSize(0.68)).encode(
         y=y, x=alt.X("value_amt:Q", axis=amount_axis(in_money("Expected money"))), tooltip=tooltips(rows),
         color=fixed("side", {"risk": ORANGE, "opportunity": BLUE}, rows["side"]))

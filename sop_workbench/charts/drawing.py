@@ -30,6 +30,8 @@ from sop_workbench.charts.look import (
     worded,
 )
 
+_NARROW = 520  # a phone, or a narrow column: everything of a ranked bar has to fit
+
 
 def drawn(draw: Callable[Concatenate[pd.DataFrame, More], alt.TopLevelMixin]) -> Callable[Concatenate[pd.DataFrame, More], Shown]:
     """Give a chart its view's title and note, or say why there is nothing to draw."""
@@ -108,15 +110,26 @@ def ranked_bars(view: pd.DataFrame, name: str, measure: str, axis: alt.Axis, lab
     """
     x = alt.X(f"{measure}:Q", axis=axis)
     shown = view.assign(bar_label=labels, label_at=view[measure].clip(lower=0))
-    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=290)))
+    base = alt.Chart(shown).encode(y=alt.Y(f"{name}:N", sort=None, title=None, axis=name_axis()))
     bars = base.mark_bar(height=alt.RelativeBandSize(0.68)).encode(x=x, color=colour, tooltip=tooltips(view))
     numbers = base.mark_text(align="left", dx=5).encode(x=alt.X("label_at:Q"), text=alt.Text("bar_label:N"))
     return (bars + numbers).properties(width=room(view[name], labels), height=alt.Step(24))
 
 
+def name_axis() -> alt.Axis:
+    """Names to the left of bars; on a narrow page they are cut, so that bars and numbers stay in sight."""
+    return alt.Axis(labelLimit=_name_limit())
+
+
+def _name_limit() -> float:
+    return min(290.0, 0.55 * page_width())
+
+
 def room(names: pd.Series, labels: Sequence[str]) -> float:
-    """Width that names to the left and numbers to the right leave for the bars of a cell in JupyterLab."""
-    taken = min(290.0, 6.2 * names.astype(str).str.len().max()) + 6.2 * max(map(len, labels))
+    """Width that names to the left and numbers to the right leave for the bars."""
+    taken = min(_name_limit(), 6.2 * names.astype(str).str.len().max()) + 6.2 * max(map(len, labels))
+    if page_width() < _NARROW:
+        return max(70.0, page_width() - taken - 20)
     return min(page_width() - 190.0, max(220.0, page_width() + 60 - taken))
 
 

@@ -187,7 +187,7 @@ class Executive:
 
     def _show_risks(self) -> None:
         view = views.risks_opportunities(self.read("risk_opportunity"))
-        self.screen.chart("risks", charts.risks_opportunities, view, self._source("risk_opportunity"), at_least=560)
+        self.screen.chart("risks", charts.risks_opportunities, view, self._source("risk_opportunity"))
 
     def _show_risk_list(self) -> None:
         view = views.risks(follow_up.risk_register(self.visit.cycle))

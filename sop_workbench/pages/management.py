@@ -167,7 +167,7 @@ class Management:
 
     def _show_causes(self) -> None:
         view = views.root_causes(self.read("root_cause"), self.read("item"))
-        self.screen.chart("causes", charts.root_causes, view, self._source("root_cause"), at_least=500)
+        self.screen.chart("causes", charts.root_causes, view, self._source("root_cause"))
 
     def _show_drill(self) -> None:
         view = views.deviation_drill(self.read("plan_deviation"), self.read("item"), self.read("market"), self._family, self._item)
@@ -196,7 +196,7 @@ class Management:
         view = views.driver_causes(self.read("driver_tree"), self._measure)
         known = [name for name in _MEASURES if name in set(self.read("driver_tree")["measure"])]
         above = choice("measure", "What deviated", [(name, views.heading(name)) for name in known], self._measure) if known else ""
-        self.screen.chart("drivers", charts.driver_causes, view, self._source("driver_tree"), at_least=520, above=above)
+        self.screen.chart("drivers", charts.driver_causes, view, self._source("driver_tree"), above=above)
 
     def _show_members(self) -> None:
         view = views.driver_members(self.read("driver_tree"), self._measure)

@@ -91,7 +91,28 @@ export default {
       return make("div", { className: "sop-pick" }, [make("label", { htmlFor: control.id, textContent: label }), control]);
     };
     const print = make("button", { type: "button", className: "sop-ghost", textContent: "Print" });
-    print.addEventListener("click", () => window.print());
+    print.addEventListener("click", async () => { // paper does not scroll: what nobody came near yet is computed first
+      print.disabled = true;
+      print.textContent = "Preparing …";
+      for (const { holder, block } of Object.values(holders)) {
+        if (!isWaiting(holder)) continue;
+        near.unobserve(holder);
+        ask("reach", { block: block.id });
+      }
+      while (isAwaited || waiting.size) await new Promise((done) => setTimeout(done, 60));
+      await Promise.all(Object.values(holders).map((place) => place.turn));
+      print.disabled = false;
+      print.textContent = "Print";
+      window.print();
+    });
+    // Printed from the browser's menu, what is not computed stays away, with the heading over it.
+    const isWaiting = (holder) => Boolean(holder.querySelector(".sop-busy"));
+    const beforePrint = () => {
+      for (const section of root.querySelectorAll(".sop-section")) {
+        section.classList.toggle("sop-unseen", [...section.querySelectorAll(".sop-block")].every(isWaiting));
+      }
+    };
+    window.addEventListener("beforeprint", beforePrint);
     const header = make("header", { className: "sop-header" }, [
       make("div", { className: "sop-brand" }, [
         make("p", { className: "sop-company", textContent: shell.company }),
@@ -347,6 +368,7 @@ export default {
       for (const [name, show] of drawings) model.off(name, show);
       model.off("change:answer", answered);
       dark.removeEventListener("change", followSystem);
+      window.removeEventListener("beforeprint", beforePrint);
       near.disconnect();
       resized.disconnect();
       for (const place of Object.values(holders)) place.drawing?.finalize();

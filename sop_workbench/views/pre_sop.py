@@ -85,7 +85,7 @@ def service_frontier(service_frontier: pd.DataFrame, with_levers: pd.DataFrame |
     cases = {"base": service_frontier} if with_levers is None else {"base": service_frontier, "what if": with_levers}
     shown = [rows.sort_values(["frontier", "sequence"]).assign(case=name) for name, rows in cases.items()]
     rows = pd.concat(shown, ignore_index=True).assign(plan_text="")
-    rows.loc[rows["is_plan"], "plan_text"] = ["the plan" if name == "base" else name for name in rows.loc[rows["is_plan"], "case"]]
+    rows.loc[rows["is_plan"], "plan_text"] = rows["case"].replace("base", "the plan, with safety stock")
     cost = shown[-1][shown[-1]["frontier"] == "service and profit"]
     points = cost[~cost["is_plan"]]
     title = "What service costs, and what stock buys"

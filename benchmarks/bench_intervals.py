@@ -2,8 +2,8 @@
 
 `python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks weeks redrawn] [--cycles …] [--each] [--draws N]`:
 N series of M3 taken evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is
-planned as of thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months. "weeks" is the
-company's weekly light version as of fourteen days four weeks apart, thirteen later weeks (its errors are by calendar week).
+planned as of thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months.
+"weeks" is the company's weekly light version as of fourteen days four weeks apart, thirteen later weeks (its errors are by calendar week).
 All days are pooled (`--each` prints every one besides), with the lowest and the highest day and the standard error by calendar months:
 what a month brings, it brings to all series and to every day that holds it out. "redrawn" is the invented company drawn anew with N
 other seeds (8): the same plans and promotions under other demand, five days each; its error, its lowest and its highest are by draw.

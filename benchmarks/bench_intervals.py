@@ -1,8 +1,9 @@
-"""How much of the held-out months the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
+"""How much of the held-out periods the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
 
-`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks redrawn] [--cycles …] [--each] [--draws N]`:
+`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks weeks redrawn] [--cycles …] [--each] [--draws N]`:
 N series of M3 taken evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is
 planned as of thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months.
+"weeks" is the company's weekly light version as of fourteen days four weeks apart, thirteen later weeks (its errors are by calendar week).
 All days are pooled (`--each` prints every one besides), with the lowest and the highest day and the standard error by calendar months:
 what a month brings, it brings to all series and to every day that holds it out. "redrawn" is the invented company drawn anew with N
 other seeds (8): the same plans and promotions under other demand, five days each; its error, its lowest and its highest are by draw.
@@ -40,6 +41,8 @@ COMPANIES = {
     "adventureworks": ("2012-10", "2014-01", "2014-06", 5),
 }
 REDRAWN_CYCLES = ["2024-10", "2025-01", "2025-04", "2025-07", "2025-10"]
+# First and last as-of day of the weekly version, the cycle that knows what happened, weeks held out.
+WEEKS = ("2025-06-30", "2026-06-29", "2026-W40", 13)
 MONTHS_BACK, LEAST_KNOWN = (0, 9, 18), 48
 LEVELS = ("item_id × market_id", "item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total")
 
@@ -142,6 +145,17 @@ def planned(folder: Path, cycles: list[str], newest: str, months: int, label: st
     return held
 
 
+def weeks(chosen: list[str] | None = None, each: bool = False) -> None:
+    """Ranges of the invented company in weeks, as `sop new X --demo --bucket week` makes it."""
+    first, last, newest, ahead = WEEKS
+    cycles = chosen or [f"{day:%G-W%V}" for day in pd.date_range(first, last, freq="4W-MON")]
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "weeks"
+        shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns("*.py", "week"))
+        shutil.copytree(ROOT / "demo" / "week", folder, dirs_exist_ok=True)
+        print_pooled("weeks", planned(folder, cycles, newest, ahead, "weeks" if each else ""))
+
+
 def redrawn(draws: int, each: bool) -> None:
     """Ranges of the invented company under demand drawn anew: one line per level, ± the standard error by draw."""
     sys.path.insert(0, str(ROOT / "demo"))
@@ -177,15 +191,18 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="all 1,428 series of M3")
     parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
     parser.add_argument("--each", action="store_true", help="every day besides all of them")
-    parser.add_argument("--only", nargs="*", default=["m3", *COMPANIES, "redrawn"], choices=["m3", *COMPANIES, "redrawn"])
+    sets = ["m3", *COMPANIES, "weeks", "redrawn"]
+    parser.add_argument("--only", nargs="*", default=sets, choices=sets)
     parser.add_argument("--draws", type=int, default=8, help="seeds the company is drawn with anew")
     options = parser.parse_args()
-    print("| data | days | level | months held out | 80 % range held (by day) | 95 % range held (by day) |\n|---|---|---|---|---|---|")
+    print("| data | days | level | periods held out | 80 % range held (by day) | 95 % range held (by day) |\n|---|---|---|---|---|---|")
     if "m3" in options.only:
         competition(None if options.all else options.sample, options.each)
     for name in COMPANIES:
         if name in options.only:
             company(name, options.cycles, options.each)
+    if "weeks" in options.only:
+        weeks(options.cycles, options.each)
     if "redrawn" in options.only:
         redrawn(options.draws, options.each)
     print(f"\n{time.process_time():.0f} processor seconds")

@@ -484,6 +484,41 @@ def test_a_side_that_a_few_months_never_saw_is_not_left_out() -> None:
     assert (year.below < 0.01 * year.above).all()
 
 
+# ---------------------------------------------------------------- weeks: a back-test that cannot go round the year
+def season_of(size: float, season_length: int, seed: int = 1) -> PastErrors:
+    """Series of level 100 while they sell `size` times as much, and err size^¾ times as much; every period of a year was tested."""
+    past = past_of(np.full(200, 100.0), np.full(200, 10.0), seed=seed, origins=9)
+    forecast = size * past.forecast
+    return replace(past, forecast=forecast, actual=forecast + size**0.75 * (past.actual - past.forecast), season_length=season_length)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.95])
+def test_weeks_of_spring_are_held_as_often_as_said_by_errors_of_weeks_of_winter(coverage: float) -> None:
+    held = {}
+    for season_length in (12, 52):
+        made = calibrate(season_of(0.5, season_length), coverage, 6)
+        spring = season_of(2.0, season_length, seed=2)
+        low, high = made.bounds(spring.forecast[:, 0], spring.difficulty[:, 0], spring.group[:, 0])
+        held[season_length] = ((spring.actual[:, 0] >= low) & (spring.actual[:, 0] <= high)).mean()
+    assert held[52] == pytest.approx(coverage, abs=0.03)
+    assert held[12] < coverage - 0.2, "months keep the width of the whole year"
+
+
+def test_the_width_of_a_week_is_its_season_to_three_quarters_and_at_most_that_of_five_times_the_level() -> None:
+    forecast, hardness = np.array([[100.0, 1600.0, 300.0]]), np.array([[1.0, np.log(100.0), np.log(7.0), np.log(7.0)]])
+    for season_length, wanted in ((12, [7, 7, 7]), (52, [7, 7 * 5**0.75, 7 * 3**0.75])):
+        made = intervals.Calibration(np.array([0, 0, 0.5, 0.5]), np.ones(3), np.ones(3), {}, 1.0, season_length)
+        low, high = made.bounds(forecast, hardness, np.array([3]))
+        np.testing.assert_allclose(high - forecast, [wanted])
+        np.testing.assert_allclose(forecast - low, [wanted])
+
+
+def test_how_hard_a_series_is_comes_from_two_years_of_weeks_too() -> None:
+    """79 changes of 20, one of 10 and 24 of nothing: half a year of calm is not all that counts."""
+    weeks = np.r_[np.tile([10.0, 30.0], 40), np.full(25, 20.0)]
+    assert np.exp(difficulty(weeks[None], 52))[0, 2] == pytest.approx((79 * 20 + 10) / 104)
+
+
 def test_errors_of_a_forecast_without_a_season_do_not_judge_one_that_has_it() -> None:
     demand_now = np.full((3, 28), 10.0)
     demand_now[1, :2] = np.nan  # two months younger

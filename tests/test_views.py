@@ -508,3 +508,16 @@ def test_people_behind_a_biased_stream_stand_with_what_their_inputs_cost(frames)
     view = views.driver_people(frames["driver_tree"], "revenue")
     assert view[["person", "deviation_amt"]].to_numpy().tolist() == [["K. Vogel", -40_000.0], ["G. Sand", 10_000.0]]
     assert view.attrs["title"] == "What K. Vogel said was too high"
+
+
+def test_many_families_are_shown_as_the_largest_and_the_others_together(frames) -> None:
+    deviation = frames["plan_deviation"]
+    deviation = deviation[deviation["stream"] == "consensus"]
+    few = views.plan_vs_actual(deviation)
+    assert few["family"].tolist() == sorted(deviation["family"].fillna("(no family)").unique())
+    many = pd.concat([deviation.assign(family=f"F{n:02d}", plan_qty=deviation["plan_qty"] * n) for n in range(1, 31)])
+    shown = views.plan_vs_actual(many)
+    assert sorted(shown["family"]) == [*(f"F{n}" for n in range(21, 31)), "Others"]
+    newest = many[many["lag"] == many["lag"].min()]
+    assert shown["plan_qty"].sum() == pytest.approx(newest["plan_qty"].sum())
+    assert shown["actual_qty"].sum() == pytest.approx(newest["actual_qty"].sum())

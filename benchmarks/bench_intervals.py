@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from bench_m3 import AHEAD, DATA, read_series
 
+from sop_workbench.cli import main as sop
 from sop_workbench.forecast.engine import WIDE_COVERAGE, NodeForecast, forecast_nodes
 from sop_workbench.forecast.events import announced, event_effects
 from sop_workbench.forecast.nodes import Nodes, hierarchy_nodes, plain_nodes
@@ -145,14 +147,20 @@ def planned(folder: Path, cycles: list[str], newest: str, months: int, label: st
     return held
 
 
+@contextmanager
+def new_company(*options: str) -> Iterator[Path]:
+    """The invented company as `sop new` makes it, in a folder that goes afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        with redirect_stdout(sys.stderr):  # the table stays whole
+            sop(["new", folder, "--demo", *options], standalone_mode=False)
+        yield Path(folder)
+
+
 def weeks(chosen: list[str] | None = None, each: bool = False) -> None:
     """Ranges of the invented company in weeks, as `sop new X --demo --bucket week` makes it."""
     first, last, newest, ahead = WEEKS
     cycles = chosen or [f"{day:%G-W%V}" for day in pd.date_range(first, last, freq="4W-MON")]
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made) / "weeks"
-        shutil.copytree(ROOT / "demo", folder, ignore=shutil.ignore_patterns("*.py", "week"))
-        shutil.copytree(ROOT / "demo" / "week", folder, dirs_exist_ok=True)
+    with new_company("--bucket", "week") as folder:
         print_pooled("weeks", planned(folder, cycles, newest, ahead, "weeks" if each else ""))
 
 
@@ -164,10 +172,7 @@ def redrawn(draws: int, each: bool) -> None:
     shares: dict[str, list[np.ndarray]] = {}
     cases: dict[str, int] = {}
     for seed in range(1, draws + 1):
-        with tempfile.TemporaryDirectory() as made:
-            folder = Path(made)
-            shutil.copy(ROOT / "demo" / "sop.yaml", folder)
-            shutil.copytree(ROOT / "demo" / "sql", folder / "sql")
+        with new_company() as folder:
             write_extract(folder / "extract", seed)
             held = planned(folder, REDRAWN_CYCLES, newest, months)
         if each:

@@ -48,6 +48,7 @@ from sop_workbench.settings import Settings
 from sop_workbench.store import Cycle
 
 Tables = dict[str, pd.DataFrame]
+Situation = tuple[Tables, pd.DataFrame, pd.DataFrame, Settings, pd.DatetimeIndex, Calendar]
 # How many can we make is asked for the quarter ahead.
 _BUILDABLE_PERIODS = 3
 
@@ -79,9 +80,6 @@ def propose_corrections(cycle: Cycle, inputs: Tables, decisions: pd.DataFrame) -
     proposed = demand.history_corrections(inputs["sales_history"], inputs["event"], cycle.settings, cycle.calendar, cycle.as_of,
                                           inputs["item"], inputs["market"])
     return demand.decide_corrections(proposed, decisions)
-
-
-Situation = tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame, Settings, pd.DatetimeIndex, Calendar]
 
 
 def gather(settings: Settings, workspace: Path, as_of: pd.Timestamp) -> tuple[Tables, pd.DataFrame]:

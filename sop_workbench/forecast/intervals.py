@@ -10,6 +10,7 @@ one-sided.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -68,10 +69,16 @@ class PastErrors:
         parts = (self.forecast[:, chosen], self.actual[:, chosen], self.difficulty[:, chosen], self.group[:, chosen])
         return PastErrors(*parts, self.origins[chosen], self.season_length)
 
+    @cached_property
+    def error(self) -> np.ndarray:
+        """Actual less forecast of what counts, in units of the size of its season."""
+        error = (self.actual - self.forecast) / _season_size(self.forecast, self.difficulty, self.season_length)
+        return np.where((self.group >= 0)[:, :, None], error, np.nan)
+
     @property
     def unseen_year(self) -> float:
         """Share of the year whose periods no origin tested."""
-        tested = ~np.isnan(_errors(self)).all(axis=0)
+        tested = ~np.isnan(self.error).all(axis=0)
         period = np.add.outer(self.origins, np.arange(tested.shape[1]))[tested] % self.season_length
         return 1 - len(np.unique(period)) / self.season_length
 
@@ -152,7 +159,7 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     ahead : int
         Periods the range must reach.
     """
-    error, coefficients, unseen = _errors(past), scale_coefficients(past), past.unseen_year
+    error, coefficients, unseen = past.error, scale_coefficients(past), past.unseen_year
     scaled = error / np.exp(past.difficulty @ coefficients)[:, :, None]
     below, above = _growing_quantile(-scaled, coverage, ahead), _growing_quantile(scaled, coverage, ahead)
     # All that is forecast from a few months may err to one side in them, and to the other in the next.
@@ -172,12 +179,6 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     return Calibration(coefficients, below, above, factor, whole, past.season_length)
 
 
-def _errors(past: PastErrors) -> np.ndarray:
-    """Actual less forecast of what counts, in units of the size of its season."""
-    error = (past.actual - past.forecast) / _season_size(past.forecast, past.difficulty, past.season_length)
-    return np.where((past.group >= 0)[:, :, None], error, np.nan)
-
-
 def _season_size(forecast: np.ndarray, difficulty: np.ndarray, season_length: int) -> np.ndarray:
     """How large errors are in a period's season against those of a whole year: (forecast / mean demand of the last year)^¾.
 
@@ -191,7 +192,7 @@ def _season_size(forecast: np.ndarray, difficulty: np.ndarray, season_length: in
 
 def scale_coefficients(past: PastErrors) -> np.ndarray:
     """How the log size of errors follows from `difficulty`: least squares over every series and origin, see `calibrate`."""
-    return _scale_coefficients(_errors(past), past.difficulty)
+    return _scale_coefficients(past.error, past.difficulty)
 
 
 def held_out_bounds(past: PastErrors, coverage: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,6 @@ from sop_workbench.views.frames import as_view, needs, quotient, with_columns, w
 from sop_workbench.views.words import MONEY, NO_FAMILY, heading, percent, period_labels, plural, short, signed
 
 ACTUAL = "actual"
-_FAMILIES_SHOWN = 10
 _GRID_LINES = {
     "sales_plan_qty": "Sales plan",
     "sales_actual_qty": "Sales actual",
@@ -26,11 +25,11 @@ _GRID_LINES = {
 
 
 def plan_vs_actual(
-    plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None, newest: bool = False
+    plan_deviation: pd.DataFrame, stream: str = "consensus", lag: int | None = None, newest: bool = False, top: int = 10
 ) -> pd.DataFrame:
     """Plan and actual of a stream by family, at the shortest lag archived (or the one named), over all periods or in the newest one.
 
-    Of many families the largest are shown and the others together.
+    Of many families the `top` largest are shown and the others together.
     """
     needs(plan_deviation, "plan_deviation")
     mine = plan_deviation[plan_deviation["stream"] == stream]
@@ -38,8 +37,8 @@ def plan_vs_actual(
     chosen = int(mine["lag"].min()) if lag is None and len(mine) else lag
     mine = mine[mine["lag"] == chosen]
     mine = mine.assign(family=mine["family"].fillna(NO_FAMILY))
-    if mine["family"].nunique() > _FAMILIES_SHOWN + 1:
-        mine = with_largest(mine, "family", "plan_qty", _FAMILIES_SHOWN)
+    if mine["family"].nunique() > top + 1:
+        mine = with_largest(mine, "family", "plan_qty", top)
     rows = mine.groupby("family", as_index=False)[["plan_qty", "actual_qty"]].sum()
     rows["deviation_qty"] = rows["actual_qty"] - rows["plan_qty"]
     rows["deviation_ratio"] = rows["deviation_qty"] / rows["plan_qty"].where(rows["plan_qty"] != 0)

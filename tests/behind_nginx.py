@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from serving import Served, free_port
+from waiting import wait_until_it_answers
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 IS_THERE = pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is missing: install Debian's package `nginx-light`")
@@ -53,18 +52,8 @@ def behind_nginx(served: Served, folder: Path) -> Iterator[str]:
     user = ["-g", "user root;"] if folder.owner() == "root" else []
     process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"), *user])
     try:
-        _wait_for(f"http://127.0.0.1:{port}{PREFIX}health", folder)
+        wait_until_it_answers(f"http://127.0.0.1:{port}{PREFIX}health", process, folder / "error.log", 10, signed("vic"))
         yield f"http://127.0.0.1:{port}{PREFIX}"
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _wait_for(address: str, folder: Path) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(urllib.request.Request(address, headers=signed("vic")), timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise AssertionError((folder / "error.log").read_text())

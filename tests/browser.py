@@ -7,15 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until_it_answers
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = [
@@ -85,7 +83,7 @@ def lab(folder: Path, home: Path) -> Iterator[str]:
     with (home / "lab.log").open("w") as log:
         server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], stdout=log, stderr=log, env=environment, cwd=home)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/api", server, home / "lab.log")
+        wait_until_it_answers(f"http://127.0.0.1:{port}/api", server, home / "lab.log", 60)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -94,17 +92,6 @@ def lab(folder: Path, home: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:  # a busy machine; it has nothing to save
             server.kill()
             server.wait()
-
-
-def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        assert server.poll() is None, log.read_text()[-2000:]
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.25)
-    raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
 _PANEL = "window.jupyterapp.shell.currentWidget"

@@ -9,15 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 from small_company import inputs
+from waiting import wait_until_it_answers
 
 from sop_workbench.store import open_workspace
 
@@ -61,14 +59,7 @@ class Served:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        for _ in range(1800):
-            assert self.process.poll() is None, self.out.read_text()[-3000:]
-            try:
-                urllib.request.urlopen(f"{self.base}health", timeout=2).close()
-                return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise AssertionError(self.out.read_text()[-3000:])
+        wait_until_it_answers(f"{self.base}health", self.process, self.out, 180)
 
     @property
     def log(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 from browser import IN_BROWSER, page_in_chromium
 from planned_company import CYCLE, planned
-from serving import Served, dashboards
+from serving import Served, dashboards, running
 
 from sop_workbench.store import open_workspace
 
@@ -177,6 +179,28 @@ def test_paper_holds_what_nobody_scrolled_to(served: Served) -> None:
         page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         assert live.locator("svg").first.is_visible()
         assert faults == []
+
+
+def test_a_page_whose_kernel_dies_while_it_prints_says_so_and_gives_the_button_back(served: Served) -> None:
+    before = served.family()
+    with page_in_chromium() as (page, _, _):
+        page.add_init_script("window.print = () => { window.printed = true; }")
+        opened(page, served, "executive_review")
+        page.wait_for_function("!document.querySelector('.sop-page').hasAttribute('aria-busy')")
+        (kernel,) = running(served.family() - before)
+        os.kill(kernel, signal.SIGSTOP)  # it answers no more, and dies in the middle of it
+        button = page.get_by_role("button", name="Print")
+        button.click()
+        page.get_by_role("button", name="Preparing …").wait_for()
+        os.kill(kernel, signal.SIGKILL)
+        page.get_by_text("This page is no longer connected. Reload it to go on.").wait_for(timeout=40_000)
+        button.wait_for()
+        assert button.is_enabled()
+        assert page.evaluate("window.printed") is None, "half a page is no report"
+        assert page.locator(".sop-busy").count() > 0
+        assert page.locator(".sop-page").get_attribute("aria-busy") is None
+        page.get_by_role("link", name="Open it again").click()
+        page.wait_for_function("Number(document.querySelector('.sop-page')?.dataset.settled) >= 1")
 
 
 def test_the_address_picks_and_a_wrong_one_is_answered_in_words(served: Served) -> None:

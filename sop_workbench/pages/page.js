@@ -30,10 +30,26 @@ export default {
 
     // ---- asking: one question at a time; of those that come meanwhile the newest of each name is asked next
     let isAwaited = false;
+    let isOver = false; // nobody answers any more: the kernel died, rested too long, or the tab is being left
     let asked = 0;
     const waiting = new Map();
     const bar = make("div", { className: "sop-progress", hidden: true });
+    const atRest = () => {
+      isAwaited = false;
+      root.removeAttribute("aria-busy");
+      bar.hidden = true;
+    };
+    const ended = () => {
+      isOver = true;
+      waiting.clear();
+      atRest();
+      message.dataset.kind = "error";
+      message.setAttribute("role", "alert");
+      message.replaceChildren(make("p", { textContent: "This page is no longer connected. Reload it to go on." }));
+    };
+    window.addEventListener("sop-page-ended", ended); // from the site around it, which asks the server now and then
     const ask = (name, details = {}) => {
+      if (isOver) { ended(); return; }
       if (isAwaited) { waiting.set(name + (details.block ?? ""), [name, details]); return; }
       isAwaited = true;
       asked = performance.now();
@@ -41,12 +57,8 @@ export default {
       bar.hidden = false;
       try {
         model.send({ name, ...details });
-      } catch { // the kernel is gone: the tab is being left, or rested too long
-        isAwaited = false;
-        root.removeAttribute("aria-busy");
-        bar.hidden = true;
-        message.dataset.kind = "error";
-        message.replaceChildren(make("p", { textContent: "This page is no longer connected. Reload it to go on." }));
+      } catch {
+        ended();
       }
     };
 
@@ -103,6 +115,7 @@ export default {
       await Promise.all(Object.values(holders).map((place) => place.turn));
       print.disabled = false;
       print.textContent = "Print";
+      if (isOver && Object.values(holders).some((place) => isWaiting(place.holder))) return; // half a page is no report
       window.print();
     });
     // Printed from the browser's menu, what is not computed stays away, with the heading over it.
@@ -307,9 +320,7 @@ export default {
     const answered = () => {
       const now = model.get("answer");
       if (!now.number) return;
-      isAwaited = false;
-      root.removeAttribute("aria-busy");
-      bar.hidden = true;
+      atRest();
       root.dataset.answer = String(now.number);
       const lines = (now.lines ?? []).map((line) => make("p", { textContent: line }));
       if (lines.length || !["open", "reach", "fit"].includes(now.act)) {
@@ -369,6 +380,7 @@ export default {
       model.off("change:answer", answered);
       dark.removeEventListener("change", followSystem);
       window.removeEventListener("beforeprint", beforePrint);
+      window.removeEventListener("sop-page-ended", ended);
       near.disconnect();
       resized.disconnect();
       for (const place of Object.values(holders)) place.drawing?.finalize();

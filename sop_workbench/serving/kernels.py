@@ -206,6 +206,8 @@ class PageKernels(AsyncMappingKernelManager):
         self._unconnected_since: dict[str, float] = {}
         self._spare: list[asyncio.Task] = []
         self._scratch = tempfile.TemporaryDirectory(prefix="sop-kernels-")
+        # A kernel started again knows nothing of its page, which would wait for ever: one that dies stays dead, and its page says so.
+        self.config.KernelManager.autorestart = False
         self.cull_idle_timeout, self.cull_interval = 1, 5  # the base class asks cull_kernel_if_idle this often
         self.fork_server = ForkServer(self._modules, log_file, workspace) if fork else None
         if self.fork_server is not None:

@@ -560,3 +560,25 @@ def test_a_dead_forking_process_is_started_again(tmp_path: Path) -> None:
         assert run(open_probe(served)) == "vic"
         os.kill(forking, signal.SIGKILL)
         assert run(open_probe(served)) == "vic"
+
+
+def test_a_kernel_that_dies_is_not_started_again_and_its_page_is_over(tmp_path: Path) -> None:
+    workspace = small_workspace(tmp_path / "w")
+
+    async def die(served: Served) -> None:
+        viewer = WebViewer(served.base, {"X-Forwarded-User": "vic"})
+        before = served.family()
+        pages = [await viewer.open("probe") for _ in range(3)]
+        for died in (dying := served.family() - before):
+            os.kill(died, signal.SIGKILL)
+        started: set[int] = set()
+
+        async def are_over() -> bool:
+            started.update(served.family() - before - dying)
+            return {(await viewer.ask(f"api/kernels/{page.kernel_id}")).code for page in pages} == {404}
+
+        assert await until(are_over)
+        assert started == set(), "a kernel of its own would answer nothing that this page asked"
+
+    with dashboards(workspace, trust_header="X-Forwarded-User", patience="60") as served:
+        run(die(served))

@@ -19,8 +19,7 @@ from sop_workbench.periods import Calendar
 from sop_workbench.structure import Usage, earlier, refuse_loops, requirements, usage
 
 _PLACE = ["item_id", "location_id"]
-_HISTORY_PERIODS = 12
-_BEST_PERIODS = 3
+_BEST_SHARE = 4  # the best fourth of the last year: three months, thirteen weeks
 
 
 def rough_cut_load(demand: pd.DataFrame, inputs: dict[str, pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
@@ -133,7 +132,8 @@ def bill_of_capacity(inputs: dict[str, pd.DataFrame], period: pd.Timestamp, cale
 def demonstrated_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> pd.Series:
     """Hours each resource has shown it can do in a period: what it made times the routing's hours.
 
-    The mean of the best three of the last twelve periods: a slack month shows what was asked for, not what could be done.
+    The mean of the best fourth of the last year's periods (three months, thirteen weeks): a slack one shows what was asked for, not
+    what could be done.
     Kinds of items whose making is not recorded are taken down the bill of material from what is.
 
     Parameters
@@ -148,11 +148,12 @@ def demonstrated_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, befo
     Returns
     -------
     Series
-        Hours by resource_id; a resource with fewer than three recorded periods is not in it.
+        Hours by resource_id; a resource with fewer recorded periods than these is not in it.
     """
     booked = _booked_hours(inputs, calendar, before)
-    best = booked.groupby("resource_id").nlargest(_BEST_PERIODS).groupby("resource_id", level=0)
-    return best.mean()[best.size() >= _BEST_PERIODS].rename("demonstrated_hours")
+    count = calendar.buckets_per_year // _BEST_SHARE
+    best = booked.groupby("resource_id").nlargest(count).groupby("resource_id", level=0)
+    return best.mean()[best.size() >= count].rename("demonstrated_hours")
 
 
 def historical_factors(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -165,7 +166,7 @@ def historical_factors(inputs: dict[str, pd.DataFrame], calendar: Calendar, befo
     calendar : Calendar
         Says on which day a period begins.
     before : Timestamp
-        First period planned; the twelve periods before it are looked at.
+        First period planned; the year before it is looked at.
 
     Returns
     -------
@@ -180,7 +181,7 @@ def historical_factors(inputs: dict[str, pd.DataFrame], calendar: Calendar, befo
     hours = bill_of_capacity(inputs, before, calendar).groupby("item_id", as_index=False)["hours_per_unit"].sum()
     booked = _booked_hours(inputs, calendar, before).groupby("resource_id").sum()
     if not booked.sum() > 0:
-        raise ValueError(f"production_history holds no hours in the {_HISTORY_PERIODS} periods before {before:%Y-%m-%d}")
+        raise ValueError(f"production_history holds no hours in the {calendar.buckets_per_year} periods before {before:%Y-%m-%d}")
     return hours, (booked / booked.sum()).rename("share_ratio").reset_index()
 
 
@@ -231,10 +232,10 @@ def overall_factors(demand: pd.DataFrame, hours_per_unit: pd.DataFrame, history_
 
 
 def _booked_hours(inputs: dict[str, pd.DataFrame], calendar: Calendar, before: pd.Timestamp) -> pd.Series:
-    """Hours by resource and past period that what was made takes by its routing."""
+    """Hours by resource and period of the last year that what was made takes by its routing."""
     inputs = _at_usual_lots(inputs)
     history = inputs["production_history"]
-    history = history[(history["period"] < before) & (history["period"] >= calendar.add(before, -_HISTORY_PERIODS))]
+    history = history[(history["period"] < before) & (history["period"] >= calendar.add(before, -calendar.buckets_per_year))]
     if history.empty:
         return pd.Series([], index=pd.MultiIndex.from_arrays([[], []], names=["resource_id", "period"]), dtype=float)
     made = history.merge(inputs["production"][[*_PLACE, "yield_ratio"]], on=_PLACE, validate="m:1")

@@ -41,7 +41,7 @@ _NO_FAMILY = "no family"
 _PRODUCTION = "production"
 _CONSENSUS, _CONSTRAINED = "consensus", "constrained"
 _CENT = 0.005
-_BIAS_PERIODS = 6
+_BIAS_PERIODS = 6  # so many plans tell an author's habit, of months or of weeks
 
 
 def driver_tree(

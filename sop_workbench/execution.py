@@ -22,6 +22,7 @@ _WHOLE_STREAMS = ("consensus", "constrained", PRODUCTION)
 _PLAN_KEY = ["lock_cycle_id", "stream", "item_id", "market_id", "period"]
 _ROW_KEY = ["item_id", "market_id", "period"]
 _NO_FAMILY = "no family"
+# So many plans tell how good planning is now, of months or of weeks: a year of weekly plans would tell of another time.
 _TRAILING_PERIODS = 12
 _BIAS_PERIODS = 6
 _PAST_IN_GRID = 3
@@ -529,7 +530,7 @@ def past_kpis(
     """KPIs of the period just ended: accuracy in total, by family and lag, fill, adherence, margin, turns.
 
     Accuracy is that of the consensus at the shortest lag archived; by lag, and for the tracking signal, over the last
-    twelve periods that are over. Turns look backward: annual COGS of the last twelve periods / their average stock.
+    twelve periods that are over. Turns look backward: COGS of the last year / its average stock.
 
     Returns
     -------
@@ -586,7 +587,7 @@ def _adherence(deviation: pd.DataFrame, period: pd.Timestamp) -> list[tuple]:
 
 def _money(inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp, calendar: Calendar) -> list[tuple]:
     cost = inputs["item"].set_index("item_id")["standard_cost_amt"]
-    start = calendar.add(period, 1 - _TRAILING_PERIODS)
+    start = calendar.add(period, 1 - calendar.buckets_per_year)
     sales = inputs["sales_history"]
     sales = sales[sales["period"].between(start, period)]
     cogs = (sales["shipped_qty"].fillna(sales["ordered_qty"]) * sales["item_id"].map(cost)).groupby(sales["period"]).sum()
@@ -607,8 +608,8 @@ def _money(inputs: Mapping[str, pd.DataFrame], period: pd.Timestamp, calendar: C
 
 def _balances(ledger: pd.DataFrame, period: pd.Timestamp, revenue: pd.Series, cogs_per_year: float, inventory: float,
               calendar: Calendar) -> list[tuple]:
-    """Days of sales and payables, cash-to-cash and working capital from the ledger's balances of the last twelve periods."""
-    start = calendar.add(period, 1 - _TRAILING_PERIODS)
+    """Days of sales and payables, cash-to-cash and working capital from the ledger's balances of the last year."""
+    start = calendar.add(period, 1 - calendar.buckets_per_year)
     booked = ledger[ledger["period"].between(start, period)].pivot(index="period", columns="account", values="amount_amt")
     mean, last = booked.mean(), booked.loc[period] if period in booked.index else pd.Series(dtype=float)
     days_sales = kpi.days_of_sales(revenue.mean() * calendar.buckets_per_year, mean.get("receivables", np.nan))

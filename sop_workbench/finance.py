@@ -32,7 +32,6 @@ _PLACE = ["item_id", "location_id"]
 _CENT = 0.005
 _LEDGER_LINES = {"revenue": "revenue_amt", "cogs": "cogs_amt", "operating_result": "operating_result_amt", "inventory": "inventory_amt"}
 _OVERHEADS = ("overhead", "marketing")
-_TRAILING_PERIODS = 12
 
 
 # ------------------------------------------------------------------ projection
@@ -322,7 +321,7 @@ def _totals_named(names: pd.Series, total: str) -> pd.Series:
 
 
 # ------------------------------------------------------------------ income and cash
-def income_statement(financial_projection: pd.DataFrame, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
+def income_statement(financial_projection: pd.DataFrame, calendar: Calendar, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
     """Revenue, cost of sales, margin and operating result per period, after the ledger's past periods.
 
     gross margin = revenue − sales at standard cost;
@@ -333,9 +332,11 @@ def income_statement(financial_projection: pd.DataFrame, ledger: pd.DataFrame | 
     ----------
     financial_projection : DataFrame
         The plan in money.
+    calendar : Calendar
+        Says how many periods a year has.
     ledger : DataFrame, optional
         Accounts revenue, cogs, operating_result, inventory, overhead and marketing of the periods before the plan. Overhead and
-        marketing, which no plan decides, go on in the plan at the mean of the last twelve periods; without a ledger they are
+        marketing, which no plan decides, go on in the plan at the mean of the last year; without a ledger they are
         left out and the result is one before overhead.
 
     Returns
@@ -347,7 +348,7 @@ def income_statement(financial_projection: pd.DataFrame, ledger: pd.DataFrame | 
     measures = ["revenue_amt", "cogs_amt", "gross_margin_amt", "inventory_amt", *hidden]
     plan = financial_projection.groupby("period")[measures].sum()
     past = _past_statement(ledger, plan.index.min()) if ledger is not None and len(ledger) else pd.DataFrame()
-    plan["overhead_amt"] = _overhead(past)
+    plan["overhead_amt"] = _overhead(past, calendar)
     plan["inventory_change_amt"] = plan["inventory_amt"] - plan["opening_inventory_amt"]
     plan["operating_result_amt"] = (
         plan["profit_amt"] - plan["scheduled_receipt_amt"] + plan["inventory_change_amt"] - plan["overhead_amt"])
@@ -369,10 +370,10 @@ def _past_statement(ledger: pd.DataFrame, before: pd.Timestamp) -> pd.DataFrame:
     return lines.dropna(how="all").assign(source="ledger")
 
 
-def _overhead(past: pd.DataFrame) -> float:
-    """Overhead of a planned period: the mean of the ledger's last twelve; zero where it is not known (a result before overhead)."""
+def _overhead(past: pd.DataFrame, calendar: Calendar) -> float:
+    """Overhead of a planned period: the mean of the ledger's last year; zero where it is not known (a result before overhead)."""
     known = past["overhead_amt"].dropna() if len(past) else pd.Series(dtype=float)
-    return float(known.tail(_TRAILING_PERIODS).mean()) if len(known) else 0.0
+    return float(known.tail(calendar.buckets_per_year).mean()) if len(known) else 0.0
 
 
 def cash_projection(
@@ -399,7 +400,7 @@ def cash_projection(
     days_per_bucket = DAYS_PER_YEAR / calendar.buckets_per_year
     collected = paid_later(flows["revenue_amt"], settings.finance.receivable_days / days_per_bucket, opening["receivables"])
     bills_paid = paid_later(bills, settings.finance.payable_days / days_per_bucket, opening["payables"])
-    overhead = _overhead(_past_statement(inputs["ledger"], flows.index.min()))
+    overhead = _overhead(_past_statement(inputs["ledger"], flows.index.min()), calendar)
     cash = pd.DataFrame({"collected_amt": collected, "paid_amt": bills_paid + flows[PAID_AT_ONCE].sum(axis=1) + overhead})
     cash["operating_cash_amt"] = cash["collected_amt"] - cash["paid_amt"]
     cash["closing_cash_amt"] = opening["cash"] + cash["operating_cash_amt"].cumsum()

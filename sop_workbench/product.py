@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from sop_workbench import tables
 from sop_workbench.errors import SopError
-from sop_workbench.forecast.models import ENDED, SHORT_PERIODS, route
+from sop_workbench.forecast.models import ENDED, route
 from sop_workbench.forecast.panel import KEYS, demand_panel, like_for_like, pooled
 from sop_workbench.forecast.structure import deseasonalised, repeats_yearly
 from sop_workbench.periods import Calendar
@@ -134,9 +134,10 @@ def _lifecycle(finished: pd.DataFrame, demand: np.ndarray, as_of: pd.Timestamp, 
     age = (~np.isnan(demand)).sum(axis=1)
     by_sales_ended = (route(demand) == ENDED) & (age > 0)
     launched = finished["launch_date"].fillna(pd.Timestamp.min)
-    a_year_ago = calendar.first_day(calendar.add(calendar.period_of(as_of), -SHORT_PERIODS))
+    year = calendar.buckets_per_year
+    a_year_ago = calendar.first_day(calendar.add(calendar.period_of(as_of), -year))
     # An item that is on file from the first period on may be much older than the history; its date decides.
-    is_young = np.where(finished["launch_date"].notna(), launched > a_year_ago, (age < SHORT_PERIODS) & (age < demand.shape[1]) & (age > 0))
+    is_young = np.where(finished["launch_date"].notna(), launched > a_year_ago, (age < year) & (age < demand.shape[1]) & (age > 0))
     ended = (finished["phase_out_date"] <= as_of) | by_sales_ended
     never = (age == 0) & ~is_young
     return np.select([ended | never, finished["phase_out_date"] > as_of, is_young], ["ended", "phase_out", "launch"], "mature")

@@ -226,7 +226,7 @@ def financial_review(cycle: Cycle) -> Tables:
         "estimate_gap": last_gap,
         "goal_alignment": goals.goal_alignment(gap, read["binding_limit"], cycle.settings),
         "revenue_source": goals.revenue_sources(read["unmet_demand"], read["launch_forecast"], read["demand_stream"], inputs["item"]),
-        "income_statement": finance.income_statement(projection, inputs["ledger"]),
+        "income_statement": finance.income_statement(projection, cycle.calendar, inputs["ledger"]),
         "cash_projection": finance.cash_projection(projection, inputs, cycle.settings, cycle.calendar),
         "financial_statement": _join("financial_statement", [
             statement.past_statement(inputs, cycle.period, cycle.calendar),

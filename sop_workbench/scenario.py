@@ -820,7 +820,7 @@ def _measures(result: Tables, calendar: Calendar) -> dict[str, tuple[str, float]
         "revenue": ("reporting currency", total["revenue_amt"]),
         "gross margin": ("reporting currency", total["gross_margin_amt"]),
         "profit": ("reporting currency", total["profit_amt"]),
-        "operating result": ("reporting currency", income_statement(money)["operating_result_amt"].sum()),
+        "operating result": ("reporting currency", income_statement(money, calendar)["operating_result_amt"].sum()),
         "fill rate": ("ratio", kpi.fill_rate(unmet["served_qty"], unmet["demand_qty"])),
         "lost revenue": ("reporting currency", unmet["lost_revenue_amt"].sum()),
         "inventory": ("reporting currency", inventory),

@@ -17,7 +17,7 @@ from sop_workbench.tables import table
 
 LEVELS = ("total", "family", "region", "market_id", "item_id")
 _MONTHLY = ("total", "family", "region", "market_id")
-_TRAILING = 12
+_TRAILING = 12  # so many plans tell how good planning is now, of months or of weeks
 _CELL = ["item_id", "market_id", "period"]
 _COLUMNS = ["kpi", "level", "member", "period", "value", "note"]
 

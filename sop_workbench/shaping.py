@@ -74,7 +74,7 @@ def _places(rows: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.
 _EVENT_SD, _AFTER_SD, _CANNIBAL_SD = 0.5, 0.2, 0.3
 _SLOPE_SD, _BEND_SD, _SEASON_SD, _RELATIVE_SEASON_SD, _LEVEL_SD = 1.0, 0.3, 0.5, 0.1, 10.0
 _STEPS, _LEAST_VARIANCE, _TAIL, _LEAST_SEASON_SD = 30, 1e-6, 3.0, 0.005
-_LEAST_PERIODS = 12
+_LEAST_PERIODS = 12  # points to fit by, of months or of weeks
 _CONTROL_RATIO = 0.2
 # History tells when it leaves less than half of the doubt there was before looking (a share for cannibalisation: ± one half).
 _TOLD = 0.5

@@ -58,7 +58,7 @@ def financial_statement(
     """
     share, by_revenue = (_share(projection, measure) for measure in ("cogs_amt", "revenue_amt"))
     lines = _every_cell(_attributed(projection, share), share, by_revenue)
-    income = finance.income_statement(projection, inputs["ledger"]).query("source == 'plan'").set_index("period")
+    income = finance.income_statement(projection, calendar, inputs["ledger"]).query("source == 'plan'").set_index("period")
     lines["gross_margin_amt"] = lines["revenue_amt"] - lines["cogs_amt"]
     other = income["variance_amt"] - lines.groupby("period")[_NAMED_COSTS].sum().sum(axis=1)
     lines["other_variance_amt"] = _spread(other, share, lines)
@@ -227,7 +227,7 @@ def past_statement(inputs: Mapping[str, pd.DataFrame], before: pd.Timestamp, cal
     calendar : Calendar
         Counts periods back.
     periods : int
-        How many periods.
+        How many periods are shown; no figure of the plan rests on them.
 
     Returns
     -------

@@ -107,7 +107,7 @@ def test_plan_money_equals_finance_on_the_demo():
     projection = project(plan, tables_, company)
     assert_equal_money(plan, projection)
     assert projection["revenue_amt"].sum() > 1e6
-    assert finance.income_statement(projection, tables_["ledger"])["overhead_amt"].iloc[-1] > 0
+    assert finance.income_statement(projection, SETTINGS.calendar, tables_["ledger"])["overhead_amt"].iloc[-1] > 0
 
 
 def test_each_cost_stands_where_it_belongs(plan, projection):
@@ -285,7 +285,7 @@ def test_without_a_budget_there_is_no_gap(projection):
 
 # ------------------------------------------------------------------ income and cash
 def test_operating_result_is_all_money_plus_the_change_of_stock(projection):
-    statement = finance.income_statement(projection)
+    statement = finance.income_statement(projection, SETTINGS.calendar)
     stock = projection.groupby("period")[["opening_inventory_amt", "inventory_amt"]].sum()
     assert np.allclose(stock["opening_inventory_amt"].iloc[1:], stock["inventory_amt"].iloc[:-1]), "opening is the closing before"
     total = projection["profit_amt"].sum() + stock["inventory_amt"].iloc[-1] - stock["opening_inventory_amt"].iloc[0] - 40 * 3
@@ -304,7 +304,7 @@ def test_the_ledger_is_the_baseline(projection):
             for a, v in (("revenue", 900.0), ("cogs", 600.0), ("overhead", 100.0), ("marketing", 20.0), ("inventory", 50.0))
         ),
     )
-    statement = finance.income_statement(projection, ledger)
+    statement = finance.income_statement(projection, SETTINGS.calendar, ledger)
     assert statement["source"].tolist() == ["ledger"] * 2 + ["plan"] * 4
     assert statement["gross_margin_amt"].iloc[0] == 300
     assert statement["overhead_amt"].tolist() == [120.0] * 6

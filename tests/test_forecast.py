@@ -482,7 +482,7 @@ def test_a_fit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(candidates, "_PROPHET_SECONDS", 1)
     months = pd.date_range("2013-06-01", periods=7, freq="MS")
     demand = np.array([12.0, 118.5, 126.0, 124.0])  # a line broken twice meets all four
-    assert candidates.prophet(demand, months[:4], months[4:]).tolist() == pytest.approx([122.8333] * 3, abs=1e-3)
+    assert candidates.prophet(demand, months[:4], months[4:], 12).tolist() == pytest.approx([122.8333] * 3, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["prophet", "auto ets", "theta", "ces", "seasonal naive", "boosted trees"])

@@ -164,7 +164,7 @@ def shop(demand_now: np.ndarray, families: tuple[str, str] = ("F", "F")) -> Node
     item = pd.DataFrame({"item_id": ["A", "B"], "family": families, "phase_out_date": pd.NaT})
     market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
     periods = pd.date_range("2025-01-01", periods=demand_now.shape[1], freq="MS")
-    return hierarchy_nodes(Panel(keys, periods, demand_now, [""] * 4), np.zeros((4, len(periods) + 1, 2)), item, market)
+    return hierarchy_nodes(Panel(keys, periods, demand_now, [""] * 4, 12), np.zeros((4, len(periods) + 1, 2)), item, market)
 
 
 def test_a_sparse_series_takes_its_share_of_item_and_market() -> None:
@@ -229,7 +229,7 @@ def promoted_shop(event: pd.DataFrame) -> Nodes:
     periods = pd.date_range("2025-01-01", periods=15, freq="MS")
     item = pd.DataFrame({"item_id": ["A", "B"], "family": "F", "phase_out_date": pd.NaT})
     market = pd.DataFrame({"market_id": ["M", "N"], "region": ["R", "S"], "channel": "shop"})
-    panel = Panel(keys, periods[:14], demand_now, [""] * 4)
+    panel = Panel(keys, periods[:14], demand_now, [""] * 4, 12)
     known = announced(keys, periods, event, item, None, CALENDAR)
     return hierarchy_nodes(panel, event_effects(keys, periods, event, item), item, market, known)
 

@@ -25,7 +25,7 @@ def project(plan, tables_) -> pd.DataFrame:
 
 def assert_sums_to_the_company(found: pd.DataFrame, projection: pd.DataFrame, given_: dict) -> None:
     by_period = found.groupby("period").sum(numeric_only=True)
-    income = finance.income_statement(projection, given_["ledger"]).query("source == 'plan'").set_index("period")
+    income = finance.income_statement(projection, CALENDAR, given_["ledger"]).query("source == 'plan'").set_index("period")
     for line, whole in LINES.items():
         np.testing.assert_allclose(by_period[line], income[whole], atol=CENT, err_msg=line)
     cash = finance.cash_projection(projection, given_, SETTINGS, CALENDAR).set_index("period")
@@ -103,7 +103,7 @@ def test_parts_sum_to_the_whole_whatever_the_plan(cells, receivables, cash):
     none = tables.table("unmet_demand").empty()
     found = statement.financial_statement(projection, none, given_, SETTINGS, CALENDAR)
     by_period = found.groupby("period").sum(numeric_only=True).reindex(PERIODS).fillna(0.0)
-    income = finance.income_statement(projection, ledger).query("source == 'plan'").set_index("period")
+    income = finance.income_statement(projection, CALENDAR, ledger).query("source == 'plan'").set_index("period")
     for line, whole in LINES.items():
         np.testing.assert_allclose(by_period[line], income[whole], atol=CENT, err_msg=line)
     money = finance.cash_projection(projection, given_, SETTINGS, CALENDAR).set_index("period")

@@ -70,8 +70,8 @@ def croston(demand: np.ndarray, ahead: int, season_length: int) -> np.ndarray:
     return _library("CrostonSBA", demand, ahead)
 
 
-def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex) -> np.ndarray:
-    """The Prophet library, alone, with multiplicative yearly season."""
+def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex, season_length: int) -> np.ndarray:
+    """The Prophet library, alone, with multiplicative yearly season where two years are known."""
     if len(demand) < 3 or np.ptp(demand) == 0:
         return naive(demand, len(ahead), 1)
     # Prophet and its Stan back end take a second to import, set their own log levels and report every fit.
@@ -81,7 +81,7 @@ def prophet(demand: np.ndarray, dates: pd.DatetimeIndex, ahead: pd.DatetimeIndex
 
     model = Prophet(
         seasonality_mode="multiplicative",
-        yearly_seasonality=6 if len(demand) >= 24 else False,
+        yearly_seasonality=6 if len(demand) >= 2 * season_length else False,
         weekly_seasonality=False,
         daily_seasonality=False,
         seasonality_prior_scale=0.1,

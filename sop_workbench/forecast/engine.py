@@ -214,7 +214,7 @@ def mixed_forecast(
 ) -> NodeForecast:
     """Models weighed by their back-test, the mix added up over the hierarchy, a range around it."""
     names = sorted({model.name for models in ROUTES[settings.forecast.effort].values() for model in models})
-    level = _mean_level(nodes.demand)
+    level = _mean_level(nodes.demand, calendar.buckets_per_year)
     names, weights = _pinned(names, _weights(_of_what_was_on_sale(nodes, backtest), final, names, level), final, pins)
     kinds, year = np.where(nodes.ended_at(nodes.demand.shape[1]), ENDED, route(nodes.demand)), calendar.buckets_per_year
     mixed = _without_demand(combine(final, names, weights), kinds == ENDED)
@@ -237,9 +237,9 @@ def leaf_backtest(backtest: Backtest, count: int) -> Backtest:
     return replace(backtest, forecasts=forecasts, actual=backtest.actual[:count])
 
 
-def _mean_level(demand: np.ndarray) -> np.ndarray:
-    """Mean demand of the last year that was sold in; 1 where nothing was."""
-    recent = demand[:, -12:]
+def _mean_level(demand: np.ndarray, season_length: int) -> np.ndarray:
+    """Mean demand of the last year, of the periods known in it; 1 where nothing was sold."""
+    recent = demand[:, -season_length:]
     seen = ~np.isnan(recent)
     mean = np.where(seen, recent, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     return np.where(mean > 0, mean, 1.0)

@@ -42,7 +42,7 @@ def leaderboard(panel: Panel, backtest: Backtest, item: pd.DataFrame | None, set
             rows += _level_rows(level, names, dict.fromkeys(added_up, "each series"), added_up, actual, WHOLE)
             continue
         demand = pooled(panel.demand, group)
-        chosen = _evenly_by_volume(demand, _MOST_MEMBERS[settings.forecast.effort])
+        chosen = _evenly_by_volume(demand, _MOST_MEMBERS[settings.forecast.effort], calendar.buckets_per_year)
         alone = _alone(demand[chosen], panel.periods, backtest, calendar)
         if level in trees:
             alone[TREES] = trees[level][chosen]
@@ -94,11 +94,11 @@ def _added_up(values: np.ndarray, known: np.ndarray, group: np.ndarray) -> np.nd
     return total
 
 
-def _evenly_by_volume(demand: np.ndarray, most: int) -> np.ndarray:
+def _evenly_by_volume(demand: np.ndarray, most: int, season_length: int) -> np.ndarray:
     """Members taken evenly from the ranking by volume of the last year, in their order; all where they are few."""
     if len(demand) <= most:
         return np.arange(len(demand))
-    ranked = np.argsort(-np.nan_to_num(demand[:, -12:]).sum(axis=1), kind="stable")
+    ranked = np.argsort(-np.nan_to_num(demand[:, -season_length:]).sum(axis=1), kind="stable")
     # The middle of each of `most` equal parts of the ranking, and so large and small ones alike.
     places = ((np.arange(most) + 0.5) * len(demand) / most).astype(int)
     return np.sort(ranked[places])
@@ -106,7 +106,7 @@ def _evenly_by_volume(demand: np.ndarray, most: int) -> np.ndarray:
 
 def _alone(demand: np.ndarray, periods: pd.DatetimeIndex, backtest: Backtest, calendar: Calendar) -> dict[str, np.ndarray]:
     """The well-known models on each aggregated series, from the same origins; nothing beyond the end of history."""
-    shape = (len(demand), *backtest.actual.shape[1:])
+    shape, year = (len(demand), *backtest.actual.shape[1:]), calendar.buckets_per_year
     results = {name: np.zeros(shape) for name in (PROPHET, *_ALONE)}
     for number, origin in enumerate(backtest.origins):
         ahead = periods[origin : origin + shape[2]]
@@ -116,8 +116,8 @@ def _alone(demand: np.ndarray, periods: pd.DatetimeIndex, backtest: Backtest, ca
             if not len(series):
                 continue
             for name, model in _ALONE.items():
-                results[name][row, number, : len(ahead)] = model(series, len(ahead), calendar.buckets_per_year)
-            results[PROPHET][row, number, : len(ahead)] = candidates.prophet(series, periods[:origin][known], ahead)
+                results[name][row, number, : len(ahead)] = model(series, len(ahead), year)
+            results[PROPHET][row, number, : len(ahead)] = candidates.prophet(series, periods[:origin][known], ahead, year)
     return results
 
 

@@ -18,6 +18,7 @@ from sop_workbench.errors import SopError
 LEAST_SERIES = 20
 STANDARD_EXAMPLES, FULL_EXAMPLES = 150_000, 300_000
 _CHUNK = 2000
+# Lags are columns of what is learned from: a whole year of weeks more would double its size.
 _MOST_LAGS_BEYOND_YEAR = 12
 # Demand below 5 % of a series' mean is read as that much: the logarithm of a month without sales says nothing more.
 _FLOOR = 0.05

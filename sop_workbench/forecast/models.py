@@ -46,8 +46,8 @@ class Model:
     ----------
     name : str
     forecast : callable
-        By `reads`: (history of one series, ahead, season length); (history, its dates, dates ahead); or all series at once as a
-        matrix (series × periods, ahead, season length), and what was learned where the model learns.
+        By `reads`: (history of one series, ahead, season length); (history, its dates, dates ahead, season length); or all
+        series at once as a matrix (series × periods, ahead, season length), and what was learned where the model learns.
     is_on_structure : bool
         Applied to demand without season and events and joined to them again; or to demand without events alone.
     reads : "series", "dates" or "all"
@@ -193,7 +193,7 @@ def _run(model: Model, view: _View, rows: np.ndarray, learned: dict[str, Any]) -
         return made * factor
     for row, (series, known, length) in enumerate(zip(base, ~np.isnan(base), season.tolist(), strict=True)):
         if model.reads == "dates":
-            made[row] = model.forecast(series[known], view.dates[known], view.ahead)
+            made[row] = model.forecast(series[known], view.dates[known], view.ahead, view.year)
         else:
             made[row] = model.forecast(series[known], steps, length)
     return made * factor

@@ -41,7 +41,7 @@ class Nodes:
     demand : ndarray, nodes × periods
         The first `leaves` rows are item × market.
     effects : ndarray, nodes × (periods + ahead) × event columns
-        Of an aggregate: the mean of its members' by their demand.
+        Of an aggregate: the mean of its members' by their volume.
     groups : list of ndarray of int
         Whose season each node leans on, from the widest group to the closest; last, with whom it shares its customers.
     level : ndarray of int, nodes
@@ -52,6 +52,8 @@ class Nodes:
         0 item × market, 1 an item's sums, 2 wider sums.
     end : ndarray, nodes
         Number of periods after which a node has ended by the phase-out dates of its items; infinite where it has not.
+    volume : ndarray, leaves
+        Demand of the last year: what a leaf counts where the effects on its sums are averaged.
     members : dict of DataFrame
         By level (such as `family × channel`): member, its name, and node, its row. A level whose sums are those of another
         points at the same rows.
@@ -67,6 +69,7 @@ class Nodes:
     summing: sparse.csr_matrix
     width: np.ndarray
     end: np.ndarray
+    volume: np.ndarray
     members: dict[str, pd.DataFrame] = field(default_factory=dict)
     announced: np.ndarray | None = None
 
@@ -89,8 +92,7 @@ class Nodes:
             return np.ones_like(self.effects[:, coming, 0])
         stated = self.effects[: self.leaves, coming, :1]
         then = np.where(self.announced[:, coming, None] > known, 0.0, stated)
-        whole, part = (np.vstack([leaf[..., 0], _mean_effects(self.demand[: self.leaves], leaf, self.summing)[..., 0]])
-                       for leaf in (stated, then))
+        whole, part = (np.vstack([leaf[..., 0], _mean_effects(self.volume, leaf, self.summing)[..., 0]]) for leaf in (stated, then))
         return np.maximum(1 + part, LEAST_FACTOR) / np.maximum(1 + whole, LEAST_FACTOR)
 
     def row_of(self, level: str) -> np.ndarray | None:
@@ -109,7 +111,8 @@ class Nodes:
 def plain_nodes(demand: np.ndarray, effects: np.ndarray) -> Nodes:
     """Series that have nothing to do with each other."""
     none = np.zeros(len(demand), dtype=int)
-    return Nodes(demand, effects, [], none, sparse.csr_matrix((0, len(demand))), none, np.full(len(demand), np.inf))
+    # Without sums nothing is averaged.
+    return Nodes(demand, effects, [], none, sparse.csr_matrix((0, len(demand))), none, np.full(len(demand), np.inf), np.zeros(len(demand)))
 
 
 def hierarchy_nodes(
@@ -147,14 +150,16 @@ def hierarchy_nodes(
     summing = sparse.vstack(sums).tocsr() if sums else sparse.csr_matrix((0, len(places)))
     end = _ends(panel, item)
     groups = [pd.factorize(pd.concat(parts, ignore_index=True), sort=True)[0] for parts in (wide, close, who)]
+    volume = np.nan_to_num(panel.demand[:, -panel.year :]).sum(axis=1)
     return Nodes(
         np.vstack([panel.demand, _summed(panel.demand, summing)]),
-        np.concatenate([effects, _mean_effects(panel.demand, effects, summing)]),
+        np.concatenate([effects, _mean_effects(volume, effects, summing)]),
         groups,
         np.concatenate(level),
         summing,
         np.concatenate(width),
         np.r_[end, _latest(end, summing)],
+        volume,
         members,
         announced,
     )
@@ -231,9 +236,9 @@ def _summed(demand: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
     return np.where(begun > 0, summing @ np.nan_to_num(demand), np.nan)
 
 
-def _mean_effects(demand: np.ndarray, effects: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
-    """Effect of events on every aggregate: its members' mean by what they sold in the last year."""
-    weight = np.nan_to_num(demand[:, -12:]).sum(axis=1) + 1e-9
+def _mean_effects(volume: np.ndarray, effects: np.ndarray, summing: sparse.csr_matrix) -> np.ndarray:
+    """Effect of events on every aggregate: its members' mean by what they sold in the last year, alike where none sold."""
+    weight = volume + 1e-9
     share = summing.multiply(weight).tocsr()
     total = np.maximum(summing @ weight, 1e-300)[:, None]
     return np.stack([(share @ effects[..., column]) / total for column in range(effects.shape[2])], axis=2)

@@ -28,16 +28,19 @@ class Panel:
         NaN before a series' first sale and where the quantity is missing; 0 where nobody ordered.
     notes : list of str
         Per series, what had to be read differently ("" where nothing was).
+    year : int
+        Periods in a year.
     """
 
     keys: pd.DataFrame
     periods: pd.DatetimeIndex
     demand: np.ndarray
     notes: list[str]
+    year: int
 
     def until(self, count: int) -> Panel:
         """The panel as it stood after its first `count` periods."""
-        return Panel(self.keys, self.periods[:count], self.demand[:, :count], self.notes)
+        return Panel(self.keys, self.periods[:count], self.demand[:, :count], self.notes, self.year)
 
 
 def demand_panel(history: pd.DataFrame, end: pd.Timestamp, calendar: Calendar, column: str = "ordered_qty") -> Panel:
@@ -49,7 +52,8 @@ def demand_panel(history: pd.DataFrame, end: pd.Timestamp, calendar: Calendar, c
     """
     known = history[history["period"] <= end]
     if known.empty:
-        return Panel(pd.DataFrame(columns=KEYS, dtype=object), pd.DatetimeIndex([], dtype="datetime64[ns]"), np.zeros((0, 0)), [])
+        none = pd.DatetimeIndex([], dtype="datetime64[ns]")
+        return Panel(pd.DataFrame(columns=KEYS, dtype=object), none, np.zeros((0, 0)), [], calendar.buckets_per_year)
     periods = pd.date_range(known["period"].min(), end, freq=calendar.frequency)
     keys = known[KEYS].drop_duplicates().sort_values(KEYS).reset_index(drop=True)
     row = pd.MultiIndex.from_frame(keys).get_indexer(pd.MultiIndex.from_frame(known[KEYS]))
@@ -60,7 +64,8 @@ def demand_panel(history: pd.DataFrame, end: pd.Timestamp, calendar: Calendar, c
     read = [(demand < 0).sum(axis=1), np.isnan(demand).sum(axis=1), np.isinf(demand).sum(axis=1)]
     demand = np.where(np.isinf(demand), np.nan, np.maximum(demand, 0))
     demand[~_after_first_sale(demand)] = np.nan
-    return Panel(keys, periods, demand, [_note(*counts) for counts in zip(*read, demand, strict=True)])
+    notes = [_note(*counts) for counts in zip(*read, demand, strict=True)]
+    return Panel(keys, periods, demand, notes, calendar.buckets_per_year)
 
 
 def pooled(demand: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ _DEVIATION_PER_ABSOLUTE_ERROR = float(np.sqrt(np.pi / 2))
 # The mix of models that the statistical forecast uses, as `forecast_error` names it.
 _PLANNED_MODEL = "ensemble"
 _PLANNED_STREAM = "consensus"
-# The back-test counts as much as this many locked plans of the item itself.
+# The back-test counts as much as this many locked plans of the item itself, of months or of weeks.
 _BACK_TEST_PERIODS = 12
 _BY_CYCLE = "z √((L + review) σ² + μ² σ_L²)"
 _BY_FILL = "fill rate by the loss function"

@@ -35,7 +35,7 @@ def capacity_table(capacity_load: pd.DataFrame, resource: pd.DataFrame) -> pd.Da
         rows[shown],
         title,
         "Rough-cut over the horizon, not finite capacity. Utilisation = load / regular hours; of demonstrated = load / hours really "
-        "achieved (stated, by efficiency, or the best three of the last twelve periods).",
+        "achieved (stated, by efficiency, or the best fourth of the last year's periods).",
         "No load: no routing connects the demand with a resource.",
     )
 

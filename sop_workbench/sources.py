@@ -7,6 +7,9 @@ without one is read whole from the file (or database table) of its own name.
 direct sub-folders) is a view named by the file's stem; a workbook of several sheets gives one view
 `<stem>_<sheet>` for each (just `<stem>` for a sheet of the file's own name, as in the templates). Files that no query names are not read.
 
+**What queries share.** Over files, `<sql folder>/_<name>.sql` is a query for other queries: who names `_<name>` reads its rows, worked
+out once. It sees what every query sees. In a database that is a view, made there.
+
 **Parameters**, on both engines, bound only where a query mentions them:
 
 ============== ======= ==============================================================================
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
     from openpyxl import Workbook
 
 FORMATS_FILE = "columns.yaml"
+_SHARED = "_"  # the first letter of a query for other queries
 
 _TEXT_FILES = (".csv", ".tsv", ".txt")
 _WORKBOOKS = (".xlsx", ".xlsm")
@@ -295,7 +299,7 @@ def _unknown_queries(folder: Path) -> pd.DataFrame:
     """Findings about queries that no table takes: a slip in a file name must not lose a table."""
     declared = [name for name in tables.all_tables() if tables.table(name).group in ("input", "document")]
     findings = []
-    for name in sorted(set(_queries(folder)) - set(declared)):
+    for name in sorted(name for name in set(_queries(folder)) - set(declared) if not name.startswith(_SHARED)):
         near = difflib.get_close_matches(name, declared, 1)
         remedy = f"rename it to {near[0]}.sql" if near else "name it after an input table, or remove it"
         findings.append(tables.finding("unknown_query", "warns", "sources", "", 0, f"{name}.sql", remedy))
@@ -391,28 +395,38 @@ class _Files:
             self._make_views(table, [table.casefold()])
             return self._run(table, f'select * from "{table}"', {}, None)
         text = _query_text(table, path)
-        self._make_views(table, [name for name in self.places if _mentions(text, name)])
+        self._make_views(table, self._named_in(text))
         sql, used = _bound(text, self.parameters, "$")
         return self._run(table, sql, used, path)
+
+    def _named_in(self, text: str) -> list[str]:
+        """Files and shared queries that a query names; of one name the query counts."""
+        return [name for name in dict.fromkeys([*self._shared(), *self.places]) if _mentions(text, name)]
+
+    def _shared(self) -> dict[str, Path]:
+        return {name.casefold(): path for name, path in self.queries.items() if name.startswith(_SHARED)}
 
     def _run(self, table: str, sql: str, used: dict[str, Any], path: Path | None) -> Generator[pa.RecordBatch]:
         try:
             if path is not None:
-                statements = self.connection.extract_statements(sql)
-                if [s.type for s in statements] != [duckdb.StatementType.SELECT]:
-                    raise _Refused(_query_finding(table, path, None, "the file must hold exactly one SELECT"))
+                self._require_one_select(table, sql, path)
             reader = self.connection.execute(sql, used).to_arrow_reader(_BATCH_ROWS)
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
             yield from reader
         except (duckdb.Error, pa.ArrowException, OSError) as fault:
             raise _Refused(*self._explained(table, sql, path, str(fault))) from fault
 
+    def _require_one_select(self, table: str, sql: str, path: Path) -> None:
+        if [s.type for s in self.connection.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+            raise _Refused(_query_finding(table, path, None, "the file must hold exactly one SELECT"))
+
     def _make_views(self, table: str, names: list[str]) -> None:
         """Make the views a query needs; all their findings at once."""
         for name in names:
             if name not in self.views:
                 try:
-                    self._make_view(table, name)
+                    shared = self._shared().get(name)
+                    self._make_view(table, name) if shared is None else self._make_shared(table, name, shared)
                     self.views[name] = []
                 except _Refused as fault:
                     self.views[name] = fault.findings
@@ -432,6 +446,18 @@ class _Files:
                 self._make_csv_view(table, path, view)
         except duckdb.Error as fault:
             raise _Refused(_file_finding(table, path, str(fault))) from fault
+
+    def _make_shared(self, table: str, name: str, path: Path) -> None:
+        """The rows of a query that others name, kept: a view could not hold the as-of date."""
+        self.views[name] = []  # a query that names itself, or one that names it, finds no such table
+        text = _query_text(table, path)
+        self._make_views(table, self._named_in(text))
+        sql, used = _bound(text, self.parameters, "$")
+        try:
+            self._require_one_select(table, sql, path)
+            self.connection.execute(f"create temp table {_identifier(name)} as {sql}", used)
+        except duckdb.Error as fault:
+            raise _Refused(*self._explained(table, sql, path, str(fault))) from fault
 
     def _only_place(self, table: str, name: str) -> tuple[Path, str | None]:
         places = self.places[name]
@@ -469,8 +495,8 @@ class _Files:
             return []
         findings = []
         for name in self.views:
-            places = self.places[name]
-            if self.views[name] or not _mentions(sql, name) or places[0][0].suffix.lower() not in _TEXT_FILES:
+            places = self.places.get(name)  # none of a shared query, whose types its own columns gave
+            if places is None or self.views[name] or not _mentions(sql, name) or places[0][0].suffix.lower() not in _TEXT_FILES:
                 continue
             columns = self.connection.execute(f"select column_name, column_type from (describe {_identifier(name)})").fetchall()
             for column, kind in columns:

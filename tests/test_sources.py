@@ -278,6 +278,42 @@ def test_the_horizon_is_a_parameter(tmp_path):
     assert found["capacity"]["period"].tolist() == list(pd.date_range("2026-10-01", periods=14, freq="MS"))
 
 
+_ORDERS = "item_id,ordered_on,qty\n007,2026-08-27,2\n007,2026-09-28,3\n007,2026-10-01,5\n"
+
+
+def test_queries_share_a_query_that_begins_with_a_stroke(tmp_path):
+    """Two tables of what was ordered until the as-of day, worked out once; it may name another that does not count as a table."""
+    write_company(
+        tmp_path, orders=_ORDERS,
+        _known_sql="select * from orders where ordered_on < :as_of + 1",
+        _per_month_sql="-- of _per_month\nselect item_id, period_of(ordered_on) as period, sum(qty) as qty from _Known group by all",
+        sales_history_sql="select item_id, 'N' as market_id, period, qty::double as ordered_qty from _per_month",
+        stock_on_hand_sql="select item_id, 'P1' as location_id, sum(qty)::double as on_hand_qty, date '2026-09-30' as as_of_date "
+                          "from _per_month group by item_id",
+    )  # fmt: skip
+    found, issues = load(tmp_path)
+    assert issue_lines(issues) == []
+    assert found["sales_history"]["ordered_qty"].tolist() == [2.0, 3.0]
+    assert found["stock_on_hand"]["on_hand_qty"].tolist() == [5.0]
+
+
+def test_a_fault_in_a_shared_query_is_told_once_with_its_own_file_and_line(tmp_path):
+    write_company(
+        tmp_path, orders=_ORDERS, _known_sql="select *,\n  qyt from orders", _round_sql="select * from _round",
+        _two_sql="select 1; select 2",
+        sales_history_sql="select * from _known", stock_on_hand_sql="select * from _known",
+        item_sql="select * from _round", market_sql="select * from _two", location_sql="select * from _nowhere",
+    )  # fmt: skip
+    _, issues = load(tmp_path)
+    told = issues[issues["table"].isin(["sales_history", "stock_on_hand", "item", "market", "location"])]
+    assert set(zip(told["table"], told["rule"], told["keys"], strict=True)) == {
+        ("sales_history", "missing_column", "_known.sql line 2"),
+        ("item", "missing_file", "_round.sql line 1"),
+        ("market", "query_failed", "_two.sql"),
+        ("location", "missing_file", "location.sql line 1"),
+    }
+
+
 @pytest.mark.parametrize("bucket", ["month", "week"])
 @pytest.mark.parametrize("shift", [-3, 0, 4])
 def test_period_of_in_sql_is_period_of_in_python(tmp_path, bucket, shift):

@@ -135,7 +135,7 @@ def _aligned(frame: pd.DataFrame, keys: pd.DataFrame, periods: pd.DatetimeIndex,
 
 
 def _is_steady(demand: np.ndarray) -> np.ndarray:
-    """Series long and regular enough that an empty or odd period means something."""
+    """Series long (twelve periods, of months or of weeks) and regular enough that an empty or odd one means something."""
     length = (~np.isnan(demand)).sum(axis=1)
     sold = (np.nan_to_num(demand) > 0).sum(axis=1)
     return (length >= SHORT_PERIODS) & (length <= INTERMITTENT_INTERVAL * sold)

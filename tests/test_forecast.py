@@ -325,9 +325,9 @@ def test_panel_reads_no_row_as_no_order_after_the_first_sale() -> None:
 
 
 def test_origins_leave_one_test_length() -> None:
-    origins, test = rolling_origins(60, 18, 3)
+    origins, test = rolling_origins(60, 18, 3, 12)
     assert origins[-1] + test == 60
-    assert rolling_origins(2, 18, 3)[0] == []
+    assert rolling_origins(2, 18, 3, 12)[0] == []
 
 
 def test_combine_leaves_out_models_without_a_forecast() -> None:

@@ -13,6 +13,7 @@ from small_company import rows
 
 from sop_workbench import capacity, execution, finance, product, tables
 from sop_workbench.forecast import candidates, engine, leaderboard
+from sop_workbench.forecast.backtest import rolling_origins
 from sop_workbench.forecast.nodes import Nodes, hierarchy_nodes
 from sop_workbench.forecast.panel import demand_panel
 from sop_workbench.periods import Calendar
@@ -34,6 +35,13 @@ def two_years(calendar: Calendar, before: float, early: float, late: float) -> n
 def test_the_size_of_a_series_is_its_mean_of_the_last_year(calendar: Calendar, past: pd.DatetimeIndex) -> None:
     demand = np.vstack([two_years(calendar, 90.0, 20.0, 40.0), np.zeros(len(past)), two_years(calendar, 90.0, np.nan, 40.0)])
     assert engine._mean_level(demand, calendar.buckets_per_year).tolist() == [25.0, 1.0, 40.0]
+
+
+def test_a_test_is_as_long_as_the_horizon_and_at_most_a_year() -> None:
+    """Ten years: eighteen months ahead are tested by twelve, as many weeks by as many, sixty weeks by fifty-two."""
+    assert [rolling_origins(10 * year, ahead, 3, year) for year, ahead in ((12, 18), (52, 18), (52, 60))] == [
+        ([100, 104, 108], 12), ([490, 496, 502], 18), ([434, 451, 468], 52)
+    ]
 
 
 @EITHER

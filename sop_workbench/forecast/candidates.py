@@ -16,6 +16,7 @@ import pandas as pd
 
 Candidate = Callable[[np.ndarray, int, int], np.ndarray]
 
+# The newest level, of months or of weeks. (13 and 26 weeks: the company's items within .3 %, those of AdventureWorks .5 and 2 % worse.)
 _NAIVE_PERIODS = 3
 _AVERAGE_PERIODS = 6
 # A fit takes .05 s. On a handful of points that a broken line meets exactly Stan's line search never ends.

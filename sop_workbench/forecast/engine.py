@@ -200,7 +200,7 @@ def model_forecasts(
         made = forecast_models(demand, before, effects, after, nodes.groups, nodes.level <= ITEM, year, routes, always, learned)
         return with_pinned(made, demand, before, after, pins, year)
 
-    backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, models_at)
+    backtest = run_backtest(nodes.demand, len(ahead), settings.forecast.origins, calendar.buckets_per_year, models_at)
     return backtest, models_at(len(past), len(ahead), (), {})
 
 

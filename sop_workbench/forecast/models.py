@@ -25,13 +25,16 @@ from sop_workbench.forecast.structure import (
 )
 
 ENDED, SHORT, INTERMITTENT, REGULAR = "ended", "short", "intermittent", "regular"
+# Periods of evidence, of months or of weeks: with fewer known a series is its newest level. (52 weeks: the company's items .3 to .4 %
+# worse, those of AdventureWorks 6 % better, with ranges that score 28 % worse at 95 %.)
 SHORT_PERIODS = 12
 SEASONS, _SEASONS_BY_ITSELF = 2, 3
 INTERMITTENT_INTERVAL = 1.32
 _OWN_SEASON_PRIOR = 0.05
 _QUARTER_PRIOR = 0.3
 _QUARTER_TERMS = np.array([6, 7])  # sine and cosine of the fourth harmonic of the year
-# How many average gaps without a sale make a series count as ended, and at least how many periods.
+# How many average gaps without a sale make a series count as ended, and at least how many periods, of months or of weeks. (26 weeks:
+# the company's items are told up to 1.6 % worse.)
 _ENDED_GAPS, _ENDED_PERIODS = 4, 6
 
 
@@ -89,7 +92,7 @@ MODELS: dict[str, Model] = {
     )
 }  # fmt: skip
 
-# A series of less than a year is its last three periods: a longer mean holds the months in which it was launched.
+# A series of less than twelve periods is its last three: a longer mean holds those in which it was launched.
 _FEW_SALES = {INTERMITTENT: (IMAPA, TSB, AVERAGE), SHORT: (RECENT,), ENDED: ()}
 ROUTES: dict[str, dict[str, tuple[Model, ...]]] = {
     "quick": {REGULAR: (STRUCTURE_THETA,), INTERMITTENT: (AVERAGE, TSB), SHORT: (RECENT,), ENDED: ()},

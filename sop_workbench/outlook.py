@@ -55,7 +55,7 @@ def pipeline_lines(
     lines["run_rate_qty"] = [_rate_of(row, rate) for row in lines.to_dict("records")]
     lines["price_amt"] = [_price_of(row, consensus_demand, inputs["item"]) for row in lines.to_dict("records")]
     lines["expected_amt"] = lines["counted_qty"] * lines["price_amt"]
-    lines["reason"] = [_counting(row, is_out, periods) for row, is_out in zip(lines.to_dict("records"), outside, strict=True)]
+    lines["reason"] = [_counting(row, is_out, periods, calendar) for row, is_out in zip(lines.to_dict("records"), outside, strict=True)]
     columns = list(tables.table("pipeline_line").columns)
     return tables.validate("pipeline_line", lines[columns].sort_values(["close_period", "opportunity_id"], ignore_index=True))
 
@@ -80,16 +80,16 @@ def _price_of(row: Mapping, consensus_demand: pd.DataFrame, item: pd.DataFrame) 
     return rows["revenue_amt"].sum() / quantity if quantity > 0 else np.nan
 
 
-def _counting(row: Mapping, is_outside: bool, periods: pd.DatetimeIndex) -> str:
+def _counting(row: Mapping, is_outside: bool, periods: pd.DatetimeIndex, calendar: Calendar) -> str:
     if row["is_in_run_rate"]:
-        return f"in the run rate already ({row['run_rate_qty']:,.0f} a period sold there lately): counted there, not here"
+        return f"in the run rate already ({row['run_rate_qty']:,.0f} a {calendar.bucket} sold there lately): counted there, not here"
     if is_outside and row["close_period"] < periods[0]:
         return "its close period is over: mark it won or lost, or move it"
     if is_outside:
-        return f"closes after the last period planned ({periods[-1]:%Y-%m})"
-    words = f"counted in {row['close_period']:%Y-%m}: {row['volume_qty']:,.0f} × {row['probability_ratio']:.0%}"
+        return f"closes after the last period planned ({calendar.cycle_id(periods[-1])})"
+    words = f"counted in {calendar.cycle_id(row['close_period'])}: {row['volume_qty']:,.0f} × {row['probability_ratio']:.0%}"
     if 0 < row["volume_qty"] <= row["run_rate_qty"]:
-        words += f"; no more than the {row['run_rate_qty']:,.0f} a period sold there anyway: is it in the run rate?"
+        words += f"; no more than the {row['run_rate_qty']:,.0f} a {calendar.bucket} sold there anyway: is it in the run rate?"
     return words
 
 

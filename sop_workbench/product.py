@@ -365,7 +365,7 @@ class _Launches:
     def _ahead(self, row: dict, periods: pd.DatetimeIndex, curve: np.ndarray) -> np.ndarray:
         """A curve by age at the periods planned, with the season of the family; nothing before the launch."""
         age = np.array([self._age(row, period) for period in periods])
-        return np.where(age >= 0, curve[np.clip(age, 0, len(curve) - 1)], 0) * self._season_of(row["family"], periods)
+        return np.where(age >= 0, curve[np.clip(age, 0, len(curve) - 1)], 0) * self.season_of(row["family"], periods)
 
     def _age(self, row: dict, period: pd.Timestamp) -> int:
         """Periods since the launch: first sale, else launch date."""
@@ -426,7 +426,8 @@ class _Launches:
         share = pd.concat(parts, axis=1).fillna(0.0).mean(axis=1)
         return share.rename("share").rename_axis("market_id").reset_index()
 
-    def _season_of(self, family: object, periods: pd.DatetimeIndex) -> np.ndarray:
+    def season_of(self, family: object, periods: pd.DatetimeIndex) -> np.ndarray:
+        """Season factor of a family at each period; 1 where it has none."""
         factor = self.season.get(family if isinstance(family, str) else "", np.ones(self.calendar.buckets_per_year + 1))
         return factor[[_season_slot(p, self.calendar) for p in periods]]
 
@@ -647,6 +648,72 @@ def run_rate_demand(sales_history: pd.DataFrame, periods: pd.DatetimeIndex, wind
     return ahead[["item_id", "market_id", "period", "demand_qty"]].sort_values(["item_id", "market_id", "period"], ignore_index=True)
 
 
+def seasonal_run_rate(
+    sales_history: pd.DataFrame, item: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar
+) -> pd.DataFrame:
+    """Demand if the last year repeated itself: its level without season, with the season of the family put back.
+
+    level(item, market) = Σ demand of the last year / Σ season factors of the periods since the first sale in it;
+    demand(period) = level · season factor(family, period). The product review judges stock by it, before there is a demand plan: a year
+    is long enough for items that sell now and then, and the season keeps what ends in winter from being judged by its summer.
+
+    Parameters
+    ----------
+    sales_history : DataFrame
+        Table `sales_history`, corrected or as booked.
+    item : DataFrame
+        `item`, for the families.
+    periods : DatetimeIndex
+        Planned periods.
+    calendar : Calendar
+        The planning calendar.
+
+    Returns
+    -------
+    DataFrame
+        item_id, market_id, period, demand_qty.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2024-10-01", periods=24, freq="MS")
+    >>> history = pd.DataFrame({"item_id": "A", "market_id": "N", "period": months, "ordered_qty": [10.0, 30.0] * 12})
+    >>> item = pd.DataFrame({"item_id": ["A"], "family": ["F"], "launch_date": pd.NaT})
+    >>> seasonal_run_rate(history, item, pd.date_range("2026-10-01", periods=2, freq="MS"), Calendar("month"))["demand_qty"].tolist()
+    [10.0, 30.0]
+    """
+    last = calendar.add(periods[0], -1)
+    known = sales_history[sales_history["period"] <= last]
+    launches = _Launches.read(item, known, last, calendar)
+    panel = demand_panel(known, last, calendar)
+    if panel.keys.empty:
+        return pd.DataFrame({"item_id": [], "market_id": [], "period": periods[:0], "demand_qty": []})
+    family = panel.keys["item_id"].map(item.set_index("item_id")["family"])
+    year = panel.periods[-calendar.buckets_per_year :]
+    sold = panel.demand[:, -len(year) :]
+    season, ahead = (np.stack([launches.season_of(name, dates) for name in family]) for dates in (year, periods))
+    level = np.nansum(sold, axis=1) / np.where(np.isnan(sold), 0.0, season).sum(axis=1)
+    expected = np.maximum(level[:, None] * ahead, 0.0)
+    rows = panel.keys[KEYS].loc[panel.keys.index.repeat(len(periods))].reset_index(drop=True)
+    made = rows.assign(period=np.tile(periods, len(panel.keys)), demand_qty=expected.ravel())
+    return made.sort_values([*KEYS, "period"], ignore_index=True)
+
+
+def periods_judged(item: pd.DataFrame, periods: pd.DatetimeIndex, settings: Settings, calendar: Calendar) -> pd.DatetimeIndex:
+    """The horizon, drawn out where it is shorter than the cover limit of stock or than an item that ends is still sold.
+
+    Examples
+    --------
+    >>> item = pd.DataFrame({"phase_out_date": [pd.NaT, pd.Timestamp("2027-03-31")]})
+    >>> weeks = pd.date_range("2026-09-28", periods=13, freq="W-MON")
+    >>> settings = Settings(company="C", currency="EUR", bucket="week", newest_cycle="2026-W40")
+    >>> periods_judged(item, weeks, settings, Calendar("week"))[-1]
+    Timestamp('2027-03-29 00:00:00')
+    """
+    cover = calendar.add(periods[0], round(settings.tolerances.excess_cover_months * calendar.buckets_per_year / 12) - 1)
+    ends = [calendar.period_of(end) for end in item["phase_out_date"].dropna().unique()]
+    return pd.date_range(periods[0], max([periods[-1], cover, *ends]), freq=calendar.frequency)
+
+
 def phase_out(
     item: pd.DataFrame,
     demand: pd.DataFrame,
@@ -799,7 +866,7 @@ def _excess_reason(frame: pd.DataFrame, months: float) -> pd.Series:
         [
             "model ended on " + date.fillna(""),
             "nothing sold for a long time",
-            "no demand in the plan",
+            "nothing sold in the last year",
             "more than sells until the phase-out on " + date.fillna(""),
         ],
         f"more than {months:g} months of demand",

@@ -95,7 +95,8 @@ def product_review(cycle: Cycle) -> Tables:
     made = _read(cycle, ["production", "supplier_item", "bill_of_material"])
     settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
-    run_rate = product.run_rate_demand(history, cycle.periods)
+    ahead = product.periods_judged(read["item"], cycle.periods, settings, calendar)
+    run_rate = product.seasonal_run_rate(history, read["item"], ahead, calendar)
     item_class = product.classify_items(read["item"], history, read["price"], settings, as_of, calendar)
     written = {
         "item_class": item_class,

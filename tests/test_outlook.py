@@ -67,7 +67,7 @@ def test_every_deal_says_how_much_of_it_counts_and_why() -> None:
     assert made["expected_amt"].sum() == pytest.approx(2400)
     reasons = made["reason"]
     assert reasons["O1"] == "counted in 2026-11: 500 × 40%"
-    assert reasons["O2"].startswith("in the run rate already (60 a period")
+    assert reasons["O2"].startswith("in the run rate already (60 a month")
     assert reasons["O3"].startswith("its close period is over")
     assert "closes after the last period planned (2027-03)" in reasons["O4"]
     assert reasons["O5"].endswith("is it in the run rate?")

@@ -411,7 +411,7 @@ def test_events_are_listed_newest_first_in_the_names_people_use(frames) -> None:
     shown = views.event_list(frames["event"], frames["item"], pd.Timestamp("2026-09-30"))
     assert shown[["event_id", "what", "where"]].values.tolist() == [
         ["E3", "Mountain bike 01", "everywhere"], ["E2", "everything", "everywhere"], ["E1", "Helmets", "North"]]
-    assert shown.attrs["title"] == "2 events ahead, 1 in the last 18 months"
+    assert shown.attrs["title"] == "2 events ahead or under way, 1 over in the last 18 months"
 
 
 def test_both_sides_of_a_risk_stand_on_one_line_and_nothing_is_lost(frames) -> None:

@@ -54,6 +54,7 @@ from sop_workbench.views.demand import (
 )
 from sop_workbench.views.drill import KPI_LEVELS, deviation_drill, drillable, kpi_drill
 from sop_workbench.views.execution import (
+    LAGS_SHOWN,
     ACTUAL,
     action_list,
     alerts,
@@ -108,6 +109,7 @@ from sop_workbench.views.forecast import (
     error_leaderboard,
     event_list,
     forecast_fan,
+    forecast_routes,
     range_coverage,
 )
 from sop_workbench.views.pre_sop import (
@@ -136,6 +138,7 @@ from sop_workbench.views.product import (
     lifecycle_events,
     phase_outs,
     portfolio,
+    segments,
     tail,
     tail_curve,
 )

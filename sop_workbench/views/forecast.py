@@ -132,6 +132,43 @@ def range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows[["member", "period"]].assign(**share)
 
 
+_ROUTE_WORDS = {
+    "regular": "long and regular", "short": "too short for a season", "intermittent": "many periods without demand",
+    "ended": "no demand for long, or ended",
+}
+
+
+def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
+    """Which way the series of item and market are forecast, how many each way, and what their mix is made of."""
+    needs(statistical_forecast, "statistical_forecast")
+    empty = "No forecast was made: there is no sales history."
+    if statistical_forecast.empty:
+        return as_view(pd.DataFrame(columns=["route", "series_count"]), "", empty=empty)
+    series = statistical_forecast.groupby(["item_id", "market_id", "model"], as_index=False)["forecast_qty"].sum()
+    series["route"] = series["model"].str.partition(":")[0]
+    shares = series["model"].str.extractall(r"(?P<share>\d+)% (?P<part>[^,;()]+)").reset_index()
+    mixed = shares.merge(series[["route"]], left_on="level_0", right_index=True, validate="many_to_one")
+    mixed["share"] = mixed["share"].astype(float) / mixed["route"].map(series["route"].value_counts())
+    parts = mixed[~mixed["part"].str.startswith("by its share")].groupby(["route", "part"])["share"].sum()
+    rows = series.groupby("route", as_index=False).agg(series_count=("item_id", "size"), forecast_qty=("forecast_qty", "sum"))
+    rows = rows.sort_values("forecast_qty", ascending=False)
+    rows["share_of_forecast_ratio"] = rows["forecast_qty"] / max(rows["forecast_qty"].sum(), 1e-9)
+    rows["mean_mix"] = [_mix_words(parts[parts.index.get_level_values("route") == route]) for route in rows["route"]]
+    rows["history"] = rows["route"].map(_ROUTE_WORDS).fillna("")
+    return as_view(
+        rows[["route", "history", "series_count", "forecast_qty", "share_of_forecast_ratio", "mean_mix"]],
+        f"{plural(len(series), 'series', 'series')} of item and market, {plural(len(rows), 'way')} of forecasting",
+        "Mix: mean weights, by back-test error; each item and market has its own (column model of the table statistical_forecast). Season and "
+        "events are taken out first and put back; what is forecast higher up is then shared down.",
+        empty,
+    )
+
+
+def _mix_words(parts: pd.Series) -> str:
+    told = parts.sort_values(ascending=False)
+    return ", ".join(f"{share:.0f} % {part.strip()}" for (_, part), share in told.items() if share >= 1) or "–"
+
+
 def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
     """How much of the back-test the ranges held, a line for each level: a range that says 80 % should hold about 80 %."""
     needs(forecast_coverage, "forecast_coverage")
@@ -287,10 +324,10 @@ def event_list(event: pd.DataFrame, item: pd.DataFrame, as_of: pd.Timestamp, mon
     is_stated = (near["uplift_ratio"] != 0) | (near["pull_forward_ratio"] != 0)
     stated = {name: near[name].where(is_stated) for name in ("uplift_ratio", "pull_forward_ratio")}
     rows = near.assign(what=what, where=where, **stated).sort_values(["from_period", "event_id"], ascending=[False, True])
-    ahead = int((rows["from_period"] > as_of).sum())
+    ahead = int((rows["to_period"] > as_of).sum())
     return as_view(
         rows[["event_id", "kind", "what", "where", "from_period", "to_period", "uplift_ratio", "pull_forward_ratio", "cost_amt", "status"]],
-        f"{plural(ahead, 'event')} ahead, {len(rows) - ahead:,} in the last {months_back} months",
+        f"{plural(ahead, 'event')} ahead or under way, {len(rows) - ahead:,} over in the last {months_back} months",
         "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the "
         "event; –: none stated, what it moves is learnt from the past. Ideas and cancelled events move nothing.",
         "No event is on file.",
@@ -357,10 +394,13 @@ def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) ->
     board = board.assign(model=board["model"].replace(_MODEL_WORDS))
     best = board.head(1).itertuples()
     title = "".join(f"{r.model[:1].upper()}{r.model[1:]} has the smallest back-test error: WAPE {percent(r.wape_ratio)}" for r in best)
+    used = whole[(whole["model"].isin(("ensemble", "naive", "seasonal naive"))) & (whole["level"] == finest_first[0])]
+    told = ", ".join(f"{r.model} {percent(r.wape_ratio)}" for r in used.sort_values("wape_ratio").itertuples())
     return as_view(
         board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
         f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual, + is over-forecast; "
-        f"level {chosen}, held-out periods.",
+        f"level {chosen.replace('_id', '')}, held-out periods."
+        + (f" By item and market, where plans are made: {told}." if told and chosen != finest_first[0] else ""),
         "No back-test was possible: history is too short.",
     )

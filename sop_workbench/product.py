@@ -675,11 +675,13 @@ def seasonal_run_rate(
 
     Examples
     --------
-    >>> months = pd.date_range("2024-10-01", periods=24, freq="MS")
-    >>> history = pd.DataFrame({"item_id": "A", "market_id": "N", "period": months, "ordered_qty": [10.0, 30.0] * 12})
+    >>> months = pd.date_range("2022-10-01", periods=48, freq="MS")
+    >>> year = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 60.0, 50.0, 40.0, 30.0, 20.0, 10.0]
+    >>> history = pd.DataFrame({"item_id": "A", "market_id": "N", "period": months, "ordered_qty": year * 4})
     >>> item = pd.DataFrame({"item_id": ["A"], "family": ["F"], "launch_date": pd.NaT})
-    >>> seasonal_run_rate(history, item, pd.date_range("2026-10-01", periods=2, freq="MS"), Calendar("month"))["demand_qty"].tolist()
-    [10.0, 30.0]
+    >>> ahead = seasonal_run_rate(history, item, pd.date_range("2026-10-01", periods=3, freq="MS"), Calendar("month"))
+    >>> ahead["demand_qty"].round().tolist()
+    [10.0, 20.0, 30.0]
     """
     last = calendar.add(periods[0], -1)
     known = sales_history[sales_history["period"] <= last]
@@ -823,14 +825,15 @@ def excess_stock(
 ) -> pd.DataFrame:
     """Stock of finished items beyond the demand of the cover limit, or with no demand at all, in money.
 
-    excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost.
+    excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost. Nothing is expected of an item after
+    its phase-out date, nor of one that ended.
 
     Parameters
     ----------
     item, stock_on_hand : DataFrame
         Input tables.
     demand : DataFrame
-        item_id, market_id, period, demand_qty (consensus).
+        item_id, market_id, period, demand_qty (`seasonal_run_rate`, or the consensus).
     item_class : DataFrame
         Gives the stage of life.
 
@@ -847,7 +850,9 @@ def excess_stock(
     frame = described[["item_id", "item_name", "family", "lifecycle", "standard_cost_amt", "phase_out_date"]].copy()
     # No stock row is no stock; no demand row is no demand expected.
     frame["on_hand_qty"] = frame["item_id"].map(stock).fillna(0.0)
-    frame["forward_demand_qty"] = frame["item_id"].map(inside.groupby("item_id")["demand_qty"].sum()).fillna(0.0)
+    inside = inside[~(inside["period"] > pd.to_datetime(inside["item_id"].map(item.set_index("item_id")["phase_out_date"])))]
+    forward = frame["item_id"].map(inside.groupby("item_id")["demand_qty"].sum()).fillna(0.0)
+    frame["forward_demand_qty"] = forward.where(frame["lifecycle"] != "ended", 0.0)
     frame["excess_qty"] = (frame["on_hand_qty"] - frame["forward_demand_qty"]).clip(lower=0)
     frame["excess_amt"] = frame["excess_qty"] * frame["standard_cost_amt"]
     per_month = frame["forward_demand_qty"] / months

@@ -142,6 +142,7 @@ class _Study:
         self.past = events[events["from_period"] <= periods[-1]] if len(periods) else events.head(0)
         stated = self.past if len(self.past) else events
         self.uplift, self.pulled = float(stated["uplift_ratio"].mean()), float(stated["pull_forward_ratio"].mean())
+        self.silence = "no promotion of it has run yet"
 
     @classmethod
     def of(
@@ -187,6 +188,9 @@ class _Study:
         has_control = paired.sum() >= _LEAST_PERIODS and np.nanmean(rest[paired]) > _CONTROL_RATIO * np.nanmean(index[paired])
         known = paired if has_control else index > 0
         if known.sum() < _LEAST_PERIODS or not self.running[known].any():
+            return None
+        if not has_control and _is_always_promoted(self.panel.periods, self.running, known, calendar):
+            self.silence = f"it ran in the same {calendar.bucket}s of every year, so history cannot tell it from the season"
             return None
         values = np.log(index[known]) - (np.log(rest[known]) if has_control else 0.0)
         weight = np.nan_to_num(demand[touched]).sum(axis=1)
@@ -242,7 +246,7 @@ class _Study:
     def _as_stated(self, measure: str, stated: float, fitted: dict[str, Any] | None) -> dict:
         """What was stated, with the doubt that stated effects deserve in general."""
         width = norm.ppf(0.5 + _CONFIDENCE / 2) * EFFECT_SD[0] * abs(stated)
-        why = "no promotion of it has run yet" if fitted is None else f"history cannot tell: {fitted['words']}"
+        why = self.silence if fitted is None else f"history cannot tell: {fitted['words']}"
         words = why if stated else f"{why}; no effect is stated"
         return self._row(measure, stated, stated - width, stated + width, words, STATED, stated)
 
@@ -284,6 +288,13 @@ def _season_columns(periods: pd.DatetimeIndex, calendar: Calendar) -> np.ndarray
     place = np.arange(len(periods)) % calendar.buckets_per_year / calendar.buckets_per_year * _SEASON_PLACES
     apart = np.abs(place[:, None] - np.arange(_SEASON_PLACES))
     return np.maximum(1 - np.minimum(apart, _SEASON_PLACES - apart), 0.0)
+
+
+def _is_always_promoted(periods: pd.DatetimeIndex, running: np.ndarray, known: np.ndarray, calendar: Calendar) -> bool:
+    """Tell whether most promoted periods lie in months (weeks) of the year that were never seen without a promotion."""
+    place = np.arange(len(periods)) % calendar.buckets_per_year
+    free = np.unique(place[known & (running == 0)])
+    return bool((~np.isin(place[known & (running > 0)], free)).mean() > 0.5)
 
 
 def _posterior(y: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:

@@ -217,6 +217,10 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataF
     )
 
 
+_LEFT_OVER = ("Left over = stock − demand until the last day of sale, at standard cost. Demand: as in the last year, with its season. Last buy: "
+              "by its day, so that the longest way of parts is over on the last day of sale. Moved: demand that the successor takes over.")
+
+
 def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
     """How each ending item is sold out: run-out, last buy, what is left and who takes over."""
     needs(phase_out_plan, "phase_out_plan")
@@ -225,7 +229,7 @@ def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
     columns += ["last_buy_qty", "last_buy_date", "left_over_qty", "left_over_amt", "moved_qty"]
     left = rows["left_over_amt"].sum()
     title = f"{plural(len(rows), 'item is', 'items are')} ending; {short(left, MONEY)} of stock would be left over"
-    return as_view(rows[columns], title, "Left over = stock − demand until the last day of sale, at standard cost.", "No item is ending.")
+    return as_view(rows[columns], title, _LEFT_OVER, "No item is ending.")
 
 
 def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
@@ -249,6 +253,7 @@ def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
             ]
         ],
         title,
-        "Excess = stock on hand − demand within the cover limit, at standard cost.",
+        "Excess = stock on hand − demand within the cover limit, at standard cost. Demand: as in the last year, with its season; the demand "
+        "plan is made after this review.",
         "No item has excess stock.",
     )

@@ -978,6 +978,23 @@ def _with_places(cells: pd.DataFrame, locks: pd.DataFrame, inputs: Mapping[str, 
     return pd.concat([placed, added], ignore_index=True)
 
 
+def locked_sum(demand_plan: pd.DataFrame, lock: Mapping[str, Any], inputs: Mapping[str, pd.DataFrame]) -> float:
+    """What a plan says of the scope and period of a lock.
+
+    Parameters
+    ----------
+    demand_plan : DataFrame
+        item_id, market_id, period, demand_qty.
+    lock : mapping
+        item_id, family, market_id, region, channel (empty: all) and period.
+    inputs : mapping of DataFrame
+        item, market.
+    """
+    cells = demand_plan[demand_plan["period"] == lock["period"]]
+    places = _with_places(cells, pd.DataFrame([lock]), inputs)
+    return float(places.loc[_inside_lock(places, lock), "demand_qty"].sum())
+
+
 def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
     inside = np.ones(len(places), dtype=bool)
     for column in _LOCK_SCOPE:
@@ -992,13 +1009,16 @@ def _lock_name(row: Mapping[str, Any]) -> str:
     return f"{scope} period={row['period']:%Y-%m-%d} locked at {row['locked_qty']:,.6g}"
 
 
+_A = {"item_id": "a finished item", "family": "a family", "market_id": "a market", "region": "a region", "channel": "a channel"}
+
+
 def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> None:
     item, market = inputs["item"], inputs["market"]
     finished = item[item["item_type"] == "finished"]
     on_file = {"item_id": finished["item_id"], "family": finished["family"], **{c: market[c] for c in ("market_id", "region", "channel")}}
     wrong = {column: demand_lock[(demand_lock[column] != "") & ~demand_lock[column].isin(known)] for column, known in on_file.items()}
     findings = [
-        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name a {column} that is on file")
+        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name {_A[column]} that is on file")
         for column, rows in wrong.items()
         if len(rows)
     ]

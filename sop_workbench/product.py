@@ -321,7 +321,7 @@ class _Launches:
             return None
         own = self.demand[row["item_id"]] if row["item_id"] in self.demand else self._unsold(row, periods)
         scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
-        words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        words = f"{words}, scaled by {scale:.2f} from {_counted(len(own), 'period')} of own sales"
         estimator = "like-item profile" if like else "mean launch profile"
         return _LaunchEstimate(estimator, self._ahead(row, periods, scale * curve), words, like, None)
 
@@ -345,7 +345,7 @@ class _Launches:
         curve = bass_curve(model.innovation, model.imitation, model.market_qty, max(ages) + 1)
         words = (
             f"p {model.innovation:.4f}, q {model.imitation:.3f} a {self.calendar.bucket}, market {model.market_qty:,.0f}; "
-            f"prior: {prior.estimator}; {len(own)} periods of own sales"
+            f"prior: {prior.estimator}; {_counted(len(own), 'period')} of own sales"
         )
         named = f"Bass, penalised {model.estimator}" if own.sum() > 0 else "Bass, prior alone"
         return _LaunchEstimate(named, self._ahead(row, periods, curve), words, None, model)
@@ -359,7 +359,8 @@ class _Launches:
             if grown:
                 fits = [fit_bass(self.demand[m]) for m in sorted(grown)[-_MOST_LAUNCHES:]]
                 p, q, market = np.exp(np.median(np.log([(f.innovation, f.imitation, f.market_qty) for f in fits]), axis=0))
-                return BassModel(float(p), float(q), float(market), f"median of {len(fits)} earlier launches of the {words}")
+                seen = _counted(len(fits), "earlier launch", "es")
+                return BassModel(float(p), float(q), float(market), f"median of {seen} of the {words}")
         return None
 
     def _ahead(self, row: dict, periods: pd.DatetimeIndex, curve: np.ndarray) -> np.ndarray:
@@ -382,7 +383,8 @@ class _Launches:
                 return _extended(self.demand[like], ahead + YOUNG_PERIODS), f"launch curve of {like}", like
             level = self.demand[like][-self.calendar.buckets_per_year :].mean()
             ramp, launches = self._ramp(ahead + YOUNG_PERIODS)
-            return level * ramp, f"level of {like} (its launch lies before the history) on the mean ramp of {launches} launches", like
+            seen = _counted(launches, "launch", "es")
+            return level * ramp, f"level of {like} (its launch lies before the history) on the mean ramp of {seen}", like
         family = self.item["family"]
         for words, members in (
             ("mean launch curve of the family", family.index[family == row["family"]]),
@@ -394,7 +396,7 @@ class _Launches:
                 if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= YOUNG_PERIODS
             ]
             if curves:
-                return np.mean(curves, axis=0), f"{words} ({len(curves)} launches)", None
+                return np.mean(curves, axis=0), f"{words} ({_counted(len(curves), 'launch', 'es')})", None
         return None, "", None
 
     def _ramp(self, length: int) -> tuple[np.ndarray, int]:
@@ -459,6 +461,10 @@ def season_factors(demand: np.ndarray, periods: pd.DatetimeIndex, calendar: Cale
 
 def _season_slot(period: pd.Timestamp, calendar: Calendar) -> int:
     return period.month - 1 if calendar.bucket == "month" else min(period.isocalendar().week, 53) - 1
+
+
+def _counted(count: int, noun: str, more: str = "s") -> str:
+    return f"{count} {noun}{'' if count == 1 else more}"
 
 
 def _own_scale(own: np.ndarray, curve: np.ndarray, prior_periods: float) -> float:

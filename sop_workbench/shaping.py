@@ -197,7 +197,8 @@ class _Study:
         other = weight @ self.other[touched] / max(weight.sum(), 1e-9)
         design, prior_mean, prior_sd = _design(self.panel.periods, self.running, self.after, other, has_control, calendar)
         prior_mean[:2], prior_sd[:2] = mean, sd
-        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, _season_columns(self.panel.periods[:1], calendar).shape[1])
+        places = _season_columns(self.panel.periods[:1], calendar).shape[1]
+        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, places)
         count = int((self.running * known).sum())
         words = f"{len(self.past)} past promotion{'' if len(self.past) == 1 else 's'}, {count} of {int(known.sum())} periods"
         words += ", against the same products in other markets" if has_control else ", against trend and season of the same demand"

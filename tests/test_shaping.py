@@ -101,11 +101,11 @@ def test_what_has_not_run_yet_is_as_stated() -> None:
 
 def test_a_promotion_that_always_ran_everywhere_in_april_is_not_told_from_the_season() -> None:
     everywhere = APRILS.assign(region=None)
-    rows = effects(sold(everywhere), everywhere).set_index("measure")
+    rows = effects(sold(everywhere), everywhere).droplevel("member")
     assert rows.loc["uplift", "basis"] == "as stated"
     assert rows.loc["uplift", "evidence"] == "it ran in the same months of every year, so history cannot tell it from the season"
     but_one = everywhere.iloc[1:]
-    assert effects(sold(but_one), but_one).set_index("measure").loc["uplift", "basis"] == "estimated from history"
+    assert effects(sold(but_one), but_one).droplevel("member").loc["uplift", "basis"] == "estimated from history"
 
 
 def test_the_season_of_weeks_runs_smoothly_through_the_year() -> None:

@@ -91,7 +91,8 @@ def _week_axis(periods: pd.Series, most: int) -> alt.Axis:
     weeks = pd.DatetimeIndex(periods.dropna().unique()).sort_values()
     step = -(-len(weeks) // most)
     named = [alt.DateTime(year=week.year, month=week.month, date=week.day) for week in weeks[::step]]
-    label = f"['W' + timeFormat(datum.value, '%V'), datum.index == 0 || +timeFormat(datum.value, '%V') <= {step} ? timeFormat(datum.value, '%G') : '']"
+    is_new = f"datum.index == 0 || +timeFormat(datum.value, '%V') <= {step}"
+    label = f"['W' + timeFormat(datum.value, '%V'), {is_new} ? timeFormat(datum.value, '%G') : '']"
     return alt.Axis(title=None, labelExpr=label, values=named)
 
 

@@ -39,6 +39,7 @@ from sop_workbench.views.demand import (
     demand_vs_budget,
     driver_effect_list,
     driver_effects,
+    locks_and_pins,
     override_log,
     pipeline,
     pipeline_deals,
@@ -54,8 +55,8 @@ from sop_workbench.views.demand import (
 )
 from sop_workbench.views.drill import KPI_LEVELS, deviation_drill, drillable, kpi_drill
 from sop_workbench.views.execution import (
-    LAGS_SHOWN,
     ACTUAL,
+    LAGS_SHOWN,
     action_list,
     alerts,
     assumption_list,

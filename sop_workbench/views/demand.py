@@ -7,7 +7,7 @@ import pandas as pd
 from sop_workbench import finance
 from sop_workbench.views.data_gathering import issue_list
 from sop_workbench.views.forecast import range_ratios
-from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_item, with_largest
+from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_columns, with_item, with_largest
 from sop_workbench.views.words import MONEY, OTHER, heading, percent, period_labels, plural, short, signed
 
 _RISK_WORDS = {
@@ -89,7 +89,8 @@ def stream_record(stream_record: pd.DataFrame) -> pd.DataFrame:
         rows[columns],
         f"Worth a talk: {named}" if named else "No author is always on one side",
         "Bias = Σ(plan − actual) / Σ actual, + is over-forecast; tracking signal = Σ errors / mean size of an error, by period; gain = "
-        "WAPE of naive − own WAPE in points. Every line is measured on all plans of its own. A flag is a question to the author, not a verdict.",
+        "WAPE of naive − own WAPE in points. Every line is measured on all plans of its own. A flag is a question to the author, not a "
+        "verdict.",
         "No plan was archived yet; records show from the second locked cycle on.",
     )
 
@@ -467,6 +468,24 @@ def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def locks_and_pins(demand_lock: pd.DataFrame, model_pin: pd.DataFrame) -> pd.DataFrame:
+    """Quantities that people hold at a level, and models they chose; the newest of a scope counts."""
+    needs(demand_lock, "demand_lock")
+    needs(model_pin, "model_pin")
+    held = demand_lock.assign(said=["lock released" if pd.isna(q) else f"demand held at {short(q)}" for q in demand_lock["locked_qty"]])
+    pinned = model_pin.assign(said=[f"forecast by {model}" if model else "pin released" for model in model_pin["model"]])
+    rows = pd.concat([rows for rows in (held, pinned) if len(rows)], ignore_index=True) if len(held) + len(pinned) else held
+    rows = with_columns(rows, "at", "by", "why", "period").sort_values("at", ascending=False)
+    names = {"product": ("item_id", "family"), "place": ("market_id", "region", "channel")}
+    said = {name: rows.reindex(columns=list(columns)).fillna("").agg(lambda row: " ".join(filter(None, row)) or "all", axis=1)
+            for name, columns in names.items()}
+    rows = rows.assign(**said).rename(columns={"at": "entry_date"}) if len(rows) else rows.assign(product="", place="", entry_date=pd.NaT)
+    return as_view(rows[["entry_date", "by", "product", "place", "period", "said", "why"]].rename(columns={"said": "change"}),
+                   f"{plural(len(held), 'lock')} and {plural(len(pinned), 'pinned model')}",
+                   "The newest of a scope (and period) counts.",
+                   "No quantity is locked and no model is pinned (sop adjust lock, sop adjust pin).")
+
+
 def demand_gap(demand_gap: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """Unconstrained demand less budget by family (by region where the budget names no family) and period."""
     needs(demand_gap, "demand_gap")
@@ -505,9 +524,9 @@ def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
     view = as_view(rows[["region", *columns]],
                  f"Unconstrained demand: {short(demand_gap['demand_qty'].sum())} units worth "
                  f"{short(demand_gap['demand_amt'].sum(), MONEY)} over {plural(count, 'period')}",
-                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. Demand with "
-                 f"budget: the part in the families, regions and periods ({known:,} of {count:,}) that have a budget; the gap is that part − "
-                 "budget.",
+                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. Demand "
+                 f"with budget: the part in the families, regions and periods ({known:,} of {count:,}) that have a budget; the gap is that "
+                 "part − budget.",
                  "No demand was agreed on.")
     view.attrs["bold"] = ["All regions"]
     return view

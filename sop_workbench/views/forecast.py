@@ -158,8 +158,8 @@ def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         rows[["route", "history", "series_count", "forecast_qty", "share_of_forecast_ratio", "mean_mix"]],
         f"{plural(len(series), 'series', 'series')} of item and market, {plural(len(rows), 'way')} of forecasting",
-        "Mix: mean weights, by back-test error; each item and market has its own (column model of the table statistical_forecast). Season and "
-        "events are taken out first and put back; what is forecast higher up is then shared down.",
+        "Mix: mean weights, by back-test error; each item and market has its own (column model of the table statistical_forecast). "
+        "Beside its own forecast stands its share of what its item is forecast to sell in all markets, which counts three quarters.",
         empty,
     )
 
@@ -213,10 +213,11 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     change = history_correction["suggested_qty"] - history_correction["raw_qty"]
     # A word nobody said was said of none.
     said = history_correction["status"].str.get_dummies().reindex(columns=["accepted", "rejected"], fill_value=0)
-    rows = history_correction.assign(change_qty=change, **said).groupby(["item_id", "period", "kind"], as_index=False)
+    largest_first = history_correction.assign(change_qty=change, **said).loc[change.abs().sort_values(ascending=False, kind="stable").index]
+    rows = largest_first.groupby(["item_id", "period", "kind"], as_index=False)
     rows = rows.agg(
         market_count=("market_id", "nunique"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"),
-        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"),
+        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"), evidence=("evidence", "first"),
     )  # fmt: skip
     rows["status"] = [
         "proposed" if not (yes or no) else f"{yes} accepted, {no} rejected, {count - yes - no} open"
@@ -227,10 +228,10 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     open_count = int((history_correction["status"] == "proposed").sum())
     title = f"{plural(open_count, 'correction waits', 'corrections wait')} for a decision" if open_count else "Every correction is decided"
     return as_view(
-        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status"]],
+        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status", "evidence"]],
         title,
         "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other "
-        "periods say.",
+        "periods say. Evidence: of the market where it changes most.",
         "No correction is proposed.",
     )
 

@@ -217,8 +217,9 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataF
     )
 
 
-_LEFT_OVER = ("Left over = stock − demand until the last day of sale, at standard cost. Demand: as in the last year, with its season. Last buy: "
-              "by its day, so that the longest way of parts is over on the last day of sale. Moved: demand that the successor takes over.")
+_LEFT_OVER = ("Left over = stock − demand until the last day of sale, at standard cost. Demand: as in the last year, with its season. "
+              "Last buy: by its day, so that the longest way of parts is over on the last day of sale. Moved: demand that the successor "
+              "takes over.")
 
 
 def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
@@ -253,7 +254,7 @@ def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
             ]
         ],
         title,
-        "Excess = stock on hand − demand within the cover limit, at standard cost. Demand: as in the last year, with its season; the demand "
-        "plan is made after this review.",
+        "Excess = stock on hand − demand within the cover limit, at standard cost. Demand: as in the last year, with its season; the "
+        "demand plan is made after this review.",
         "No item has excess stock.",
     )

@@ -714,15 +714,24 @@ def _row_keys(rows: pd.DataFrame, table: str) -> str:
     return tables.key_text(rows, [column for column in tables.table(table).key if column in named])
 
 
-def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame) -> list[dict]:
-    """Adjustments that change nothing, as their period is not planned, and such as lean on an assumption that is not on file."""
+def adjustment_findings(
+    demand_adjustment: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    assumption: pd.DataFrame,
+    demand_lock: pd.DataFrame | None = None,
+    inputs: Mapping[str, pd.DataFrame] | None = None,
+) -> list[dict]:
+    """Adjustments that change nothing, as their period is not planned, such as lean on an assumption that is not on file, or meet a lock."""
     outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
     named = demand_adjustment["assumption_id"].fillna("")
     loose = demand_adjustment[(named != "") & ~named.isin(assumption["record_id"])]
     span = f"{periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
     found = []
+    met = demand_adjustment.head(0) if demand_lock is None or inputs is None else _meeting_locks(demand_adjustment, demand_lock, inputs)
     for rule, rows, column, remedy in (
         ("adjustment_outside_horizon", outside, "period", f"adjust a period within {span}; this one changes nothing"),
+        ("adjustment_meets_lock", met, "period", "the locked quantity stands, so the adjustment only moves what is inside or beside it; "
+         "release the lock (sop adjust lock without a quantity) if it is to count"),
         ("unknown_assumption", loose, "assumption_id", "record the assumption first and name its record_id"),
     ):
         if len(rows):
@@ -730,6 +739,25 @@ def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeInd
             keys = _row_keys(rows, "demand_adjustment")
             found.append(tables.finding(rule, "warns", "demand_adjustment", keys, len(rows), values, remedy))
     return found
+
+
+def _meeting_locks(demand_adjustment: pd.DataFrame, demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Adjustments that speak of something inside a lock that holds."""
+    item, market = inputs["item"], inputs["market"]
+    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
+    met = np.zeros(len(demand_adjustment), dtype=bool)
+    for lock in newest.to_dict("records"):
+        same = (demand_adjustment["period"] == lock["period"]).to_numpy()
+        for places, narrow, wide in ((item, "item_id", "family"), (market, "market_id", "region")):
+            inside = places
+            for column in _LOCK_SCOPE:
+                if column in places and lock[column]:
+                    inside = inside[inside[column] == lock[column]]
+            said = demand_adjustment[[narrow, wide]].fillna("")
+            is_wide = (said[narrow] == "") & ((said[wide] == "") | said[wide].isin(inside[wide]))
+            same &= (said[narrow].isin(inside[narrow]) | is_wide).to_numpy()
+        met |= same
+    return demand_adjustment[met]
 
 
 # ------------------------------------------------------------------ weights, consensus

@@ -148,7 +148,8 @@ def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
                        ("demand_adjustment", cycle.records("demand_adjustment"))):
         said[name], found = demand.known_scope(rows, name, inputs)
         told += found
-    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"))
+    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"),
+                                                   cycle.records("demand_lock"), inputs)
 
 
 def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict]) -> Tables:

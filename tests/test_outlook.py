@@ -193,6 +193,21 @@ def test_adjustments_that_change_nothing_or_lean_on_nothing_are_told() -> None:
     ]
 
 
+def test_an_adjustment_inside_a_lock_is_told() -> None:
+    record = {"by": "Ann", "at": pd.Timestamp("2026-09-20"), "why": "x", "kind": "add", "value": 1.0, "period": AHEAD[0]}
+    family = ITEM.set_index("item_id")["family"]["A"]
+    region = MARKET["region"].iloc[0]
+    scopes = [{"item_id": "A", "market_id": MARKET["market_id"].iloc[0]}, {"family": family}, {"item_id": "A", "period": AHEAD[1]}, {}]
+    rows = tables.validate("demand_adjustment", pd.DataFrame([{**record, "record_id": str(n), **scope} for n, scope in enumerate(scopes)]))
+    lock = {"by": "Ben", "at": pd.Timestamp("2026-09-19"), "why": "x", "item_id": "A", "region": region, "period": AHEAD[0]}
+    locks = tables.validate("demand_lock", pd.DataFrame([{**lock, "record_id": "L", "locked_qty": 9.0}]))
+    nothing = tables.table("assumption").empty()
+    found = demand.adjustment_findings(rows, AHEAD, nothing, locks, INPUTS)
+    assert [(f["rule"], f["count"]) for f in found] == [("adjustment_meets_lock", 3)]
+    released = pd.concat([locks, locks.assign(record_id="M", locked_qty=np.nan)])
+    assert demand.adjustment_findings(rows, AHEAD, nothing, released, INPUTS) == []
+
+
 @pytest.mark.parametrize(("table", "row", "rule", "value"), [
     ("opportunity", {"opportunity_id": "O", "item_id": "A", "market_id": "M", "close_period": "2026-11-01", "volume_qty": 5.0,
                      "probability_ratio": 1.4}, "above_maximum", "1.4"),

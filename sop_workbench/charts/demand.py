@@ -146,8 +146,8 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
     x = alt.X("period:T", axis=time_axis(view["period"], 2))
     # A line is as thick as its size: its strokeWidth gives way to the one all lines have by default.
-    width = alt.Size("stream:N", scale=alt.Scale(domain=names, range=[4.5, *(1.8 for _ in names[1:])]), legend=None)
-    lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
+    width = alt.Size("is_agreed:N", scale=alt.Scale(domain=[True, False], range=[4.5, 1.8]), legend=None)
+    lines = alt.Chart(view.assign(is_agreed=view["stream"] == "consensus")).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("stream:N"), color=colour)
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)

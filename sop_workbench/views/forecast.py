@@ -143,23 +143,24 @@ def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
     needs(statistical_forecast, "statistical_forecast")
     empty = "No forecast was made: there is no sales history."
     if statistical_forecast.empty:
-        return as_view(pd.DataFrame(columns=["route", "series_count"]), "", empty=empty)
+        return as_view(pd.DataFrame(columns=["route", "series"]), "", empty=empty)
     series = statistical_forecast.groupby(["item_id", "market_id", "model"], as_index=False)["forecast_qty"].sum()
     series["route"] = series["model"].str.partition(":")[0]
     shares = series["model"].str.extractall(r"(?P<share>\d+)% (?P<part>[^,;()]+)").reset_index()
     mixed = shares.merge(series[["route"]], left_on="level_0", right_index=True, validate="many_to_one")
     mixed["share"] = mixed["share"].astype(float) / mixed["route"].map(series["route"].value_counts())
     parts = mixed[~mixed["part"].str.startswith("by its share")].groupby(["route", "part"])["share"].sum()
-    rows = series.groupby("route", as_index=False).agg(series_count=("item_id", "size"), forecast_qty=("forecast_qty", "sum"))
+    rows = series.groupby("route", as_index=False).agg(series=("item_id", "size"), forecast_qty=("forecast_qty", "sum"))
     rows = rows.sort_values("forecast_qty", ascending=False)
     rows["share_of_forecast_ratio"] = rows["forecast_qty"] / max(rows["forecast_qty"].sum(), 1e-9)
     rows["mean_mix"] = [_mix_words(parts[parts.index.get_level_values("route") == route]) for route in rows["route"]]
     rows["history"] = rows["route"].map(_ROUTE_WORDS).fillna("")
     return as_view(
-        rows[["route", "history", "series_count", "forecast_qty", "share_of_forecast_ratio", "mean_mix"]],
+        rows[["route", "history", "series", "forecast_qty", "share_of_forecast_ratio", "mean_mix"]],
         f"{plural(len(series), 'series', 'series')} of item and market, {plural(len(rows), 'way')} of forecasting",
         "Mix: mean weights, by back-test error; each item and market has its own (column model of the table statistical_forecast). "
-        "Beside its own forecast stands its share of what its item is forecast to sell in all markets, which counts three quarters.",
+        "Beside its own forecast stands its share of what its item is forecast to sell in all markets, which counts three quarters. "
+        "structure + …: season and events are fitted first, the model named forecasts the rest.",
         empty,
     )
 
@@ -370,7 +371,7 @@ def decomposition(forecast_component: pd.DataFrame, item: pd.DataFrame, member: 
         parts,
         f"{name}: {_widest_part(sums)}" if len(sums) else "",
         "Demand = trend + season + promotions + other events + remainder (trend · (1 + season + events) is fitted to each item and market; "
-        "parts add up). Ahead: the statistical forecast, before streams and adjustments.",
+        "parts add up). Ahead: the statistical forecast, before streams and adjustments, its trend a straight line.",
         "No series was long enough to take apart.",
     )
 

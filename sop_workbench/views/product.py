@@ -48,7 +48,7 @@ def segments(item_class: pd.DataFrame) -> pd.DataFrame:
     cell = alive["abc"] + alive["xyz"]
     counts = pd.crosstab(cell, alive["demand_pattern"]).reindex(columns=list(_PATTERNS), fill_value=0)
     rows = alive.assign(cell=cell).groupby("cell").agg(item_count=("item_id", "size"), revenue_amt=("revenue_amt", "sum"))
-    rows = rows.join(counts.rename(columns="{}_count".format)).sort_index().rename_axis("cell").reset_index()
+    rows = rows.join(counts.rename(columns="{}_items".format)).sort_index().rename_axis("cell").reset_index()
     young = int((alive["lifecycle"] == "launch").sum())
     smooth = int(counts["smooth"].sum())
     return as_view(

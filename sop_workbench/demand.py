@@ -721,7 +721,7 @@ def adjustment_findings(
     demand_lock: pd.DataFrame | None = None,
     inputs: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[dict]:
-    """Adjustments that change nothing, as their period is not planned, such as lean on an assumption that is not on file, or meet a lock."""
+    """Adjustments that change nothing as their period is not planned, that lean on an assumption not on file, or that meet a lock."""
     outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
     named = demand_adjustment["assumption_id"].fillna("")
     loose = demand_adjustment[(named != "") & ~named.isin(assumption["record_id"])]

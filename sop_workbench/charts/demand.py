@@ -147,7 +147,8 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     x = alt.X("period:T", axis=time_axis(view["period"], 2))
     # A line is as thick as its size: its strokeWidth gives way to the one all lines have by default.
     width = alt.Size("is_agreed:N", scale=alt.Scale(domain=[True, False], range=[4.5, 1.8]), legend=None)
-    lines = alt.Chart(view.assign(is_agreed=view["stream"] == "consensus")).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
+    shown = view.assign(is_agreed=view["stream"] == "consensus")
+    lines = alt.Chart(shown).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("stream:N"), color=colour)
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)

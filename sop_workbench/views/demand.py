@@ -516,6 +516,7 @@ def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
     named = demand_gap.rename(columns=ends).assign(demand_with_budget_amt=budgeted)
     columns = ["demand_qty", "floor_qty", "ceiling_qty", "demand_amt", "floor_amt", "ceiling_amt", "demand_with_budget_amt", "budget_amt",
                "gap_amt", "gap_qty"]
+    columns = columns if demand_gap["gap_qty"].notna().any() or demand_gap.empty else columns[:-1]  # a budget in money alone
     rows = named.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
     rows = rows.reset_index()
     if len(rows) > 1:

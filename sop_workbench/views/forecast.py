@@ -147,6 +147,7 @@ def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
     series = statistical_forecast.groupby(["item_id", "market_id", "model"], as_index=False)["forecast_qty"].sum()
     series["route"] = series["model"].str.partition(":")[0]
     shares = series["model"].str.extractall(r"(?P<share>\d+)% (?P<part>[^,;()]+)").reset_index()
+    shares["part"] = shares["part"].str.strip()
     mixed = shares.merge(series[["route"]], left_on="level_0", right_index=True, validate="many_to_one")
     mixed["share"] = mixed["share"].astype(float) / mixed["route"].map(series["route"].value_counts())
     parts = mixed[~mixed["part"].str.startswith("by its share")].groupby(["route", "part"])["share"].sum()
@@ -167,7 +168,7 @@ def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
 
 def _mix_words(parts: pd.Series) -> str:
     told = parts.sort_values(ascending=False)
-    return ", ".join(f"{share:.0f} % {part.strip()}" for (_, part), share in told.items() if share >= 1) or "–"
+    return ", ".join(f"{share:.0f} % {part}" for (_, part), share in told.items() if share >= 1) or "–"
 
 
 def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:

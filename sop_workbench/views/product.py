@@ -95,7 +95,11 @@ def tail(portfolio: pd.DataFrame) -> pd.DataFrame:
     title = f"{plural(len(rows), 'mature item brings', 'mature items bring')} the last 1 % of revenue and "
     title += f"{'holds' if len(rows) == 1 else 'hold'} {short(rows['stock_amt'].sum(), MONEY)} of stock"
     columns = ["item_name", "item_id", "family", "xyz", "demand_qty", "revenue_amt", "margin_ratio", "stock_amt"]
-    return as_view(rows[columns], title, "Tail: beyond 99 % of cumulative revenue.", "No mature item lies in the tail.")
+    stage = portfolio.loc[portfolio["is_tail"], "lifecycle"].value_counts()
+    left_out = [f"{stage[name]:,} {words}" for name, words in (("ended", "ended (see stock without demand)"), ("launch", "just launched"),
+                                                               ("phase_out", "being phased out")) if stage.get(name, 0)]
+    note = f"Tail: beyond 99 % of cumulative revenue.{' Not listed: ' + ', '.join(left_out) + '.' if left_out else ''}"
+    return as_view(rows[columns], title, note, "No mature item lies in the tail.")
 
 
 def tail_curve(portfolio: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@
 N series of M3 taken evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is
 planned as of thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months.
 "weeks" is the company's weekly light version as of fourteen days four weeks apart, thirteen later weeks (its errors are by calendar week).
+Launches and phase-outs are planned by date: an item is judged until its sale has ended, a sum by what is on sale.
 All days are pooled (`--each` prints every one besides), with the lowest and the highest day and the standard error by calendar months:
 what a month brings, it brings to all series and to every day that holds it out. "redrawn" is the invented company drawn anew with N
 other seeds (8): the same plans and promotions under other demand, five days each; its error, its lowest and its highest are by draw.
@@ -49,17 +50,33 @@ MONTHS_BACK, LEAST_KNOWN = (0, 9, 18), 48
 LEVELS = ("item_id × market_id", "item_id", "item_id × channel", "family", "family × region", "market_id", "region", "channel", "total")
 
 
+# Where less of what a sum was forecast from is still on sale, its range says nothing of the rest.
+LEAST_ON_SALE = 0.5
+
+
 def held_out(panel: Panel, nodes: Nodes, later: pd.DataFrame, periods: pd.DatetimeIndex) -> np.ndarray:
-    """What was ordered in the held-out periods, nodes × periods; no row is no order."""
+    """What each item × market ordered in the held-out periods, leaves × periods; no row is no order."""
     inside = later[later["period"].isin(periods)]
     row = pd.MultiIndex.from_frame(panel.keys[KEYS]).get_indexer(pd.MultiIndex.from_frame(inside[KEYS]))
     leaf = np.zeros((nodes.leaves, len(periods)))
     # Items launched later have no series yet: no range was given for them.
     np.add.at(leaf, (row[row >= 0], periods.get_indexer(pd.DatetimeIndex(inside["period"]))[row >= 0]), inside["ordered_qty"][row >= 0])
-    return np.vstack([leaf, nodes.summing @ leaf])
+    return leaf
 
 
-# By level: the periods held out on one day, and whether each range held them, coverages × series × periods.
+def while_on_sale(nodes: Nodes, leaf: np.ndarray, forecast: np.ndarray, ended: np.ndarray) -> np.ndarray:
+    """What happened to every node as far as its range is judged by it, nodes × periods; NaN where it is not.
+
+    As in the back-test: launches and phase-outs are planned by date. A leaf counts until its sale has ended (`ended`, leaves ×
+    periods); in a sum, what has ended is taken as forecast, as long as half of what it was forecast from is on sale.
+    """
+    expected = np.nan_to_num(forecast[: nodes.leaves, : leaf.shape[1]])
+    whole, gone = nodes.summing @ expected, nodes.summing @ np.where(ended, expected, 0)
+    sums = nodes.summing @ np.where(ended, expected, leaf)
+    return np.vstack([np.where(ended, np.nan, leaf), np.where(whole - gone >= LEAST_ON_SALE * whole, sums, np.nan)])
+
+
+# By level: the periods held out on one day, and whether each range held them, coverages × series × periods; NaN where not judged.
 Held = dict[str, list[tuple[pd.DatetimeIndex, np.ndarray]]]
 
 
@@ -68,6 +85,7 @@ def keep(held: Held, made: NodeForecast, actual: np.ndarray, periods: pd.Datetim
     months = actual.shape[1]
     bounds = [made.bounds(coverage) for coverage in COVERAGES]
     inside = np.stack([(actual >= low[:, :months]) & (actual <= high[:, :months]) for low, high in bounds])
+    inside = np.where(np.isnan(actual), np.nan, inside)
     for level, rows in rows_of.items():
         held.setdefault(level, []).append((periods, inside[:, rows[made.group[rows] >= 0]]))
 
@@ -76,21 +94,23 @@ def print_each(name: str, held: Held) -> None:
     """One line per level for the newest day."""
     for level, days in held.items():
         inside = days[-1][1]
-        shares = " | ".join(f"{share:.1%}" for share in inside.mean(axis=(1, 2)))
-        print(f"| {name} | 1 | {level} | {inside[0].size:,} | {shares} |", flush=True)
+        if np.isnan(inside).all():
+            continue
+        shares = " | ".join(f"{share:.1%}" for share in np.nanmean(inside, axis=(1, 2)))
+        print(f"| {name} | 1 | {level} | {(~np.isnan(inside[0])).sum():,} | {shares} |", flush=True)
 
 
 def print_pooled(name: str, held: Held) -> None:
     """One line per level over all days: months held out, share held ± its standard error by calendar month (lowest and highest day)."""
     for level, days in held.items():
         month = pd.DatetimeIndex(np.concatenate([periods.to_numpy() for periods, _ in days]))
-        cases = pd.Series([part.shape[1] for periods, part in days for _ in periods]).groupby(month).sum().to_numpy()
+        cases = pd.Series(np.concatenate([(~np.isnan(part[0])).sum(axis=0) for _, part in days])).groupby(month).sum().to_numpy()
         words = []
         for place in range(len(COVERAGES)):
-            hits = pd.Series(np.concatenate([part[place].sum(axis=0) for _, part in days])).groupby(month).sum().to_numpy()
+            hits = pd.Series(np.concatenate([np.nansum(part[place], axis=0) for _, part in days])).groupby(month).sum().to_numpy()
             share = hits.sum() / cases.sum()
             error = np.sqrt(((hits - share * cases) ** 2).sum() * len(cases) / (len(cases) - 1)) / cases.sum()
-            by_day = [part[place].mean() for _, part in days]
+            by_day = [np.nanmean(part[place]) for _, part in days if not np.isnan(part[place]).all()]
             words.append(f"{share:.1%} ± {100 * error:.1f} ({100 * min(by_day):.0f}–{100 * max(by_day):.0f})")
         print(f"| {name} | {len(days)} | {level} | {cases.sum():,} | " + " | ".join(words) + " |", flush=True)
 
@@ -129,7 +149,8 @@ def company(name: str, chosen: list[str] | None = None, each: bool = False) -> N
 def planned(folder: Path, cycles: list[str], newest: str, months: int, label: str = "") -> Held:
     """What the ranges of a company's cycles held; every cycle is printed under a label."""
     settings = load_settings(folder)
-    later = load_inputs(settings, folder, settings.calendar.as_of(newest))[0]["sales_history"]
+    latest = load_inputs(settings, folder, settings.calendar.as_of(newest))[0]
+    last_sale = pd.to_datetime(latest["item"].set_index("item_id")["phase_out_date"])
     held: Held = {}
     for cycle in cycles:
         inputs, _ = load_inputs(settings, folder, settings.calendar.as_of(cycle))
@@ -141,7 +162,10 @@ def planned(folder: Path, cycles: list[str], newest: str, months: int, label: st
         made = forecast_nodes(nodes, panel.periods, periods, settings, settings.calendar)
         # A level may repeat another where a company has but one of something.
         rows_of = {level: np.unique(nodes.members[level]["node"].to_numpy()) for level in LEVELS}
-        keep(held, made, held_out(panel, nodes, later, periods[:months]), periods[:months], rows_of)
+        ahead = periods[:months]
+        ended = panel.keys["item_id"].map(last_sale).to_numpy()[:, None] < ahead.to_numpy()
+        actual = while_on_sale(nodes, held_out(panel, nodes, latest["sales_history"], ahead), made.forecast, ended)
+        keep(held, made, actual, ahead, rows_of)
         if label:
             print_each(f"{label}, {cycle}", held)
     return held
@@ -179,8 +203,8 @@ def redrawn(draws: int, each: bool) -> None:
             print_pooled(f"draw {seed}", held)
         for level, days in held.items():
             inside = np.concatenate([part.reshape(len(COVERAGES), -1) for _, part in days], axis=1)
-            shares.setdefault(level, []).append(inside.mean(axis=1))
-            cases[level] = cases.get(level, 0) + inside.shape[1]
+            shares.setdefault(level, []).append(np.nanmean(inside, axis=1))
+            cases[level] = cases.get(level, 0) + (~np.isnan(inside[0])).sum()
     for level, found in shares.items():
         share = np.stack(found)
         error = share.std(axis=0, ddof=1) / np.sqrt(draws)

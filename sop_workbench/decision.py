@@ -12,8 +12,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from sop_workbench.settings import Settings
-from sop_workbench.supply.explain import OWN_RULES
+from sop_workbench.settings import OWN_RULES, Settings
 from sop_workbench.tables import table, validate
 
 _BASE = "base"

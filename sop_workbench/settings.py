@@ -19,6 +19,8 @@ from sop_workbench.roles import Role
 SETTINGS_FILE = "sop.yaml"
 USERS_FILE = "users.yaml"
 _USER_KEYS = ("users", "groups")
+# Limits of the company's own making, as `binding_limit` names them: what they cost is told apart from what stops the plan.
+OWN_RULES = ("contract floor", "strategic share", "chase strategy")
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -58,8 +58,12 @@ def test_help_answers_at_once() -> None:
     assert busy_seconds([str(Path(sys.executable).with_name("sop")), "--help"]) < 0.5
 
 
-def test_help_imports_nothing_heavy() -> None:
-    program = "import sys, sop_workbench.cli; print(sorted({'pandas', 'papermill', 'pyomo', 'duckdb', 'altair'} & set(sys.modules)))"
+@pytest.mark.parametrize(("module", "heavy"), [
+    ("cli", {"pandas", "papermill", "pyomo", "duckdb", "altair"}),  # --help
+    ("chain", {"papermill", "pyomo", "duckdb", "altair", "prophet"}),  # status, approvals and records
+])
+def test_what_a_command_does_not_need_is_not_imported(module: str, heavy: set[str]) -> None:
+    program = f"import sys, sop_workbench.{module}; print(sorted({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

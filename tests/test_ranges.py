@@ -429,6 +429,17 @@ def test_few_cases_widen_as_students_t_does() -> None:
     assert intervals._few_cases(1, 0.8) == intervals._few_cases(3, 0.8)
 
 
+def test_a_kind_of_series_without_errors_is_as_wide_as_the_fewest_cases_make_it() -> None:
+    """A launch of last month: of series that young the back-test knows nothing."""
+    past = past_of(np.full(300, 100.0), np.full(300, 10.0))
+    made, size = calibrate(past, 0.8, 6), difficulty(np.full((1, 24), 100.0), 12)
+    known, new = (made.bounds(np.full((1, 6), 100.0), size, np.array([group])) for group in (3, 0))
+    # Student's quantile of two degrees of freedom over the normal one, times √(1 + 1/3); the known kind has next to none of it.
+    expected = 1.8856 / 1.28155 * np.sqrt(4 / 3)
+    assert (new[1] - 100) / (known[1] - 100) == pytest.approx(np.full((1, 6), expected), rel=0.02)
+    assert (100 - new[0]) / (100 - known[0]) == pytest.approx(np.full((1, 6), expected), rel=0.02)
+
+
 # ---------------------------------------------------------------- what a short back-test has not seen
 def test_months_tested_are_counted_once_wherever_they_stand_in_the_year() -> None:
     past = replace(past_of(np.full(30, 100.0), np.full(30, 10.0), test=4), origins=np.array([20, 21, 22]))

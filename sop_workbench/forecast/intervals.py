@@ -148,7 +148,8 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     smoothed by √(a + b · h), a and b 0 or more; and at least u² of the other side, u being the share of the year that no origin
     tested. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), so that a bound that
     cannot fall below zero does not make a range of small counts too wide; times t / z · √(1 + 1/n), Student's over the normal
-    quantile, for the n independent forecasts its errors are worth (`_independent`); times what u adds (`_unseen`). In weeks an error
+    quantile, for the n independent forecasts its errors are worth (`_independent`); times what u adds (`_unseen`). A group whose
+    errors the back-test does not know has the factor of all, for the fewest cases. In weeks an error
     counts in units of, and a width is multiplied by, the size of its season (`_season_size`).
 
     Parameters
@@ -176,7 +177,7 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
             enough = _few_cases(_independent(np.where((past.group == number)[:, :, None], scaled, np.nan)), coverage)
             quantile = max(float(np.quantile(own, coverage)), _LEAST_QUANTILE)
             factor[number] = whole ** (1 - trust) * quantile**trust * enough * _unseen(own, coverage, unseen)
-    return Calibration(coefficients, below, above, factor, whole, past.season_length)
+    return Calibration(coefficients, below, above, factor, whole * _few_cases(0, coverage), past.season_length)
 
 
 def _season_size(forecast: np.ndarray, difficulty: np.ndarray, season_length: int) -> np.ndarray:

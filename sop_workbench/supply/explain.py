@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sop_workbench import tables
-from sop_workbench.settings import Settings
+from sop_workbench.settings import OWN_RULES, Settings
 from sop_workbench.supply.instance import PLACE, Instance
 from sop_workbench.supply.ranges import PriceRange, Probe
 from sop_workbench.supply.readback import Reader
@@ -70,8 +70,6 @@ KINDS = (
     Kind("shelf_life", "shelf life", "base units", _place, "one more unit that stays good"),
 )
 
-# Rules of the company's own making: what they cost is told apart from what stops the plan.
-OWN_RULES = ("contract floor", "strategic share", "chase strategy")
 LEAD_TIME = Kind("stock_balance", "lead time", "base units", _place, "no more can arrive yet, and one more unit")
 
 # What has happened when a quantity can fall no further; each gets its key without the period, and the words of the period.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sop_workbench.settings import OWN_RULES
 from sop_workbench.supply.compile import Arrays, Block
-from sop_workbench.supply.explain import KINDS, OWN_RULES, Kind, money_words, period_words
+from sop_workbench.supply.explain import KINDS, Kind, money_words, period_words
 from sop_workbench.supply.instance import PLACE, SALE, Instance
 from sop_workbench.supply.warm import Answer
 

@@ -6,10 +6,9 @@ from typing import Literal
 
 import pandas as pd
 
+from sop_workbench.settings import OWN_RULES
 from sop_workbench.views.frames import as_view, item_names, needs, quotient, with_item, with_largest
 from sop_workbench.views.words import MONEY, ROUNDING, UNSEEN, heading, percent, period_labels, plural, short
-
-_OWN_RULES = ("contract floor", "strategic share", "chase strategy")
 
 
 def load_heat_map(capacity_load: pd.DataFrame, resource: pd.DataFrame, top: int = 20) -> pd.DataFrame:
@@ -133,7 +132,7 @@ def bottlenecks(binding_limit: pd.DataFrame, resource: pd.DataFrame, item: pd.Da
     """The limits that stop the plan, by the worth of easing them."""
     needs(binding_limit, "binding_limit")
     needs(resource, "resource")
-    stopping = binding_limit[~binding_limit["limit"].isin(_OWN_RULES)]
+    stopping = binding_limit[~binding_limit["limit"].isin(OWN_RULES)]
     ranked = stopping.sort_values(["price_amt", "period"], ascending=[False, True])
     rows = ranked.groupby(["limit", "member"], as_index=False).agg(
         period_count=("period", "nunique"),

@@ -94,7 +94,7 @@ def history_corrections(
     quiet = (np.abs(effects).sum(axis=2) == 0) & ~doubtful & steady[:, None] & ~np.isnan(panel.demand)
     away = np.abs(panel.demand - expected)
     suspicious["outlier"] = quiet & (away > _OUTLIER_DEVIATIONS * deviation) & (away > _OUTLIER_RATIO * expected)
-    return _proposals(panel.keys, panel.periods, np.where(booked, raw, 0.0), expected, deviation, suspicious)
+    return _proposals(panel.keys, panel.periods, np.where(booked, raw, 0.0), expected, deviation, suspicious, flagged)
 
 
 def decide_corrections(history_correction: pd.DataFrame, history_decision: pd.DataFrame) -> pd.DataFrame:
@@ -197,8 +197,9 @@ def _proposals(
     expected: np.ndarray,
     deviation: np.ndarray,
     suspicious: dict[str, np.ndarray],
+    flagged: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per doubtful cell; the first kind that applies names it."""
+    """One row per doubtful cell; the first kind that applies names it. A stock-out says whether somebody flagged it."""
     parts, taken = [], np.zeros(raw.shape, dtype=bool)
     for kind in ("negative", "stockout", "missing", "partial", "outlier"):
         rows, columns = np.nonzero(suspicious[kind] & ~taken)
@@ -207,23 +208,25 @@ def _proposals(
         part["period"], part["kind"] = periods.to_numpy()[columns], kind
         part["raw_qty"] = np.nan_to_num(raw[rows, columns])  # a row without a quantity stands for nothing booked
         part["suggested_qty"] = 0.0 if kind == "negative" else expected[rows, columns].round(1)
-        part["evidence"] = _evidence(kind, part, deviation[rows, columns])
+        named = np.where(flagged[rows, columns], "flagged", "unflagged") if kind == "stockout" else np.full(len(part), kind)
+        part["evidence"] = _evidence(named, part, deviation[rows, columns])
         parts.append(part)
     frame = pd.concat(parts, ignore_index=True).assign(status="proposed").sort_values(CELL).reset_index(drop=True)
     return tables.validate("history_correction", frame)
 
 
-def _evidence(kind: str, part: pd.DataFrame, deviation: np.ndarray) -> list[str]:
+def _evidence(kinds: np.ndarray, part: pd.DataFrame, deviation: np.ndarray) -> list[str]:
     words = {
         "negative": "{raw:,.0f} booked: returns are not demand",
         "missing": "no quantity booked; trend and season give {expected:,.0f}",
-        "stockout": "out of stock or hardly sold in any market: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
+        "flagged": "flagged as out of stock: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
+        "unflagged": "hardly sold in any market, no stock-out is flagged: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
         "partial": "the newest period is not complete: {raw:,.0f} so far, trend and season give {expected:,.0f}",
         "outlier": "{raw:,.0f} ordered, trend and season give {expected:,.0f}: {times:.0f} times the usual deviation, no event on file",
     }
     return [
         words[kind].format(raw=raw, expected=expected, times=abs(raw - expected) / spread_by)
-        for raw, expected, spread_by in zip(part["raw_qty"], part["suggested_qty"], deviation, strict=True)
+        for kind, raw, expected, spread_by in zip(kinds, part["raw_qty"], part["suggested_qty"], deviation, strict=True)
     ]
 
 

@@ -100,13 +100,15 @@ def risks_and_opportunities(
     driver_effect: pd.DataFrame,
     item: pd.DataFrame,
     interval: float,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What could take demand below or above the plan, each in money with its chance.
 
-    Range: half-width of a family's range (an item's errors move together over markets and periods, items are independent), with the
-    chance of lying beyond it. Pipeline: an open deal holds volume × probability × price in the plan; if lost that much is missing
-    (chance 1 − probability), if won the rest comes on top (chance = probability). Promotions: planned ones at the low and high end of
-    their uplift; ideas with what they would bring. Expected money = money × chance.
+    Range: half-width of a family's range over the horizon, with the chance of lying beyond it: by the family's own past errors where
+    `forecast_range` has them, else with an item's errors moving together over markets and periods and items independent. Pipeline: an
+    open deal holds volume × probability × price in the plan; if lost that much is missing (chance 1 − probability), if won the rest
+    comes on top (chance = probability). Promotions: planned ones at the low and high end of their uplift; ideas with what they would
+    bring. Expected money = money × chance.
 
     Parameters
     ----------
@@ -114,13 +116,16 @@ def risks_and_opportunities(
         Tables of the cycle.
     interval : float
         Share of outcomes that the range of the consensus holds.
+    forecast_range : DataFrame, optional
+        Ranges of sums, as the forecast wrote them.
 
     Returns
     -------
     DataFrame
         `risk_opportunity`, most expected money first.
     """
-    rows = _range_rows(consensus_demand, item, interval) + _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
+    rows = _range_rows(consensus_demand, item, interval, forecast_range)
+    rows += _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
     made = pd.DataFrame(rows, columns=_RISK_COLUMNS)
     made = made[made["money_amt"] != 0].reset_index(drop=True)
     made["expected_amt"] = made["money_amt"] * made["probability_ratio"]
@@ -131,7 +136,9 @@ def risks_and_opportunities(
     return tables.validate("risk_opportunity", made[list(tables.table("risk_opportunity").columns)].reset_index(drop=True))
 
 
-def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float) -> list[dict]:
+def _range_rows(
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float, forecast_range: pd.DataFrame | None
+) -> list[dict]:
     if consensus_demand.empty:
         return []
     price = consensus_demand["price_amt"]
@@ -142,6 +149,8 @@ def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: fl
     by_item = half.groupby("item_id", as_index=False)[["below", "above"]].sum()
     by_item = by_item.merge(item[["item_id", "family"]], on="item_id", how="left", validate="one_to_one")
     squares = by_item.assign(below=by_item["below"] ** 2, above=by_item["above"] ** 2).groupby("family")[["below", "above"]].sum() ** 0.5
+    if forecast_range is not None and len(forecast_range):
+        squares.update(_own_widths(consensus_demand, item, interval, forecast_range))
     first, last, chance = consensus_demand["period"].min(), consensus_demand["period"].max(), (1 - interval) / 2
     told = {"from_period": first, "to_period": last, "probability_ratio": chance, "is_in_plan": False, "source": "range"}
     words = f"width of the {interval:.0%} range of past errors, over the horizon"
@@ -151,6 +160,18 @@ def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: fl
             title = f"{family}: demand at the {side} end of its range"
             rows.append({**told, "kind": kind, "member": family, "title": title, "money_amt": sign * widths[column], "evidence": words})
     return rows
+
+
+def _own_widths(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float, forecast_range: pd.DataFrame) -> pd.DataFrame:
+    """Money below and above by family: the demand agreed on in the proportions of the family's own range, periods moving together."""
+    own = forecast_range[(forecast_range["level"] == "family") & np.isclose(forecast_range["coverage_ratio"], interval)]
+    own = own[own["forecast_qty"] > 0].rename(columns={"member": "family"})
+    valued = consensus_demand.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    money = valued.groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
+    beside = money.merge(own[["family", "period", "forecast_qty", "low_qty", "high_qty"]], on=["family", "period"], validate="one_to_one")
+    beside["below"] = beside["revenue_amt"] * (1 - beside["low_qty"] / beside["forecast_qty"])
+    beside["above"] = beside["revenue_amt"] * (beside["high_qty"] / beside["forecast_qty"] - 1)
+    return beside.groupby("family")[["below", "above"]].sum()
 
 
 def _deal_rows(pipeline_line: pd.DataFrame) -> list[dict]:

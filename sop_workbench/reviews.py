@@ -134,7 +134,7 @@ def demand_review(cycle: Cycle) -> Tables:
         "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
-        **_demand_outlook(cycle, inputs, said, history, agreed, told),
+        **_demand_outlook(cycle, inputs, said, history, agreed, told, made["forecast_range"]),
     }
     asked = follow_up.change_requests(cycle)  # shown only: what somebody asks for changes no figure
     records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks, "change_request": asked}
@@ -152,7 +152,9 @@ def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
                                                    cycle.records("demand_lock"), inputs)
 
 
-def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict]) -> Tables:
+def _demand_outlook(
+    cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict], ranges: pd.DataFrame
+) -> Tables:
     """What drives the demand agreed on, what promotions and prices would bring, risks and opportunities, the gap to budget."""
     item, market, last = inputs["item"], inputs["market"], cycle.calendar.add(cycle.period, -1)
     effects = _join("driver_effect", [
@@ -166,7 +168,8 @@ def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.Data
         "promotion_case": cases,
         "price_case": shaping.price_cases(agreed, effects, item),
         "pipeline_line": deals,
-        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio),
+        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio,
+                                                            ranges),
         "demand_gap": outlook.demand_gap(agreed, inputs["budget"], item, market),
         "demand_issue": tables.issue_frame(told),
     }

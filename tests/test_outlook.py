@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sop_workbench import demand, outlook, tables
+from sop_workbench import demand, outlook, tables, views
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 
@@ -191,6 +191,21 @@ def test_adjustments_that_change_nothing_or_lean_on_nothing_are_told() -> None:
         ("adjustment_outside_horizon", "record_id=2", "2030-01-01"),
         ("unknown_assumption", "record_id=3", "7"),
     ]
+
+
+def test_a_family_is_at_risk_by_its_own_range_as_the_range_of_demand_shows_it() -> None:
+    agreed = consensus()
+    none = [tables.table(name).empty() for name in ("pipeline_line", "promotion_case", "driver_effect")]
+    own = pd.DataFrame({"level": "family", "member": "F", "period": agreed["period"].unique(), "coverage_ratio": 0.8, "forecast_qty": 10.0,
+                        "low_qty": 8.0, "high_qty": 13.0})
+    made = outlook.risks_and_opportunities(agreed, *none, ITEM, 0.8, own).set_index("risk_id")
+    money = agreed.loc[agreed["item_id"].isin(["A", "B"]), "revenue_amt"].sum()
+    assert made.loc["range-F-risk", "money_amt"] == pytest.approx(-0.2 * money)
+    assert made.loc["range-F-opportunity", "money_amt"] == pytest.approx(0.3 * money)
+    plain = outlook.risks_and_opportunities(agreed, *none, ITEM, 0.8).set_index("risk_id")
+    assert plain.loc["range-G-risk", "money_amt"] == made.loc["range-G-risk", "money_amt"], "without a range of its own: from its items'"
+    shown = views.demand_range(agreed, ITEM, tables.table("budget").empty(), own).set_index("family")
+    assert shown.loc["F", "risk_amt"] == pytest.approx(-0.2 * money)
 
 
 def test_an_adjustment_inside_a_lock_is_told() -> None:

@@ -125,7 +125,7 @@ def risks_and_opportunities(
         `risk_opportunity`, most expected money first.
     """
     rows = _range_rows(consensus_demand, item, interval, forecast_range)
-    rows += _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
+    rows += _deal_rows(pipeline_line, item.set_index("item_id")["item_name"]) + _promotion_rows(promotion_case, driver_effect)
     made = pd.DataFrame(rows, columns=_RISK_COLUMNS)
     made = made[made["money_amt"] != 0].reset_index(drop=True)
     made["expected_amt"] = made["money_amt"] * made["probability_ratio"]
@@ -174,10 +174,10 @@ def _own_widths(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: fl
     return beside.groupby("family")[["below", "above"]].sum()
 
 
-def _deal_rows(pipeline_line: pd.DataFrame) -> list[dict]:
+def _deal_rows(pipeline_line: pd.DataFrame, names: pd.Series) -> list[dict]:
     rows = []
     for deal in pipeline_line[(pipeline_line["counted_qty"] > 0) & pipeline_line["price_amt"].notna()].to_dict("records"):
-        chance, name = deal["probability_ratio"], deal["item_id"] or deal["family"]
+        chance, name = deal["probability_ratio"], names.get(deal["item_id"], deal["item_id"]) or deal["family"]
         closes = deal["close_period"]
         told = {"source": "pipeline", "member": deal["opportunity_id"], "from_period": closes, "to_period": closes}
         whole = deal["volume_qty"] * deal["price_amt"]

@@ -221,10 +221,7 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
         market_count=("market_id", "nunique"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"),
         change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"), evidence=("evidence", "first"),
     )  # fmt: skip
-    rows["status"] = [
-        "proposed" if not (yes or no) else f"{yes} accepted, {no} rejected, {count - yes - no} open"
-        for yes, no, count in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)
-    ]
+    rows["status"] = [_decided(*counts) for counts in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)]
     rows = rows.assign(item_name=rows["item_id"].map(item_names(item)), size=rows["change_qty"].abs())
     rows = rows.sort_values(["size", "item_id", "period"], ascending=[False, True, True])
     open_count = int((history_correction["status"] == "proposed").sum())
@@ -236,6 +233,12 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
         "periods say. Evidence: of the market where it changes most.",
         "No correction is proposed.",
     )
+
+
+def _decided(yes: int, no: int, count: int) -> str:
+    """What was decided of the corrections of some markets, in words."""
+    whole = {(0, 0): "proposed", (count, 0): "accepted", (0, count): "rejected"}
+    return whole.get((yes, no), f"{yes} accepted, {no} rejected, {count - yes - no} open")
 
 
 def demand_story(

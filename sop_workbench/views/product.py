@@ -199,7 +199,7 @@ def launch_curves(
     )
 
 
-def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame, launch_forecast: pd.DataFrame | None = None) -> pd.DataFrame:
     """Every estimator of every young item: what it expects over the horizon and on what it rests."""
     needs(launch_curve, "launch_curve")
     rows = launch_curve.groupby(["item_id", "estimator"], as_index=False).agg(
@@ -213,10 +213,14 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataF
     apart = (ends["max"] / ends["min"].where(ends["min"] > 0)).max()
     title = f"The estimators of an item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
     columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
+    if launch_forecast is not None:
+        weight = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+        rows["counts_ratio"] = rows["item_id"].map(weight).astype(float).where(rows["is_used"])
+        columns.insert(3, "counts_ratio")
     return as_view(
         rows[columns], title,
         "Bass diffusion: of all who will ever buy (market potential) a share p buys on its own (innovation) and q is drawn by those "
-        "who have (imitation), per period.",
+        "who have (imitation), per period." + (f" {_COUNTS}" if launch_forecast is not None else ""),
         "No item is young enough to need a launch curve.",
     )
 

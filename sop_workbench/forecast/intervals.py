@@ -1,10 +1,10 @@
 """The range around a forecast: errors of the back-test, scaled by what each series' history says, calibrated group by group.
 
 Conformal prediction with a learned scale. How hard a series is to forecast is read from its history alone, so that a past
-origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. Errors are
-pooled in units of that scale; each side grows with the horizon; and each group of like series is widened or narrowed until
-the share asked for was covered. A back-test of a few months has not seen the rest of the year: then a range is wider, and less
-one-sided.
+origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. A high season is
+wider than a low one. Errors are pooled in units of that scale; each side grows with the horizon; and each group of like series is
+widened or narrowed until the share asked for was covered. A back-test of a few months has not seen the rest of the year: then a
+range is wider, and less one-sided.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from sop_workbench import tables
-from sop_workbench.forecast.backtest import LONGEST_TEST
 from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
 
 _RECENT_YEARS = 2
@@ -35,8 +34,8 @@ _LEAST_QUANTILE, _WILD, _FEWEST_CASES = 1e-3, 0.98, 3
 # How far, in logs, the size of coming errors lies from that of a back-test which saw next to nothing of the year.
 _YEAR_SPREAD = 0.4
 # Errors grow with what is sold in a season, as its root where they are those of counts, and in proportion where they are shares of
-# it: half way. A forecast far from last year's level is of another series.
-_SEASON_POWER, _MOST_SEASON = 0.75, 5.0
+# it: half way. A forecast further from last year's level than this is growth or decline, which is no season.
+_SEASON_POWER, _MOST_SEASON = 0.75, 2.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class PastErrors:
     @cached_property
     def error(self) -> np.ndarray:
         """Actual less forecast of what counts, in units of the size of its season."""
-        error = (self.actual - self.forecast) / _season_size(self.forecast, self.difficulty, self.season_length)
+        error = (self.actual - self.forecast) / _season_size(self.forecast, self.difficulty)
         return np.where((self.group >= 0)[:, :, None], error, np.nan)
 
     @property
@@ -85,22 +84,18 @@ class PastErrors:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How wide a range must be: coefficients of the scale, width of each side by period ahead, factor of each group.
-
-    `season_length`, the periods in a year, tells whether width follows the season (`_season_size`).
-    """
+    """How wide a range must be: coefficients of the scale, width of each side by period ahead, factor of each group."""
 
     coefficients: np.ndarray
     below: np.ndarray
     above: np.ndarray
     factor: dict[int, float]
     other_factor: float
-    season_length: int
 
     def bounds(self, forecast: np.ndarray, difficulty: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower (0 or more) and upper bound of forecasts, series × periods ahead (no longer than calibrated for)."""
         factor = np.array([self.factor.get(number, self.other_factor) for number in group.tolist()])
-        width = (np.exp(difficulty @ self.coefficients) * factor)[:, None] * _season_size(forecast, difficulty, self.season_length)
+        width = (np.exp(difficulty @ self.coefficients) * factor)[:, None] * _season_size(forecast, difficulty)
         ahead = forecast.shape[1]
         return np.maximum(forecast - width * self.below[:ahead], 0), forecast + width * self.above[:ahead]
 
@@ -149,8 +144,8 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     tested. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), so that a bound that
     cannot fall below zero does not make a range of small counts too wide; times t / z · √(1 + 1/n), Student's over the normal
     quantile, for the n independent forecasts its errors are worth (`_independent`); times what u adds (`_unseen`). A group whose
-    errors the back-test does not know has the factor of all, for the fewest cases. In weeks an error
-    counts in units of, and a width is multiplied by, the size of its season (`_season_size`).
+    errors the back-test does not know has the factor of all, for the fewest cases. An error counts in units of, and a width is
+    multiplied by, the size of its season (`_season_size`).
 
     Parameters
     ----------
@@ -177,17 +172,14 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
             enough = _few_cases(_independent(np.where((past.group == number)[:, :, None], scaled, np.nan)), coverage)
             quantile = max(float(np.quantile(own, coverage)), _LEAST_QUANTILE)
             factor[number] = whole ** (1 - trust) * quantile**trust * enough * _unseen(own, coverage, unseen)
-    return Calibration(coefficients, below, above, factor, whole * _few_cases(0, coverage), past.season_length)
+    return Calibration(coefficients, below, above, factor, whole * _few_cases(0, coverage))
 
 
-def _season_size(forecast: np.ndarray, difficulty: np.ndarray, season_length: int) -> np.ndarray:
+def _season_size(forecast: np.ndarray, difficulty: np.ndarray) -> np.ndarray:
     """How large errors are in a period's season against those of a whole year: (forecast / mean demand of the last year)^¾.
 
-    1 where a back-test can go round the year. In weeks it cannot: tested in winter alone, a spring was held in 60 to 70 % for 80.
     Shapes: forecast is … × periods, difficulty … × features.
     """
-    if season_length <= LONGEST_TEST:
-        return np.ones_like(forecast)
     return np.clip(forecast / np.exp(difficulty[..., 1:2]), 1 / _MOST_SEASON, _MOST_SEASON) ** _SEASON_POWER
 
 

@@ -1,4 +1,4 @@
-"""Adjustments by Excel: the consensus goes out as a workbook, edited cells come back as people's records.
+"""Adjustments by Excel, locked quantities and pinned models: the consensus goes out as a workbook, edited cells come back as records.
 
 The workbook keeps, on a hidden sheet, what was exported: only cells that a person changed count as edits, whatever was computed
 anew since. What they replace is read from the store.
@@ -7,6 +7,7 @@ anew since. What they replace is read from the store.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ import xlsxwriter
 from openpyxl.utils.exceptions import InvalidFileException
 from xlsxwriter.exceptions import FileCreateError
 
-from sop_workbench import follow_up, override, tables
+from sop_workbench import demand, follow_up, override, tables
 from sop_workbench.errors import DataError, SourceError
+from sop_workbench.forecast.pins import pinned_models
 
 if TYPE_CHECKING:
     from sop_workbench.store import Cycle
@@ -32,6 +34,62 @@ _HOW_TO = (
     "A new row needs item_id and market_id; empty cells of a new row are left alone.",
     "Then: sop adjust import FILE.xlsx --by WHO --why WHY",
 )
+
+
+def lock_demand(cycle: Cycle, lock: Mapping[str, Any], *, by: str, why: str) -> tuple[float, float]:
+    """Record that the demand of a scope and period is held at a quantity, or is not any more; it counts when the review runs again.
+
+    Parameters
+    ----------
+    lock : mapping
+        period, locked_qty (empty: the lock is released) and what it speaks for of item_id, family, market_id, region, channel.
+
+    Returns
+    -------
+    tuple of float
+        What the stored consensus says of the scope, and what it will say (the same where the lock is released).
+
+    Raises
+    ------
+    DataError
+        When the scope is not on file, the period lies outside the horizon, or the lock contradicts others: nothing is recorded then.
+    UnknownCycleError
+        When the cycle holds no consensus yet.
+    """
+    inputs = cycle.inputs()
+    stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]]
+    row = {name: "" for name in ("item_id", "family", "market_id", "region", "channel")} | dict(lock)
+    said = pd.DataFrame([*cycle.records("demand_lock").to_dict("records"), row])
+    held = demand.held_to_locks(stored, said, inputs, cycle.periods)
+    cycle.append("demand_lock", row, by=by, why=why)
+    return demand.locked_sum(stored, row, inputs), demand.locked_sum(held, row, inputs)
+
+
+def pin_model(cycle: Cycle, pin: Mapping[str, Any], *, by: str, why: str) -> int:
+    """Record which model an item or family is to be forecast by; it counts when the review runs again.
+
+    Parameters
+    ----------
+    pin : mapping
+        model (empty: released to the back-test) and what it speaks for of item_id, family, market_id.
+
+    Returns
+    -------
+    int
+        How many series of item and market are pinned then.
+
+    Raises
+    ------
+    DataError
+        When the item, family, market or model is not on file: nothing is recorded then.
+    """
+    inputs = cycle.inputs()
+    row = {name: "" for name in ("item_id", "family", "market_id", "model")} | dict(pin)
+    keys = inputs["sales_history"][_KEYS].drop_duplicates().sort_values(_KEYS, ignore_index=True)
+    said = pd.DataFrame([*cycle.records("model_pin").to_dict("records"), row])
+    pins = pinned_models(said, keys, inputs["item"], inputs["market"])
+    cycle.append("model_pin", row, by=by, why=why)
+    return len(pins)
 
 
 def export_consensus(cycle: Cycle, path: Path) -> Path:
@@ -65,7 +123,8 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        item_id, market_id, period, old_qty (empty where the consensus has no such cell), new_qty; sorted by key.
+        item_id, market_id, period, old_qty (empty where the consensus has no such cell), new_qty; sorted by key. Its attribute
+        `missing_row_count` says how many exported rows the file has no more: they stay as they are.
 
     Raises
     ------
@@ -84,13 +143,16 @@ def read_edits(cycle: Cycle, path: Path) -> pd.DataFrame:
     findings = override.cell_findings(edited, _KEYS, cycle.read("item"), cycle.read("market"), cycle.periods)
     if findings:
         raise DataError(tables.issue_frame(findings))
-    numbers = edited.assign(period=pd.to_datetime(edited["header"]), new_qty=edited["value"].astype(float))
+    numbers = edited.assign(period=pd.to_datetime(edited["header"], format="mixed"), new_qty=edited["value"].astype(float))
     changed = numbers[~override.alike(numbers["new_qty"], numbers["exported"].astype(float))]
     stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]].rename(columns={"demand_qty": "old_qty"})
     edits = changed.merge(stored, on=_CELL, how="left", validate="one_to_one")
     edits = edits[~override.alike(edits["new_qty"], edits["old_qty"])]
     edits = edits[~override.is_recorded(edits, cycle.records("demand_adjustment"))]
-    return edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
+    edits = edits[[*_CELL, "old_qty", "new_qty"]].sort_values(_CELL).reset_index(drop=True)
+    kept = pd.MultiIndex.from_frame(edited[_KEYS].drop_duplicates())
+    edits.attrs["missing_row_count"] = int((~pd.MultiIndex.from_frame(before[_KEYS].drop_duplicates()).isin(kept)).sum())
+    return edits
 
 
 def append_edits(cycle: Cycle, edits: pd.DataFrame, *, by: str, why: str, assumption_id: str = "", answers: str = "") -> pd.DataFrame:

@@ -255,7 +255,7 @@ def report(folder: Path, cycle_id: str | None, kind: str) -> None:
 
 @main.group()
 def adjust() -> None:
-    """Edit the consensus in Excel: export it, change cells, import the changes as adjustments."""
+    """Edit the consensus in Excel (export, import), hold a quantity of any level (lock), choose a model (pin)."""
 
 
 @adjust.command("export")
@@ -285,6 +285,9 @@ def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, 
 
     cycle = _chain(folder, cycle_id).cycle
     edits = read_edits(cycle, file)
+    gone = edits.attrs["missing_row_count"]
+    if gone:
+        click.echo(f"{_counted(gone, 'exported row')} not in the file any more: what stands there stays; write 0 where nothing is expected")
     if edits.empty:
         click.echo("nothing was changed")
         return
@@ -293,6 +296,55 @@ def import_adjustments(file: Path, folder: Path, cycle_id: str | None, by: str, 
         click.confirm("record these adjustments?", abort=True)
     append_edits(cycle, edits, by=by, why=why, assumption_id=assumption, answers=answers)
     click.echo(f"{_counted(len(edits), 'adjustment')} recorded by {by}; they count from the next sop run on")
+
+
+def _spoken_for(*names: str) -> Callable:
+    """Options that say what a lock or a pin speaks for."""
+    def decorate(command: Callable) -> Callable:
+        for name in names:
+            column = f"{name}_id" if name in ("item", "market") else name
+            command = click.option(f"--{name}", column, default="", help=f"Only this {name}.")(command)
+        return command
+    return decorate
+
+
+@adjust.command("lock")
+@click.argument("quantity", type=click.FloatRange(min=0), required=False)
+@_in_workspace
+@_of_cycle
+@click.option("--period", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The period held (its first day).")
+@_spoken_for("channel", "region", "market", "family", "item")
+@_by
+@_why
+def lock_quantity(quantity: float | None, folder: Path, cycle_id: str | None, period: Any, by: str, why: str, **scope: str) -> None:
+    """Hold the demand of a scope and period at QUANTITY, exactly; without QUANTITY its lock is released.
+
+    The items and markets inside keep their proportions. A lock that contradicts another is refused.
+    """
+    import pandas as pd
+
+    from sop_workbench.adjustment import lock_demand
+
+    row = {**scope, "period": pd.Timestamp(period), "locked_qty": quantity}
+    old, new = lock_demand(_chain(folder, cycle_id).cycle, row, by=by, why=why)
+    said = ", ".join(value for value in scope.values() if value) or "everything"
+    click.echo(f"  {said} {period:%Y-%m-%d}: {'lock released' if quantity is None else _change(old, new)}")
+    click.echo(f"recorded by {by}; it counts from the next sop run on")
+
+
+@adjust.command("pin")
+@click.argument("model", default="")
+@_in_workspace
+@_of_cycle
+@_spoken_for("market", "family", "item")
+@_by
+@_why
+def pin(model: str, folder: Path, cycle_id: str | None, by: str, why: str, **scope: str) -> None:
+    """Forecast an item or family by MODEL, whatever the back-test says; without MODEL it is released to the back-test."""
+    from sop_workbench.adjustment import pin_model
+
+    count = pin_model(_chain(folder, cycle_id).cycle, {**scope, "model": model}, by=by, why=why)
+    click.echo(f"{count:,} series of item and market are pinned; recorded by {by}, it counts from the next sop run on")
 
 
 @main.command()

@@ -94,7 +94,7 @@ def history_corrections(
     quiet = (np.abs(effects).sum(axis=2) == 0) & ~doubtful & steady[:, None] & ~np.isnan(panel.demand)
     away = np.abs(panel.demand - expected)
     suspicious["outlier"] = quiet & (away > _OUTLIER_DEVIATIONS * deviation) & (away > _OUTLIER_RATIO * expected)
-    return _proposals(panel.keys, panel.periods, np.where(booked, raw, 0.0), expected, deviation, suspicious)
+    return _proposals(panel.keys, panel.periods, np.where(booked, raw, 0.0), expected, deviation, suspicious, flagged)
 
 
 def decide_corrections(history_correction: pd.DataFrame, history_decision: pd.DataFrame) -> pd.DataFrame:
@@ -197,8 +197,9 @@ def _proposals(
     expected: np.ndarray,
     deviation: np.ndarray,
     suspicious: dict[str, np.ndarray],
+    flagged: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per doubtful cell; the first kind that applies names it."""
+    """One row per doubtful cell; the first kind that applies names it. A stock-out says whether somebody flagged it."""
     parts, taken = [], np.zeros(raw.shape, dtype=bool)
     for kind in ("negative", "stockout", "missing", "partial", "outlier"):
         rows, columns = np.nonzero(suspicious[kind] & ~taken)
@@ -207,23 +208,25 @@ def _proposals(
         part["period"], part["kind"] = periods.to_numpy()[columns], kind
         part["raw_qty"] = np.nan_to_num(raw[rows, columns])  # a row without a quantity stands for nothing booked
         part["suggested_qty"] = 0.0 if kind == "negative" else expected[rows, columns].round(1)
-        part["evidence"] = _evidence(kind, part, deviation[rows, columns])
+        named = np.where(flagged[rows, columns], "flagged", "unflagged") if kind == "stockout" else np.full(len(part), kind)
+        part["evidence"] = _evidence(named, part, deviation[rows, columns])
         parts.append(part)
     frame = pd.concat(parts, ignore_index=True).assign(status="proposed").sort_values(CELL).reset_index(drop=True)
     return tables.validate("history_correction", frame)
 
 
-def _evidence(kind: str, part: pd.DataFrame, deviation: np.ndarray) -> list[str]:
+def _evidence(kinds: np.ndarray, part: pd.DataFrame, deviation: np.ndarray) -> list[str]:
     words = {
         "negative": "{raw:,.0f} booked: returns are not demand",
         "missing": "no quantity booked; trend and season give {expected:,.0f}",
-        "stockout": "out of stock or hardly sold in any market: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
+        "flagged": "flagged as out of stock: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
+        "unflagged": "hardly sold in any market, no stock-out is flagged: {raw:,.0f} ordered, trend and season give {expected:,.0f}",
         "partial": "the newest period is not complete: {raw:,.0f} so far, trend and season give {expected:,.0f}",
         "outlier": "{raw:,.0f} ordered, trend and season give {expected:,.0f}: {times:.0f} times the usual deviation, no event on file",
     }
     return [
         words[kind].format(raw=raw, expected=expected, times=abs(raw - expected) / spread_by)
-        for raw, expected, spread_by in zip(part["raw_qty"], part["suggested_qty"], deviation, strict=True)
+        for kind, raw, expected, spread_by in zip(kinds, part["raw_qty"], part["suggested_qty"], deviation, strict=True)
     ]
 
 
@@ -714,15 +717,24 @@ def _row_keys(rows: pd.DataFrame, table: str) -> str:
     return tables.key_text(rows, [column for column in tables.table(table).key if column in named])
 
 
-def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeIndex, assumption: pd.DataFrame) -> list[dict]:
-    """Adjustments that change nothing, as their period is not planned, and such as lean on an assumption that is not on file."""
+def adjustment_findings(
+    demand_adjustment: pd.DataFrame,
+    periods: pd.DatetimeIndex,
+    assumption: pd.DataFrame,
+    demand_lock: pd.DataFrame | None = None,
+    inputs: Mapping[str, pd.DataFrame] | None = None,
+) -> list[dict]:
+    """Adjustments that change nothing as their period is not planned, that lean on an assumption not on file, or that meet a lock."""
     outside = demand_adjustment[~demand_adjustment["period"].isin(periods)]
     named = demand_adjustment["assumption_id"].fillna("")
     loose = demand_adjustment[(named != "") & ~named.isin(assumption["record_id"])]
     span = f"{periods[0]:%Y-%m-%d} to {periods[-1]:%Y-%m-%d}"
     found = []
+    met = demand_adjustment.head(0) if demand_lock is None or inputs is None else _meeting_locks(demand_adjustment, demand_lock, inputs)
     for rule, rows, column, remedy in (
         ("adjustment_outside_horizon", outside, "period", f"adjust a period within {span}; this one changes nothing"),
+        ("adjustment_meets_lock", met, "period", "the locked quantity stands, so the adjustment only moves what is inside or beside it; "
+         "release the lock (sop adjust lock without a quantity) if it is to count"),
         ("unknown_assumption", loose, "assumption_id", "record the assumption first and name its record_id"),
     ):
         if len(rows):
@@ -730,6 +742,25 @@ def adjustment_findings(demand_adjustment: pd.DataFrame, periods: pd.DatetimeInd
             keys = _row_keys(rows, "demand_adjustment")
             found.append(tables.finding(rule, "warns", "demand_adjustment", keys, len(rows), values, remedy))
     return found
+
+
+def _meeting_locks(demand_adjustment: pd.DataFrame, demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Adjustments that speak of something inside a lock that holds."""
+    item, market = inputs["item"], inputs["market"]
+    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
+    met = np.zeros(len(demand_adjustment), dtype=bool)
+    for lock in newest.to_dict("records"):
+        same = (demand_adjustment["period"] == lock["period"]).to_numpy()
+        for places, narrow, wide in ((item, "item_id", "family"), (market, "market_id", "region")):
+            inside = places
+            for column in _LOCK_SCOPE:
+                if column in places and lock[column]:
+                    inside = inside[inside[column] == lock[column]]
+            said = demand_adjustment[[narrow, wide]].fillna("")
+            is_wide = (said[narrow] == "") & ((said[wide] == "") | said[wide].isin(inside[wide]))
+            same &= (said[narrow].isin(inside[narrow]) | is_wide).to_numpy()
+        met |= same
+    return demand_adjustment[met]
 
 
 # ------------------------------------------------------------------ weights, consensus
@@ -978,6 +1009,23 @@ def _with_places(cells: pd.DataFrame, locks: pd.DataFrame, inputs: Mapping[str, 
     return pd.concat([placed, added], ignore_index=True)
 
 
+def locked_sum(demand_plan: pd.DataFrame, lock: Mapping[str, Any], inputs: Mapping[str, pd.DataFrame]) -> float:
+    """What a plan says of the scope and period of a lock.
+
+    Parameters
+    ----------
+    demand_plan : DataFrame
+        item_id, market_id, period, demand_qty.
+    lock : mapping
+        item_id, family, market_id, region, channel (empty: all) and period.
+    inputs : mapping of DataFrame
+        item, market.
+    """
+    cells = demand_plan[demand_plan["period"] == lock["period"]]
+    places = _with_places(cells, pd.DataFrame([lock]), inputs)
+    return float(places.loc[_inside_lock(places, lock), "demand_qty"].sum())
+
+
 def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
     inside = np.ones(len(places), dtype=bool)
     for column in _LOCK_SCOPE:
@@ -992,13 +1040,16 @@ def _lock_name(row: Mapping[str, Any]) -> str:
     return f"{scope} period={row['period']:%Y-%m-%d} locked at {row['locked_qty']:,.6g}"
 
 
+_A = {"item_id": "a finished item", "family": "a family", "market_id": "a market", "region": "a region", "channel": "a channel"}
+
+
 def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame], periods: pd.DatetimeIndex) -> None:
     item, market = inputs["item"], inputs["market"]
     finished = item[item["item_type"] == "finished"]
     on_file = {"item_id": finished["item_id"], "family": finished["family"], **{c: market[c] for c in ("market_id", "region", "channel")}}
     wrong = {column: demand_lock[(demand_lock[column] != "") & ~demand_lock[column].isin(known)] for column, known in on_file.items()}
     findings = [
-        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name a {column} that is on file")
+        _lock_finding(f"unknown_{column}", rows, ", ".join(rows[column].unique()[:5]), f"name {_A[column]} that is on file")
         for column, rows in wrong.items()
         if len(rows)
     ]

@@ -55,7 +55,7 @@ def pipeline_lines(
     lines["run_rate_qty"] = [_rate_of(row, rate) for row in lines.to_dict("records")]
     lines["price_amt"] = [_price_of(row, consensus_demand, inputs["item"]) for row in lines.to_dict("records")]
     lines["expected_amt"] = lines["counted_qty"] * lines["price_amt"]
-    lines["reason"] = [_counting(row, is_out, periods) for row, is_out in zip(lines.to_dict("records"), outside, strict=True)]
+    lines["reason"] = [_counting(row, is_out, periods, calendar) for row, is_out in zip(lines.to_dict("records"), outside, strict=True)]
     columns = list(tables.table("pipeline_line").columns)
     return tables.validate("pipeline_line", lines[columns].sort_values(["close_period", "opportunity_id"], ignore_index=True))
 
@@ -80,16 +80,16 @@ def _price_of(row: Mapping, consensus_demand: pd.DataFrame, item: pd.DataFrame) 
     return rows["revenue_amt"].sum() / quantity if quantity > 0 else np.nan
 
 
-def _counting(row: Mapping, is_outside: bool, periods: pd.DatetimeIndex) -> str:
+def _counting(row: Mapping, is_outside: bool, periods: pd.DatetimeIndex, calendar: Calendar) -> str:
     if row["is_in_run_rate"]:
-        return f"in the run rate already ({row['run_rate_qty']:,.0f} a period sold there lately): counted there, not here"
+        return f"in the run rate already ({row['run_rate_qty']:,.0f} a {calendar.bucket} sold there lately): counted there, not here"
     if is_outside and row["close_period"] < periods[0]:
         return "its close period is over: mark it won or lost, or move it"
     if is_outside:
-        return f"closes after the last period planned ({periods[-1]:%Y-%m})"
-    words = f"counted in {row['close_period']:%Y-%m}: {row['volume_qty']:,.0f} × {row['probability_ratio']:.0%}"
+        return f"closes after the last period planned ({calendar.cycle_id(periods[-1])})"
+    words = f"counted in {calendar.cycle_id(row['close_period'])}: {row['volume_qty']:,.0f} × {row['probability_ratio']:.0%}"
     if 0 < row["volume_qty"] <= row["run_rate_qty"]:
-        words += f"; no more than the {row['run_rate_qty']:,.0f} a period sold there anyway: is it in the run rate?"
+        words += f"; no more than the {row['run_rate_qty']:,.0f} a {calendar.bucket} sold there anyway: is it in the run rate?"
     return words
 
 
@@ -100,13 +100,15 @@ def risks_and_opportunities(
     driver_effect: pd.DataFrame,
     item: pd.DataFrame,
     interval: float,
+    forecast_range: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What could take demand below or above the plan, each in money with its chance.
 
-    Range: half-width of a family's range (an item's errors move together over markets and periods, items are independent), with the
-    chance of lying beyond it. Pipeline: an open deal holds volume × probability × price in the plan; if lost that much is missing
-    (chance 1 − probability), if won the rest comes on top (chance = probability). Promotions: planned ones at the low and high end of
-    their uplift; ideas with what they would bring. Expected money = money × chance.
+    Range: half-width of a family's range over the horizon, with the chance of lying beyond it: by the family's own past errors where
+    `forecast_range` has them, else with an item's errors moving together over markets and periods and items independent. Pipeline: an
+    open deal holds volume × probability × price in the plan; if lost that much is missing (chance 1 − probability), if won the rest
+    comes on top (chance = probability). Promotions: planned ones at the low and high end of their uplift; ideas with what they would
+    bring. Expected money = money × chance.
 
     Parameters
     ----------
@@ -114,13 +116,16 @@ def risks_and_opportunities(
         Tables of the cycle.
     interval : float
         Share of outcomes that the range of the consensus holds.
+    forecast_range : DataFrame, optional
+        Ranges of sums, as the forecast wrote them.
 
     Returns
     -------
     DataFrame
         `risk_opportunity`, most expected money first.
     """
-    rows = _range_rows(consensus_demand, item, interval) + _deal_rows(pipeline_line) + _promotion_rows(promotion_case, driver_effect)
+    rows = _range_rows(consensus_demand, item, interval, forecast_range)
+    rows += _deal_rows(pipeline_line, item.set_index("item_id")["item_name"]) + _promotion_rows(promotion_case, driver_effect)
     made = pd.DataFrame(rows, columns=_RISK_COLUMNS)
     made = made[made["money_amt"] != 0].reset_index(drop=True)
     made["expected_amt"] = made["money_amt"] * made["probability_ratio"]
@@ -131,7 +136,9 @@ def risks_and_opportunities(
     return tables.validate("risk_opportunity", made[list(tables.table("risk_opportunity").columns)].reset_index(drop=True))
 
 
-def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float) -> list[dict]:
+def _range_rows(
+    consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float, forecast_range: pd.DataFrame | None
+) -> list[dict]:
     if consensus_demand.empty:
         return []
     price = consensus_demand["price_amt"]
@@ -142,6 +149,8 @@ def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: fl
     by_item = half.groupby("item_id", as_index=False)[["below", "above"]].sum()
     by_item = by_item.merge(item[["item_id", "family"]], on="item_id", how="left", validate="one_to_one")
     squares = by_item.assign(below=by_item["below"] ** 2, above=by_item["above"] ** 2).groupby("family")[["below", "above"]].sum() ** 0.5
+    if forecast_range is not None and len(forecast_range):
+        squares.update(_own_widths(consensus_demand, item, interval, forecast_range))
     first, last, chance = consensus_demand["period"].min(), consensus_demand["period"].max(), (1 - interval) / 2
     told = {"from_period": first, "to_period": last, "probability_ratio": chance, "is_in_plan": False, "source": "range"}
     words = f"width of the {interval:.0%} range of past errors, over the horizon"
@@ -153,10 +162,22 @@ def _range_rows(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: fl
     return rows
 
 
-def _deal_rows(pipeline_line: pd.DataFrame) -> list[dict]:
+def _own_widths(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float, forecast_range: pd.DataFrame) -> pd.DataFrame:
+    """Money below and above by family: the demand agreed on in the proportions of the family's own range, periods moving together."""
+    own = forecast_range[(forecast_range["level"] == "family") & np.isclose(forecast_range["coverage_ratio"], interval)]
+    own = own[own["forecast_qty"] > 0].rename(columns={"member": "family"})
+    valued = consensus_demand.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+    money = valued.groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
+    beside = money.merge(own[["family", "period", "forecast_qty", "low_qty", "high_qty"]], on=["family", "period"], validate="one_to_one")
+    beside["below"] = beside["revenue_amt"] * (1 - beside["low_qty"] / beside["forecast_qty"])
+    beside["above"] = beside["revenue_amt"] * (beside["high_qty"] / beside["forecast_qty"] - 1)
+    return beside.groupby("family")[["below", "above"]].sum()
+
+
+def _deal_rows(pipeline_line: pd.DataFrame, names: pd.Series) -> list[dict]:
     rows = []
     for deal in pipeline_line[(pipeline_line["counted_qty"] > 0) & pipeline_line["price_amt"].notna()].to_dict("records"):
-        chance, name = deal["probability_ratio"], deal["item_id"] or deal["family"]
+        chance, name = deal["probability_ratio"], names.get(deal["item_id"], deal["item_id"]) or deal["family"]
         closes = deal["close_period"]
         told = {"source": "pipeline", "member": deal["opportunity_id"], "from_period": closes, "to_period": closes}
         whole = deal["volume_qty"] * deal["price_amt"]

@@ -216,7 +216,7 @@ def cell_findings(
     periods : DatetimeIndex
         The horizon.
     """
-    period = pd.to_datetime(cells["header"], errors="coerce")
+    period = pd.to_datetime(cells["header"], errors="coerce", format="mixed")
     number = pd.to_numeric(cells["value"].where(~cells["value"].map(lambda value: isinstance(value, bool | str))), errors="coerce")
     rows = cells.drop_duplicates("row")
     double = set(rows.loc[rows.duplicated(keys), "row"])

@@ -322,7 +322,7 @@ class _Launches:
             return None
         own = self.demand[row["item_id"]] if row["item_id"] in self.demand else self._unsold(row, periods)
         scale = _own_scale(own, curve, _LIKE_PERIODS if like else _FAMILY_PERIODS)
-        words = f"{words}, scaled by {scale:.2f} from {len(own)} periods of own sales"
+        words = f"{words}, scaled by {scale:.2f} from {_counted(len(own), 'period')} of own sales"
         estimator = "like-item profile" if like else "mean launch profile"
         return _LaunchEstimate(estimator, self._ahead(row, periods, scale * curve), words, like, None)
 
@@ -346,7 +346,7 @@ class _Launches:
         curve = bass_curve(model.innovation, model.imitation, model.market_qty, max(ages) + 1)
         words = (
             f"p {model.innovation:.4f}, q {model.imitation:.3f} a {self.calendar.bucket}, market {model.market_qty:,.0f}; "
-            f"prior: {prior.estimator}; {len(own)} periods of own sales"
+            f"prior: {prior.estimator}; {_counted(len(own), 'period')} of own sales"
         )
         named = f"Bass, penalised {model.estimator}" if own.sum() > 0 else "Bass, prior alone"
         return _LaunchEstimate(named, self._ahead(row, periods, curve), words, None, model)
@@ -360,13 +360,14 @@ class _Launches:
             if grown:
                 fits = [fit_bass(self.demand[m]) for m in sorted(grown)[-_MOST_LAUNCHES:]]
                 p, q, market = np.exp(np.median(np.log([(f.innovation, f.imitation, f.market_qty) for f in fits]), axis=0))
-                return BassModel(float(p), float(q), float(market), f"median of {len(fits)} earlier launches of the {words}")
+                seen = _counted(len(fits), "earlier launch", "es")
+                return BassModel(float(p), float(q), float(market), f"median of {seen} of the {words}")
         return None
 
     def _ahead(self, row: dict, periods: pd.DatetimeIndex, curve: np.ndarray) -> np.ndarray:
         """A curve by age at the periods planned, with the season of the family; nothing before the launch."""
         age = np.array([self._age(row, period) for period in periods])
-        return np.where(age >= 0, curve[np.clip(age, 0, len(curve) - 1)], 0) * self._season_of(row["family"], periods)
+        return np.where(age >= 0, curve[np.clip(age, 0, len(curve) - 1)], 0) * self.season_of(row["family"], periods)
 
     def _age(self, row: dict, period: pd.Timestamp) -> int:
         """Periods since the launch: first sale, else launch date."""
@@ -383,7 +384,8 @@ class _Launches:
                 return _extended(self.demand[like], ahead + YOUNG_PERIODS), f"launch curve of {like}", like
             level = self.demand[like][-self.calendar.buckets_per_year :].mean()
             ramp, launches = self._ramp(ahead + YOUNG_PERIODS)
-            return level * ramp, f"level of {like} (its launch lies before the history) on the mean ramp of {launches} launches", like
+            seen = _counted(launches, "launch", "es")
+            return level * ramp, f"level of {like} (its launch lies before the history) on the mean ramp of {seen}", like
         family = self.item["family"]
         for words, members in (
             ("mean launch curve of the family", family.index[family == row["family"]]),
@@ -395,7 +397,7 @@ class _Launches:
                 if self.is_seen.get(m, False) and m != row["item_id"] and len(self.demand[m]) >= YOUNG_PERIODS
             ]
             if curves:
-                return np.mean(curves, axis=0), f"{words} ({len(curves)} launches)", None
+                return np.mean(curves, axis=0), f"{words} ({_counted(len(curves), 'launch', 'es')})", None
         return None, "", None
 
     def _ramp(self, length: int) -> tuple[np.ndarray, int]:
@@ -427,7 +429,8 @@ class _Launches:
         share = pd.concat(parts, axis=1).fillna(0.0).mean(axis=1)
         return share.rename("share").rename_axis("market_id").reset_index()
 
-    def _season_of(self, family: object, periods: pd.DatetimeIndex) -> np.ndarray:
+    def season_of(self, family: object, periods: pd.DatetimeIndex) -> np.ndarray:
+        """Season factor of a family at each period; 1 where it has none."""
         factor = self.season.get(family if isinstance(family, str) else "", np.ones(self.calendar.buckets_per_year + 1))
         return factor[[_season_slot(p, self.calendar) for p in periods]]
 
@@ -459,6 +462,10 @@ def season_factors(demand: np.ndarray, periods: pd.DatetimeIndex, calendar: Cale
 
 def _season_slot(period: pd.Timestamp, calendar: Calendar) -> int:
     return period.month - 1 if calendar.bucket == "month" else min(period.isocalendar().week, 53) - 1
+
+
+def _counted(count: int, noun: str, more: str = "s") -> str:
+    return f"{count} {noun}{'' if count == 1 else more}"
 
 
 def _own_scale(own: np.ndarray, curve: np.ndarray, prior_periods: float) -> float:
@@ -648,6 +655,74 @@ def run_rate_demand(sales_history: pd.DataFrame, periods: pd.DatetimeIndex, wind
     return ahead[["item_id", "market_id", "period", "demand_qty"]].sort_values(["item_id", "market_id", "period"], ignore_index=True)
 
 
+def seasonal_run_rate(
+    sales_history: pd.DataFrame, item: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar
+) -> pd.DataFrame:
+    """Demand if the last year repeated itself: its level without season, with the season of the family put back.
+
+    level(item, market) = Σ demand of the last year / Σ season factors of the periods since the first sale in it;
+    demand(period) = level · season factor(family, period). The product review judges stock by it, before there is a demand plan: a year
+    is long enough for items that sell now and then, and the season keeps what ends in winter from being judged by its summer.
+
+    Parameters
+    ----------
+    sales_history : DataFrame
+        Table `sales_history`, corrected or as booked.
+    item : DataFrame
+        `item`, for the families.
+    periods : DatetimeIndex
+        Planned periods.
+    calendar : Calendar
+        The planning calendar.
+
+    Returns
+    -------
+    DataFrame
+        item_id, market_id, period, demand_qty.
+
+    Examples
+    --------
+    >>> months = pd.date_range("2022-10-01", periods=48, freq="MS")
+    >>> year = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 60.0, 50.0, 40.0, 30.0, 20.0, 10.0]
+    >>> history = pd.DataFrame({"item_id": "A", "market_id": "N", "period": months, "ordered_qty": year * 4})
+    >>> item = pd.DataFrame({"item_id": ["A"], "family": ["F"], "launch_date": pd.NaT})
+    >>> ahead = seasonal_run_rate(history, item, pd.date_range("2026-10-01", periods=3, freq="MS"), Calendar("month"))
+    >>> ahead["demand_qty"].round().tolist()
+    [10.0, 20.0, 30.0]
+    """
+    last = calendar.add(periods[0], -1)
+    known = sales_history[sales_history["period"] <= last]
+    launches = _Launches.read(item, known, last, calendar)
+    panel = demand_panel(known, last, calendar)
+    if panel.keys.empty:
+        return pd.DataFrame({"item_id": [], "market_id": [], "period": periods[:0], "demand_qty": []})
+    family = panel.keys["item_id"].map(item.set_index("item_id")["family"])
+    year = panel.periods[-calendar.buckets_per_year :]
+    sold = panel.demand[:, -len(year) :]
+    season, ahead = (np.stack([launches.season_of(name, dates) for name in family]) for dates in (year, periods))
+    level = np.nansum(sold, axis=1) / np.where(np.isnan(sold), 0.0, season).sum(axis=1)
+    expected = np.maximum(level[:, None] * ahead, 0.0)
+    rows = panel.keys[KEYS].loc[panel.keys.index.repeat(len(periods))].reset_index(drop=True)
+    made = rows.assign(period=np.tile(periods, len(panel.keys)), demand_qty=expected.ravel())
+    return made.sort_values([*KEYS, "period"], ignore_index=True)
+
+
+def periods_judged(item: pd.DataFrame, periods: pd.DatetimeIndex, settings: Settings, calendar: Calendar) -> pd.DatetimeIndex:
+    """The horizon, drawn out where it is shorter than the cover limit of stock or than an item that ends is still sold.
+
+    Examples
+    --------
+    >>> item = pd.DataFrame({"phase_out_date": [pd.NaT, pd.Timestamp("2027-03-31")]})
+    >>> weeks = pd.date_range("2026-09-28", periods=13, freq="W-MON")
+    >>> settings = Settings(company="C", currency="EUR", bucket="week", newest_cycle="2026-W40")
+    >>> periods_judged(item, weeks, settings, Calendar("week"))[-1]
+    Timestamp('2027-03-29 00:00:00')
+    """
+    cover = calendar.add(periods[0], round(settings.tolerances.excess_cover_months * calendar.buckets_per_year / 12) - 1)
+    ends = [calendar.period_of(end) for end in item["phase_out_date"].dropna().unique()]
+    return pd.date_range(periods[0], max([periods[-1], cover, *ends]), freq=calendar.frequency)
+
+
 def phase_out(
     item: pd.DataFrame,
     demand: pd.DataFrame,
@@ -757,14 +832,15 @@ def excess_stock(
 ) -> pd.DataFrame:
     """Stock of finished items beyond the demand of the cover limit, or with no demand at all, in money.
 
-    excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost.
+    excess = stock − demand of the next `tolerances.excess_cover_months` months, at standard cost. Nothing is expected of an item after
+    its phase-out date, nor of one that ended.
 
     Parameters
     ----------
     item, stock_on_hand : DataFrame
         Input tables.
     demand : DataFrame
-        item_id, market_id, period, demand_qty (consensus).
+        item_id, market_id, period, demand_qty (`seasonal_run_rate`, or the consensus).
     item_class : DataFrame
         Gives the stage of life.
 
@@ -781,7 +857,9 @@ def excess_stock(
     frame = described[["item_id", "item_name", "family", "lifecycle", "standard_cost_amt", "phase_out_date"]].copy()
     # No stock row is no stock; no demand row is no demand expected.
     frame["on_hand_qty"] = frame["item_id"].map(stock).fillna(0.0)
-    frame["forward_demand_qty"] = frame["item_id"].map(inside.groupby("item_id")["demand_qty"].sum()).fillna(0.0)
+    inside = inside[~(inside["period"] > pd.to_datetime(inside["item_id"].map(item.set_index("item_id")["phase_out_date"])))]
+    forward = frame["item_id"].map(inside.groupby("item_id")["demand_qty"].sum()).fillna(0.0)
+    frame["forward_demand_qty"] = forward.where(frame["lifecycle"] != "ended", 0.0)
     frame["excess_qty"] = (frame["on_hand_qty"] - frame["forward_demand_qty"]).clip(lower=0)
     frame["excess_amt"] = frame["excess_qty"] * frame["standard_cost_amt"]
     per_month = frame["forward_demand_qty"] / months
@@ -800,7 +878,7 @@ def _excess_reason(frame: pd.DataFrame, months: float) -> pd.Series:
         [
             "model ended on " + date.fillna(""),
             "nothing sold for a long time",
-            "no demand in the plan",
+            "nothing sold in the last year",
             "more than sells until the phase-out on " + date.fillna(""),
         ],
         f"more than {months:g} months of demand",

@@ -95,7 +95,8 @@ def product_review(cycle: Cycle) -> Tables:
     made = _read(cycle, ["production", "supplier_item", "bill_of_material"])
     settings, calendar, as_of = cycle.settings, cycle.calendar, cycle.as_of
     history = demand.apply_corrections(read["sales_history"], read["history_correction"])
-    run_rate = product.run_rate_demand(history, cycle.periods)
+    ahead = product.periods_judged(read["item"], cycle.periods, settings, calendar)
+    run_rate = product.seasonal_run_rate(history, read["item"], ahead, calendar)
     item_class = product.classify_items(read["item"], history, read["price"], settings, as_of, calendar)
     written = {
         "item_class": item_class,
@@ -133,7 +134,7 @@ def demand_review(cycle: Cycle) -> Tables:
         "consensus_demand": agreed,
         "forecast_value_added": demand.forecast_value_added(archive, inputs["sales_history"], calendar),
         "stream_record": demand.stream_record(archive, inputs["sales_history"], inputs, calendar),
-        **_demand_outlook(cycle, inputs, said, history, agreed, told),
+        **_demand_outlook(cycle, inputs, said, history, agreed, told, made["forecast_range"]),
     }
     asked = follow_up.change_requests(cycle)  # shown only: what somebody asks for changes no figure
     records = {"demand_adjustment": adjustments, "model_pin": pins, "demand_lock": locks, "change_request": asked}
@@ -147,10 +148,13 @@ def _known_inputs(cycle: Cycle, inputs: Tables) -> tuple[Tables, list[dict]]:
                        ("demand_adjustment", cycle.records("demand_adjustment"))):
         said[name], found = demand.known_scope(rows, name, inputs)
         told += found
-    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"))
+    return said, told + demand.adjustment_findings(said["demand_adjustment"], cycle.periods, cycle.records("assumption"),
+                                                   cycle.records("demand_lock"), inputs)
 
 
-def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict]) -> Tables:
+def _demand_outlook(
+    cycle: Cycle, inputs: Tables, said: Tables, history: pd.DataFrame, agreed: pd.DataFrame, told: list[dict], ranges: pd.DataFrame
+) -> Tables:
     """What drives the demand agreed on, what promotions and prices would bring, risks and opportunities, the gap to budget."""
     item, market, last = inputs["item"], inputs["market"], cycle.calendar.add(cycle.period, -1)
     effects = _join("driver_effect", [
@@ -164,7 +168,8 @@ def _demand_outlook(cycle: Cycle, inputs: Tables, said: Tables, history: pd.Data
         "promotion_case": cases,
         "price_case": shaping.price_cases(agreed, effects, item),
         "pipeline_line": deals,
-        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio),
+        "risk_opportunity": outlook.risks_and_opportunities(agreed, deals, cases, effects, item, cycle.settings.forecast.interval_ratio,
+                                                            ranges),
         "demand_gap": outlook.demand_gap(agreed, inputs["budget"], item, market),
         "demand_issue": tables.issue_frame(told),
     }

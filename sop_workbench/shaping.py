@@ -74,6 +74,7 @@ def _places(rows: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.
 _EVENT_SD, _AFTER_SD, _CANNIBAL_SD = 0.5, 0.2, 0.3
 _SLOPE_SD, _BEND_SD, _SEASON_SD, _RELATIVE_SEASON_SD, _LEVEL_SD = 1.0, 0.3, 0.5, 0.1, 10.0
 _STEPS, _LEAST_VARIANCE, _TAIL, _LEAST_SEASON_SD = 30, 1e-6, 3.0, 0.005
+_SEASON_PLACES = 13
 _LEAST_PERIODS = 12  # points to fit by, of months or of weeks
 _CONTROL_RATIO = 0.2
 # History tells when it leaves less than half of the doubt there was before looking (a share for cannibalisation: ± one half).
@@ -141,6 +142,7 @@ class _Study:
         self.past = events[events["from_period"] <= periods[-1]] if len(periods) else events.head(0)
         stated = self.past if len(self.past) else events
         self.uplift, self.pulled = float(stated["uplift_ratio"].mean()), float(stated["pull_forward_ratio"].mean())
+        self.silence = "no promotion of it has run yet"
 
     @classmethod
     def of(
@@ -187,12 +189,16 @@ class _Study:
         known = paired if has_control else index > 0
         if known.sum() < _LEAST_PERIODS or not self.running[known].any():
             return None
+        if not has_control and _is_always_promoted(self.panel.periods, self.running, known, calendar):
+            self.silence = f"it ran in the same {calendar.bucket}s of every year, so history cannot tell it from the season"
+            return None
         values = np.log(index[known]) - (np.log(rest[known]) if has_control else 0.0)
         weight = np.nan_to_num(demand[touched]).sum(axis=1)
         other = weight @ self.other[touched] / max(weight.sum(), 1e-9)
         design, prior_mean, prior_sd = _design(self.panel.periods, self.running, self.after, other, has_control, calendar)
         prior_mean[:2], prior_sd[:2] = mean, sd
-        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, calendar.buckets_per_year)
+        places = _season_columns(self.panel.periods[:1], calendar).shape[1]
+        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, places)
         count = int((self.running * known).sum())
         words = f"{len(self.past)} past promotion{'' if len(self.past) == 1 else 's'}, {count} of {int(known.sum())} periods"
         words += ", against the same products in other markets" if has_control else ", against trend and season of the same demand"
@@ -241,7 +247,7 @@ class _Study:
     def _as_stated(self, measure: str, stated: float, fitted: dict[str, Any] | None) -> dict:
         """What was stated, with the doubt that stated effects deserve in general."""
         width = norm.ppf(0.5 + _CONFIDENCE / 2) * EFFECT_SD[0] * abs(stated)
-        why = "no promotion of it has run yet" if fitted is None else f"history cannot tell: {fitted['words']}"
+        why = self.silence if fitted is None else f"history cannot tell: {fitted['words']}"
         words = why if stated else f"{why}; no effect is stated"
         return self._row(measure, stated, stated - width, stated + width, words, STATED, stated)
 
@@ -260,18 +266,36 @@ def _index(demand: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def _design(
     periods: pd.DatetimeIndex, running: np.ndarray, after: np.ndarray, other: np.ndarray, has_control: bool, calendar: Calendar
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Columns running, after, other events, level, slope, bends at each year, season slots; with prior mean and deviation."""
-    year = calendar.buckets_per_year
-    time = np.arange(len(periods)) / year
+    """Columns running, after, other events, level, slope, bends at each year, season; with prior mean and deviation."""
+    time = np.arange(len(periods)) / calendar.buckets_per_year
     bends = [np.maximum(time - start, 0.0) for start in range(1, int(time[-1]) + 1)]
-    slot = np.minimum(np.arange(len(periods)) % year if calendar.bucket == "week" else periods.month - 1, year - 1)
-    season = np.eye(year)[np.asarray(slot)]
+    season = _season_columns(periods, calendar)
     design = np.column_stack([running, after, other, np.ones(len(periods)), time, *bends, season])
     season_sd = _RELATIVE_SEASON_SD if has_control else _SEASON_SD
-    sd = np.r_[_EVENT_SD, _AFTER_SD, _EVENT_SD, _LEVEL_SD, _SLOPE_SD, np.full(len(bends), _BEND_SD), np.full(year, season_sd)]
+    sd = np.r_[_EVENT_SD, _AFTER_SD, _EVENT_SD, _LEVEL_SD, _SLOPE_SD, np.full(len(bends), _BEND_SD), np.full(season.shape[1], season_sd)]
     mean = np.zeros(len(sd))
     mean[2] = 1.0
     return design, mean, sd
+
+
+def _season_columns(periods: pd.DatetimeIndex, calendar: Calendar) -> np.ndarray:
+    """Periods × places of the season: months, in weeks thirteen places a year and straight lines between them.
+
+    Fifty-two slots of their own would leave each week of a promotion that runs every year to be explained by itself, and all five of
+    them in a row having a season is then less believable than any uplift.
+    """
+    if calendar.bucket == "month":
+        return np.eye(12)[np.asarray(periods.month - 1)]
+    place = np.arange(len(periods)) % calendar.buckets_per_year / calendar.buckets_per_year * _SEASON_PLACES
+    apart = np.abs(place[:, None] - np.arange(_SEASON_PLACES))
+    return np.maximum(1 - np.minimum(apart, _SEASON_PLACES - apart), 0.0)
+
+
+def _is_always_promoted(periods: pd.DatetimeIndex, running: np.ndarray, known: np.ndarray, calendar: Calendar) -> bool:
+    """Tell whether most promoted periods lie in months (weeks) of the year that were never seen without a promotion."""
+    place = np.arange(len(periods)) % calendar.buckets_per_year
+    free = np.unique(place[known & (running == 0)])
+    return bool((~np.isin(place[known & (running > 0)], free)).mean() > 0.5)
 
 
 def _posterior(y: np.ndarray, design: np.ndarray, mean: np.ndarray, sd: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:

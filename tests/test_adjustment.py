@@ -10,12 +10,13 @@ import pytest
 import small_company
 from click.testing import CliRunner, Result
 
-from sop_workbench import cli, demand
+from sop_workbench import cli, demand, views
 from sop_workbench.adjustment import append_edits, export_consensus, read_edits
 from sop_workbench.errors import DataError, SourceError, UnknownCycleError
 from sop_workbench.store import Cycle, open_workspace
 
 PERIODS = small_company.PERIODS
+KEYS = ["item_id", "market_id", "period"]
 FIRST = 5  # column of the first period
 
 
@@ -176,3 +177,54 @@ def test_the_command_exports_where_it_is_told(cycle: Cycle, tmp_path: Path) -> N
     result = CliRunner().invoke(cli.main, ["adjust", "export", str(target), "--workspace", str(cycle.workspace.folder)])
     assert result.exit_code == 0, result.output
     assert read_edits(cycle, target).empty
+
+
+# ------------------------------------------------------------------ locks and pins
+
+
+def sop_adjust(cycle: Cycle, *arguments: str) -> Result:
+    signed = ["--workspace", str(cycle.workspace.folder), "--by", "Ann", "--why", "tender won"]
+    return CliRunner().invoke(cli.main, ["adjust", *arguments, *signed])
+
+
+def test_a_quantity_is_locked_at_any_level_and_released_again(cycle: Cycle) -> None:
+    cycle.write_all({name: frame for name, frame in small_company.inputs().items() if name not in ("item", "market")})
+    stored = cycle.read("consensus_demand")
+    period = f"{PERIODS[1]:%Y-%m-%d}"
+    before = stored.loc[(stored["item_id"] == "B1") & (stored["period"] == PERIODS[1]), "demand_qty"].sum()
+    result = sop_adjust(cycle, "lock", "500", "--family", "Bikes", "--period", period)
+    assert (result.exit_code, f"Bikes {period}: {before:,.1f} → 500.0" in result.output) == (0, True)
+    held = demand.held_to_locks(stored[[*KEYS, "demand_qty"]], cycle.records("demand_lock"), cycle.inputs(), cycle.periods)
+    assert held.loc[(held["item_id"] == "B1") & (held["period"] == PERIODS[1]), "demand_qty"].sum() == pytest.approx(500)
+    for arguments, words in ((("700", "--item", "B1"), "contradict"), (("1", "--item", "NOPE"), "name a finished item"),
+                             (("1", "--region", "Mars"), "name a region")):
+        refused = sop_adjust(cycle, "lock", *arguments, "--period", period)
+        assert (refused.exit_code, words in refused.output) == (1, True)
+    outside = sop_adjust(cycle, "lock", "1", "--period", "2031-01-01")
+    assert (outside.exit_code, "lock a period from" in outside.output) == (1, True)
+    assert len(cycle.records("demand_lock")) == 1, "what is refused is not on record"
+    assert "lock released" in sop_adjust(cycle, "lock", "--family", "Bikes", "--period", period).output
+    assert sop_adjust(cycle, "lock", "700", "--item", "B1", "--period", period).exit_code == 0
+    shown = views.locks_and_pins(cycle.records("demand_lock"), cycle.records("model_pin"))
+    assert sorted(shown["change"]) == ["demand held at 500", "demand held at 700", "lock released"]
+
+
+def test_a_model_is_pinned_by_name_and_released_again(cycle: Cycle) -> None:
+    cycle.write_all({name: frame for name, frame in small_company.inputs().items() if name not in ("item", "market")})
+    sold = pd.DataFrame({"item_id": "B1", "market_id": ["N", "S"], "period": PERIODS[0] - pd.DateOffset(months=1), "ordered_qty": 5.0})
+    cycle.write("sales_history", small_company.rows("sales_history", *sold.to_dict("records")))
+    result = sop_adjust(cycle, "pin", "theta", "--item", "B1")
+    assert (result.exit_code, "2 series" in result.output) == (0, True)
+    unknown = sop_adjust(cycle, "pin", "oracle", "--item", "B1")
+    assert (unknown.exit_code, "pin one of" in unknown.output) == (1, True)
+    assert "0 series" in sop_adjust(cycle, "pin", "--item", "B1").output
+    shown = views.locks_and_pins(cycle.records("demand_lock"), cycle.records("model_pin"))
+    assert shown[["product", "place", "change"]].values.tolist() == [["B1", "all", "pin released"], ["B1", "all", "forecast by theta"]]
+
+
+def test_a_row_taken_out_of_the_workbook_stays_as_it_is_and_is_told(cycle: Cycle, file: Path) -> None:
+    book = openpyxl.load_workbook(file)
+    book["consensus"].delete_rows(2)
+    book.save(file)
+    assert read_edits(cycle, file).attrs["missing_row_count"] == 1
+    assert "1 exported row not in the file any more" in sop_import(cycle, file).output

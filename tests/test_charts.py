@@ -13,6 +13,7 @@ from frames import PERIODS, SETTINGS, all_frames
 from shown import NOTEBOOKS, display_cells
 
 from sop_workbench import charts, views
+from sop_workbench.charts.drawing import time_axis
 
 _GENERAL = {"currency", "in_currency", "rows_of", "scene_of", "status_colour", "are_alike", "use", "readable", "luminance", "svg",
             "title_text", "note", "headline", "unchecked", "cards", "chip", "at_width", "table"}
@@ -171,3 +172,31 @@ def test_a_table_that_is_cut_keeps_its_total() -> None:
     assert shown.count("<tr>") == 1 + 20 + 1
     assert "Total" in shown
     assert "… 10 more" in shown
+
+
+def test_the_consensus_is_drawn_thicker_than_the_streams(frames) -> None:
+    drawing = charts.svg(charts.streams(views.streams(frames["demand_stream"], frames["consensus_demand"])).to_dict())
+    widths = re.findall(r'stroke-width="([\d.]+)"', drawing)
+    assert widths.count("4.5") == 1
+    assert "1.8" in widths
+
+
+def test_weeks_have_an_axis_of_weeks() -> None:
+    weeks = pd.Series(pd.date_range("2026-09-28", periods=26, freq="W-MON"))
+    axis = time_axis(weeks, 2).to_dict()
+    assert len(axis["values"]) == 9
+    assert axis["values"][0] == {"year": 2026, "month": 9, "date": 28}
+    x, y = {"field": "t", "type": "temporal", "axis": axis}, {"field": "y", "type": "quantitative"}
+    rows = [{"t": f"{week:%Y-%m-%dT00:00:00}", "y": 1} for week in weeks]
+    drawing = charts.svg({"data": {"values": rows}, "mark": "line", "encoding": {"x": x, "y": y}})
+    named = re.findall(r">(W\d\d|20\d\d)<", drawing)
+    assert named[:3] == ["W40", "2026", "W43"]
+    assert named[-5:].count("2027") == 1
+    assert "values" not in time_axis(pd.Series(pd.date_range("2026-10-01", periods=18, freq="MS"))).to_dict()
+
+
+def test_a_number_is_not_parted_from_its_per_cent(frames) -> None:
+    view = views.abc_xyz(frames["item_class"])
+    view.attrs["title"] = "All items: the season moves demand by -51 % to +56 %; promotions by 0.6 % of trend"
+    assert charts.abc_xyz(view).to_dict()["title"]["text"] == [
+        "All items: the season moves demand by -51 % to +56 %; promotions by", "0.6 % of trend"]

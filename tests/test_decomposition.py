@@ -77,3 +77,14 @@ def test_what_had_not_begun_has_no_row_and_a_gap_no_quantity() -> None:
 def test_no_history_gives_the_empty_table() -> None:
     nothing = tables.table("sales_history").empty()
     assert demand_components(nothing, forecast().head(0), AHEAD, Calendar("month")).empty
+
+
+def test_the_trend_ahead_is_a_straight_line_however_the_models_see_the_season() -> None:
+    rng = np.random.default_rng(5)
+    season = 1 + 0.3 * np.sin(2 * np.pi * np.arange(36, 42) / 12)
+    ahead = forecast().assign(forecast_qty=(170 + 2 * np.arange(6)) * season * rng.uniform(0.9, 1.1, 6))
+    parts = parts_of(series((100 + 2 * np.arange(36)) * (1 + SEASON)), ahead).query("is_forecast")
+    trend = parts["trend_qty"].to_numpy()
+    np.testing.assert_allclose(np.diff(trend, 2), 0, atol=1e-9)
+    assert abs(trend.mean() / 175 - 1) < 0.1
+    np.testing.assert_allclose(parts["trend_qty"] + parts["season_qty"], ahead["forecast_qty"], atol=1e-9)

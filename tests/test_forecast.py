@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,13 @@ def test_no_candidate_ever_fails(model: candidates.Candidate, series: list[float
     assert made.shape == (6,)
     assert np.isfinite(made).all()
     assert (made >= 0).all()
+
+
+def test_four_periods_are_smoothed_without_a_warning_on_the_screen() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = candidates.complex_smoothing(np.array([446.0, 864.0, 855.0, 768.0]), 3, 12)
+    assert (said, np.isfinite(made).all()) == ([], True)
 
 
 def test_a_series_of_less_than_three_years_leaves_its_season_to_its_group() -> None:

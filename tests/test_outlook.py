@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sop_workbench import demand, outlook, tables
+from sop_workbench import demand, outlook, tables, views
 from sop_workbench.errors import DataError
 from sop_workbench.periods import Calendar
 
@@ -67,7 +67,7 @@ def test_every_deal_says_how_much_of_it_counts_and_why() -> None:
     assert made["expected_amt"].sum() == pytest.approx(2400)
     reasons = made["reason"]
     assert reasons["O1"] == "counted in 2026-11: 500 × 40%"
-    assert reasons["O2"].startswith("in the run rate already (60 a period")
+    assert reasons["O2"].startswith("in the run rate already (60 a month")
     assert reasons["O3"].startswith("its close period is over")
     assert "closes after the last period planned (2027-03)" in reasons["O4"]
     assert reasons["O5"].endswith("is it in the run rate?")
@@ -191,6 +191,36 @@ def test_adjustments_that_change_nothing_or_lean_on_nothing_are_told() -> None:
         ("adjustment_outside_horizon", "record_id=2", "2030-01-01"),
         ("unknown_assumption", "record_id=3", "7"),
     ]
+
+
+def test_a_family_is_at_risk_by_its_own_range_as_the_range_of_demand_shows_it() -> None:
+    agreed = consensus()
+    none = [tables.table(name).empty() for name in ("pipeline_line", "promotion_case", "driver_effect")]
+    own = pd.DataFrame({"level": "family", "member": "F", "period": agreed["period"].unique(), "coverage_ratio": 0.8, "forecast_qty": 10.0,
+                        "low_qty": 8.0, "high_qty": 13.0})
+    made = outlook.risks_and_opportunities(agreed, *none, ITEM, 0.8, own).set_index("risk_id")
+    money = agreed.loc[agreed["item_id"].isin(["A", "B"]), "revenue_amt"].sum()
+    assert made.loc["range-F-risk", "money_amt"] == pytest.approx(-0.2 * money)
+    assert made.loc["range-F-opportunity", "money_amt"] == pytest.approx(0.3 * money)
+    plain = outlook.risks_and_opportunities(agreed, *none, ITEM, 0.8).set_index("risk_id")
+    assert plain.loc["range-G-risk", "money_amt"] == made.loc["range-G-risk", "money_amt"], "without a range of its own: from its items'"
+    shown = views.demand_range(agreed, ITEM, tables.table("budget").empty(), own).set_index("family")
+    assert shown.loc["F", "risk_amt"] == pytest.approx(-0.2 * money)
+
+
+def test_an_adjustment_inside_a_lock_is_told() -> None:
+    record = {"by": "Ann", "at": pd.Timestamp("2026-09-20"), "why": "x", "kind": "add", "value": 1.0, "period": AHEAD[0]}
+    family = ITEM.set_index("item_id")["family"]["A"]
+    region = MARKET["region"].iloc[0]
+    scopes = [{"item_id": "A", "market_id": MARKET["market_id"].iloc[0]}, {"family": family}, {"item_id": "A", "period": AHEAD[1]}, {}]
+    rows = tables.validate("demand_adjustment", pd.DataFrame([{**record, "record_id": str(n), **scope} for n, scope in enumerate(scopes)]))
+    lock = {"by": "Ben", "at": pd.Timestamp("2026-09-19"), "why": "x", "item_id": "A", "region": region, "period": AHEAD[0]}
+    locks = tables.validate("demand_lock", pd.DataFrame([{**lock, "record_id": "L", "locked_qty": 9.0}]))
+    nothing = tables.table("assumption").empty()
+    found = demand.adjustment_findings(rows, AHEAD, nothing, locks, INPUTS)
+    assert [(f["rule"], f["count"]) for f in found] == [("adjustment_meets_lock", 3)]
+    released = pd.concat([locks, locks.assign(record_id="M", locked_qty=np.nan)])
+    assert demand.adjustment_findings(rows, AHEAD, nothing, released, INPUTS) == []
 
 
 @pytest.mark.parametrize(("table", "row", "rule", "value"), [

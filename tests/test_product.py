@@ -306,6 +306,31 @@ def test_excess_names_ended_models_with_their_money() -> None:
     assert made.loc[1, "cover_months"] == 10
 
 
+def test_stock_is_judged_by_the_season_of_the_months_ahead_and_by_a_whole_year() -> None:
+    season = np.array([10.0, 20, 30, 40, 50, 60, 60, 50, 40, 30, 20, 10])
+    lumpy = np.zeros(36)
+    lumpy[[0, -6]] = 24.0
+    rate = product.seasonal_run_rate(sales({("A", "M"): np.tile(season, 3), ("RARE", "M"): lumpy}),
+                                     items({"item_id": "A", "family": "F"}, {"item_id": "RARE", "family": "G"}), AHEAD[:3], CALENDAR)
+    first = rate.groupby("item_id")["demand_qty"].apply(list)
+    assert first["A"] == pytest.approx([10, 20, 30], rel=0.05), "October is low, as last October was"
+    assert first["RARE"] == pytest.approx([2.0, 2, 2]), "24 a year are 2 a month, also when none was sold of late"
+
+
+def test_nothing_is_expected_after_the_phase_out() -> None:
+    frame = items({"item_id": "ENDING", "phase_out_date": "2026-11-30"})
+    classes = product.classify_items(frame, sales({("ENDING", "M"): np.full(36, 10.0)}), NO_PRICE, SETTINGS, AS_OF, CALENDAR)
+    made = product.excess_stock(frame, stock(ENDING=50.0), demand("ENDING", [10.0] * 12), classes, SETTINGS, CALENDAR).iloc[0]
+    assert (made["forward_demand_qty"], made["excess_qty"]) == (20, 30)
+    assert made["reason"] == "more than sells until the phase-out on 2026-11-30"
+
+
+def test_demand_is_judged_until_the_last_phase_out_and_the_cover_limit() -> None:
+    weeks = pd.date_range("2026-09-28", periods=13, freq="W-MON")
+    settings = Settings(company="C", currency="EUR", bucket="week", newest_cycle="2026-W40", tolerances={"excess_cover_months": 6})
+    assert len(product.periods_judged(items({"item_id": "A"}), weeks, settings, Calendar("week"))) == 26
+
+
 def test_portfolio_names_the_tail() -> None:
     frame = items({"item_id": "BIG"}, {"item_id": "TINY"})
     classes = product.classify_items(

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
 from sop_workbench import demand, tables
 from sop_workbench.errors import DataError
@@ -452,50 +451,18 @@ def test_months_tested_are_counted_once_wherever_they_stand_in_the_year() -> Non
     assert past_of(np.full(30, 100.0), np.full(30, 10.0)).unseen_year == 0
 
 
-@pytest.mark.parametrize("coverage", [0.8, 0.95])
-def test_sizes_and_what_moves_them_add_up_as_variances(coverage: float) -> None:
-    """Scores e^(.3 z), moved by e^(.4 · 1 · z): together e^(.5 z), as 3-4-5; the quantile grows by e^(.2 z_c), 1.18 and 1.39."""
-    score = np.exp(0.3 * norm.ppf((np.arange(4000) + 0.5) / 4000))
-    assert intervals._unseen(score, coverage, 1) == pytest.approx(np.exp(0.2 * norm.ppf(coverage)), rel=0.02)
-
-
-@given(st.floats(0.1, 2.0), st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.5, 0.8, 0.95]))
-@settings(max_examples=60, deadline=None)
-def test_the_less_of_the_year_was_seen_the_wider_the_range(spread: float, one: float, other: float, coverage: float) -> None:
-    score = np.exp(spread * norm.ppf((np.arange(200) + 0.5) / 200))
-    less, more = (intervals._unseen(score, coverage, share) for share in sorted((one, other)))
-    assert 1 <= less <= more + 1e-12
-    assert intervals._unseen(score, coverage, 0) == 1
-
-
-def test_months_that_differ_in_size_are_held_as_often_as_said() -> None:
-    """Companies whose coming months are calmer or wilder than the three tested, as far as e^(.4 · 3/4 · z) makes them."""
-    level, spread, rng = np.full(100, 1000.0), np.full(100, 20.0), np.random.default_rng(7)
-    held: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(200):
-        past, later = (past_of(level, spread, seed=seed, origins=4, test=3) for seed in (number, 1000 + number))
-        actual = later.forecast + (later.actual - later.forecast) * np.exp(0.4 * 3 / 4 * rng.standard_normal())
-        for is_told, found in held.items():
-            origins = np.full(4, 48) if is_told else past.origins
-            made = calibrate(replace(past, origins=origins), 0.95, 3)
-            low, high = made.bounds(later.forecast[:, 0], later.difficulty[:, 0], later.group[:, 0])
-            found.append(((actual[:, 0] >= low) & (actual[:, 0] <= high)).mean())
-    assert np.mean(held[False]) < 0.945
-    assert 0.95 <= np.mean(held[True]) <= 0.965
-
-
 def test_a_side_that_a_few_months_never_saw_is_not_left_out() -> None:
     """All four months tested were forecast too low. Over a whole year that would be a fact; here the range looks down too."""
     past = past_of(np.full(200, 1000.0), np.full(200, 10.0), test=4)
     risen = replace(past, actual=past.forecast + np.abs(past.actual - past.forecast) + 1)
     year = calibrate(replace(risen, origins=np.array([48, 52, 56])), 0.8, 4)
     few = calibrate(replace(risen, origins=np.array([48, 48, 48])), 0.8, 4)
-    np.testing.assert_allclose(few.below, (2 / 3) ** 2 * few.above)
+    np.testing.assert_allclose(few.below, 2 / 3 * few.above)
     np.testing.assert_allclose(few.above, year.above)
     assert (year.below < 0.01 * year.above).all()
 
 
-# ---------------------------------------------------------------- weeks: a back-test that cannot go round the year
+# ---------------------------------------------------------------- seasons
 def season_of(size: float, season_length: int, seed: int = 1) -> PastErrors:
     """Series of level 100 while they sell `size` times as much, and err size^¾ times as much; every period of a year was tested."""
     past = past_of(np.full(200, 100.0), np.full(200, 10.0), seed=seed, origins=9)
@@ -504,24 +471,20 @@ def season_of(size: float, season_length: int, seed: int = 1) -> PastErrors:
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.95])
-def test_weeks_of_spring_are_held_as_often_as_said_by_errors_of_weeks_of_winter(coverage: float) -> None:
-    held = {}
-    for season_length in (12, 52):
-        made = calibrate(season_of(0.5, season_length), coverage, 6)
-        spring = season_of(2.0, season_length, seed=2)
-        low, high = made.bounds(spring.forecast[:, 0], spring.difficulty[:, 0], spring.group[:, 0])
-        held[season_length] = ((spring.actual[:, 0] >= low) & (spring.actual[:, 0] <= high)).mean()
-    assert held[52] == pytest.approx(coverage, abs=0.03)
-    assert held[12] < coverage - 0.2, "months keep the width of the whole year"
+@pytest.mark.parametrize("season_length", [12, 52])
+def test_a_high_season_is_held_as_often_as_said_by_errors_of_a_low_one(coverage: float, season_length: int) -> None:
+    made = calibrate(season_of(0.5, season_length), coverage, 6)
+    spring = season_of(1.5, season_length, seed=2)
+    low, high = made.bounds(spring.forecast[:, 0], spring.difficulty[:, 0], spring.group[:, 0])
+    assert ((spring.actual[:, 0] >= low) & (spring.actual[:, 0] <= high)).mean() == pytest.approx(coverage, abs=0.03)
 
 
-def test_the_width_of_a_week_is_its_season_to_three_quarters_and_at_most_that_of_five_times_the_level() -> None:
-    forecast, hardness = np.array([[100.0, 1600.0, 300.0]]), np.array([[1.0, np.log(100.0), np.log(7.0), np.log(7.0)]])
-    for season_length, wanted in ((12, [7, 7, 7]), (52, [7, 7 * 5**0.75, 7 * 3**0.75])):
-        made = intervals.Calibration(np.array([0, 0, 0.5, 0.5]), np.ones(3), np.ones(3), {}, 1.0, season_length)
-        low, high = made.bounds(forecast, hardness, np.array([3]))
-        np.testing.assert_allclose(high - forecast, [wanted])
-        np.testing.assert_allclose(forecast - low, [wanted])
+def test_width_is_the_season_to_three_quarters_and_at_most_that_of_twice_the_level() -> None:
+    forecast, hardness = np.array([[100.0, 1600.0, 150.0]]), np.array([[1.0, np.log(100.0), np.log(7.0), np.log(7.0)]])
+    made = intervals.Calibration(np.array([0, 0, 0.5, 0.5]), np.ones(3), np.ones(3), {}, 1.0)
+    low, high = made.bounds(forecast, hardness, np.array([3]))
+    np.testing.assert_allclose(high - forecast, [[7, 7 * 2**0.75, 7 * 1.5**0.75]])
+    np.testing.assert_allclose(forecast - low, high - forecast)
 
 
 def test_how_hard_a_series_is_comes_from_two_years_of_weeks_too() -> None:

@@ -99,6 +99,24 @@ def test_what_has_not_run_yet_is_as_stated() -> None:
     assert "has run yet" in made["evidence"]
 
 
+def test_a_promotion_that_always_ran_everywhere_in_april_is_not_told_from_the_season() -> None:
+    everywhere = APRILS.assign(region=None)
+    rows = effects(sold(everywhere), everywhere).droplevel("member")
+    assert rows.loc["uplift", "basis"] == "as stated"
+    assert rows.loc["uplift", "evidence"] == "it ran in the same months of every year, so history cannot tell it from the season"
+    but_one = everywhere.iloc[1:]
+    assert effects(sold(but_one), but_one).droplevel("member").loc["uplift", "basis"] == "estimated from history"
+
+
+def test_the_season_of_weeks_runs_smoothly_through_the_year() -> None:
+    weeks = pd.date_range("2024-01-01", periods=104, freq="W-MON")
+    season = shaping._season_columns(weeks, Calendar("week"))
+    assert season.shape == (104, 13)
+    assert season.sum(axis=1) == pytest.approx(np.ones(104))
+    assert (season[0], season[2][:2]) == (pytest.approx(np.eye(13)[0]), pytest.approx([0.5, 0.5]))
+    assert season[:52] == pytest.approx(season[52:])
+
+
 def test_other_items_of_the_family_that_lose_are_found() -> None:
     of_one = events(*(event(event_id=f"E{y}", item_id="B", region=None, from_period=f"{y}-07-01", to_period=f"{y}-07-01")
                       for y in (2022, 2023, 2025)))  # fmt: skip

@@ -411,7 +411,7 @@ def test_events_are_listed_newest_first_in_the_names_people_use(frames) -> None:
     shown = views.event_list(frames["event"], frames["item"], pd.Timestamp("2026-09-30"))
     assert shown[["event_id", "what", "where"]].values.tolist() == [
         ["E3", "Mountain bike 01", "everywhere"], ["E2", "everything", "everywhere"], ["E1", "Helmets", "North"]]
-    assert shown.attrs["title"] == "2 events ahead, 1 in the last 18 months"
+    assert shown.attrs["title"] == "2 events ahead or under way, 1 over in the last 18 months"
 
 
 def test_both_sides_of_a_risk_stand_on_one_line_and_nothing_is_lost(frames) -> None:
@@ -438,6 +438,100 @@ def test_the_gap_of_demand_by_family_and_by_region_is_the_one_gap(frames) -> Non
     assert regions.loc["All regions", "gap_amt"] == pytest.approx(whole)
     assert (regions["floor_qty"] <= regions["demand_qty"]).all()
     assert (regions["demand_qty"] <= regions["ceiling_qty"]).all()
+
+
+def test_the_gap_of_a_region_is_that_of_the_demand_beside_it(frames) -> None:
+    gap = frames["demand_gap"].copy()
+    last = gap["period"].max()
+    gap.loc[gap["period"] == last, ["budget_qty", "budget_amt", "gap_qty", "gap_amt"]] = np.nan
+    row = views.demand_by_region(gap).set_index("region").loc["All regions"]
+    assert row["gap_amt"] == pytest.approx(row["demand_with_budget_amt"] - row["budget_amt"])
+    assert row["demand_amt"] == pytest.approx(gap["demand_amt"].sum())
+    assert row["demand_amt"] > row["demand_with_budget_amt"]
+    money_only = gap.assign(budget_qty=np.nan, gap_qty=np.nan)
+    assert "gap_qty" not in views.demand_by_region(money_only)
+
+
+def test_many_families_are_judged_by_the_largest_and_the_others_together(frames) -> None:
+    one = frames["stream_record"].query("level == 'family' and stream == 'statistical' and author == 'all'").head(1)
+    many = pd.concat([one.assign(member=f"F{n:02d}", actual_qty=100.0 * n, bias_ratio=0.01 * n, wape_ratio=0.2) for n in range(1, 28)],
+                     ignore_index=True)
+    shown = views.bias_heat_map(many).set_index("member")
+    assert len(shown) == 12
+    small = many[many["actual_qty"] <= 1600]
+    whole = (small["bias_ratio"] * small["actual_qty"]).sum() / small["actual_qty"].sum()
+    assert shown.loc[views.OTHER, "bias_ratio"] == pytest.approx(whole)
+    assert "all but the 11 that sold most" in shown.attrs["note"]
+    assert views.bias_heat_map(many.head(12))["member"].nunique() == 12, "a row of one other is shown by its name"
+
+
+def test_a_waterfall_says_how_far_off_the_locks_were_and_names_lags_only_where_they_are_drawn(frames) -> None:
+    rows = views.waterfall(frames["plan_waterfall"])
+    assert "off at the" in rows.attrs["title"]
+    assert "small number" in rows.attrs["note"]
+    weeks = frames["plan_waterfall"].copy()
+    wide = pd.concat([weeks.assign(period=weeks["period"] + pd.DateOffset(years=n)) for n in range(9)])
+    shown = views.waterfall(wide, periods=30)
+    assert ("small number" in shown.attrs["note"]) == (shown["period"].nunique() <= views.LAGS_SHOWN)
+
+
+def test_cells_say_how_their_items_sell_and_what_is_done_with_them(frames) -> None:
+    shown = views.segments(frames["item_class"])
+    alive = frames["item_class"].query("lifecycle != 'ended'")
+    assert shown["item_count"].sum() == len(alive)
+    patterns = alive["demand_pattern"].value_counts()
+    for name in ("smooth", "erratic", "intermittent", "lumpy"):
+        assert shown[f"{name}_items"].sum() == patterns.get(name, 0)
+    assert shown["policy"].str.len().min() > 20
+
+
+def test_series_are_counted_by_the_way_they_are_forecast() -> None:
+    row = {"market_id": "N", "period": PERIODS[0], "forecast_qty": 60.0, "low_qty": 1.0, "high_qty": 90.0}
+    frame = pd.DataFrame([
+        {**row, "item_id": "A", "model": "regular: 60% structure + ets, 40% theta; 75% by its share of item and market"},
+        {**row, "item_id": "B", "model": "regular: 20% structure + ets, 80% theta (2 missing bridged)"},
+        {**row, "item_id": "C", "model": "short: 100% recent mean (only 2 periods of history: its level is carried forward)"},
+        {**row, "item_id": "D", "forecast_qty": 0.0, "model": "ended: no demand expected"},
+    ])
+    shown = views.forecast_routes(frame).set_index("route")
+    assert shown["series"].to_dict() == {"regular": 2, "short": 1, "ended": 1}
+    assert shown["mean_mix"].to_dict() == {"regular": "60 % theta, 40 % structure + ets", "short": "100 % recent mean", "ended": "–"}
+    assert shown.loc["regular", "share_of_forecast_ratio"] == pytest.approx(2 / 3)
+
+
+def test_many_launches_of_a_day_stand_on_one_line_by_family(frames) -> None:
+    one = frames["item"].head(1)
+    day = pd.Timestamp("2026-11-15").as_unit("ns")
+    many = pd.concat([one.assign(item_id=f"N{n}", item_name=f"New {n:02d}", launch_date=day) for n in range(25)], ignore_index=True)
+    shown = views.lifecycle_events(many, pd.Timestamp("2026-09-30"))
+    launches = shown[shown["event"] == "launch"]
+    assert launches["item_name"].tolist() == ["New 00 and 24 more"]
+    assert shown.attrs["title"].startswith("25 launches")
+
+
+def test_what_a_launch_curve_counts_for_in_the_plan_is_said(frames) -> None:
+    launch = frames["launch_forecast"].assign(weight_ratio=0.25)
+    shown = views.launch_curves(frames["launch_curve"], frames["item"], launch_forecast=launch)
+    young = set(launch["item_id"])
+    assert all(("(counts 25 %)" in member) == (item in young) for item, member in zip(shown["item_id"], shown["member"], strict=True))
+    assert "Counts: the curve's part in the plan" in shown.attrs["note"]
+
+
+def test_a_promotion_of_which_nothing_is_known_is_not_said_to_pay_from_nought(frames) -> None:
+    silent = frames["promotion_case"].assign(uplift_ratio=0.0, break_even_ratio=0.0, basis="as stated")
+    shown = views.promotion_cases(silent, frames["item"])
+    assert shown["break_even_ratio"].isna().all()
+    assert set(shown["basis"]) == {"nothing stated or learnt"}
+
+
+def test_the_range_of_demand_says_what_it_rests_on(frames) -> None:
+    arguments = frames["consensus_demand"], frames["item"], frames["budget"]
+    assert "items are independent" in views.demand_range(*arguments).attrs["note"]
+    own = pd.DataFrame({"level": "total", "member": "all", "period": PERIODS, "coverage_ratio": 0.8, "forecast_qty": 10.0, "low_qty": 8.0,
+                        "high_qty": 13.0})
+    own = views.demand_range(*arguments, own)
+    assert "own past errors" in own.attrs["note"]
+    assert own.attrs["bold"] == ["All families"]
 
 
 def test_a_budget_for_all_families_is_shown_by_region(frames) -> None:

@@ -84,9 +84,15 @@ def table(view: pd.DataFrame, limit: int = 20) -> Html:
     return framed(view, f'<table style="{TABLE_STYLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}')
 
 
+_SHORT = 15  # characters: "over-optimism", "-12 to 106 %"
+
+
 def _unbroken(cells: list[str], values: pd.Series, column: str) -> list[str]:
-    """Item numbers, periods and dates stay on one line."""
-    if column.endswith(("_id", "period")) or pd.api.types.is_datetime64_any_dtype(values):
+    """Item numbers, periods, dates and columns of short words stay on one line."""
+    is_text = not pd.api.types.is_numeric_dtype(values)
+    if column.endswith(("_id", "period")) or pd.api.types.is_datetime64_any_dtype(values) or (
+        is_text and values.astype(str).str.len().max() <= _SHORT
+    ):
         return [f'<span style="white-space:nowrap">{cell}</span>' for cell in cells]
     return cells
 

@@ -28,7 +28,7 @@ def issue_scorecard(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
     """History as a line, suggested values as points, one small chart per item."""
-    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(6)))
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(view["period"], 6)))
     line = base.mark_line(color=GREY, strokeWidth=1.6).encode(y=alt.Y("ordered_qty:Q", axis=amount_axis("Units")))
     shift = base.mark_rule(color=ORANGE, strokeDash=[2, 2]).encode(y=alt.Y("ordered_qty:Q"), y2=alt.Y2("corrected_qty:Q"))
     point = base.mark_point(filled=True, size=55, opacity=1, color=ORANGE).encode(
@@ -43,7 +43,7 @@ def history_corrections(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def correction_case(view: pd.DataFrame) -> alt.TopLevelMixin:
     """One series before and after its corrections."""
-    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(6)))
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(view["period"], 6)))
     before = base.mark_line(color=GREY, strokeWidth=1.8).encode(y=alt.Y("ordered_qty:Q", axis=amount_axis("Units")))
     after = base.mark_line(color=current().brand_colour, strokeDash=[4, 3], strokeWidth=1.8).encode(y=alt.Y("corrected_qty:Q"))
     size = alt.Size("mark:N", legend=None, scale=alt.Scale(domain=["chosen", "proposed"], range=[170, 45]))

@@ -15,6 +15,7 @@ from sop_workbench.charts.drawing import (
     band_axis,
     diverging,
     drawn,
+    few_wide,
     fixed,
     heat_map,
     hues_of,
@@ -28,7 +29,7 @@ from sop_workbench.charts.drawing import (
     time_axis,
     tooltips,
 )
-from sop_workbench.charts.look import BLUE, GREY, HEIGHT, ORANGE, PALE_BLUE, SERIES, current, page_width
+from sop_workbench.charts.look import BLUE, GREY, HEIGHT, ORANGE, PALE_BLUE, SERIES, are_alike, current, page_width
 
 
 @drawn
@@ -38,9 +39,9 @@ def forecast_fan(view: pd.DataFrame) -> alt.TopLevelMixin:
     is_peak = view.groupby("kind")["demand_qty"].transform("max") == view["demand_qty"]
     shown = view.assign(label=view["kind"].str.capitalize().where(is_peak, ""), top_qty=view["high_qty"].fillna(view["demand_qty"]))
     colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, current().brand_colour]))
-    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(3 if is_single else 6)))
+    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(view["period"], 3 if is_single else 6)))
     area = base.mark_area(opacity=0.22, color=current().brand_colour)
-    band = area.encode(y=alt.Y("low_qty:Q", axis=amount_axis("Units")), y2=alt.Y2("high_qty:Q"))
+    band = area.encode(y=alt.Y("low_qty:Q", axis=amount_axis("Units"), scale=alt.Scale(nice=5)), y2=alt.Y2("high_qty:Q"))
     line = base.mark_line().encode(y=alt.Y("demand_qty:Q"), color=colour, tooltip=tooltips(view))
     names = base.mark_text(dy=-9, fontWeight=600).encode(y=alt.Y("top_qty:Q"), text=alt.Text("label:N"), color=colour)
     layers = [band.transform_filter("datum.kind == 'forecast'"), line, *([names] if is_single else [])]
@@ -58,8 +59,8 @@ def demand_story(view: pd.DataFrame) -> alt.TopLevelMixin:
     words = {"history": "Ordered", "forecast": "Agreed on"}
     shown = view.assign(label=view["kind"].map(words).where(is_peak, ""), top_qty=view["high_qty"].fillna(view["demand_qty"]), ground=0.0)
     colour = alt.Color("kind:N", legend=None, scale=alt.Scale(domain=["history", "forecast"], range=[GREY, current().brand_colour]))
-    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(3 if is_single else 6)))
-    y = alt.Y("demand_qty:Q", axis=amount_axis("Units"))
+    base = alt.Chart(shown).encode(x=alt.X("period:T", axis=time_axis(view["period"], 3 if is_single else 6)))
+    y = alt.Y("demand_qty:Q", axis=amount_axis("Units"), scale=alt.Scale(nice=5))
     ahead = base.transform_filter("datum.kind == 'forecast'")
     band = ahead.mark_area(opacity=0.22, color=current().brand_colour).encode(y=alt.Y("low_qty:Q"), y2=alt.Y2("high_qty:Q"))
     line = base.mark_line().encode(y=y, color=colour, tooltip=tooltips(view))
@@ -82,7 +83,7 @@ def demand_story(view: pd.DataFrame) -> alt.TopLevelMixin:
 def decomposition(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Trend under demand, and below it what season, promotions, events and chance add, all on one scale of time."""
     whole = view.drop_duplicates("period")
-    x = alt.X("period:T", axis=time_axis(3))
+    x = alt.X("period:T", axis=time_axis(view["period"]))
     distinct = next(colour for colour in hues_of(len(SERIES))[1:] if colour != GREY)
     scale = alt.Scale(domain=["demand", "forecast", "trend"], range=[GREY, current().brand_colour, distinct])
     name = alt.Color("line:N", legend=None, scale=scale)
@@ -113,7 +114,7 @@ _SEEN = 0.005  # of the largest demand: what is less does not show on the scale 
 
 def _component_bars(rows: pd.DataFrame, part: str, domain: list[float], is_last: bool) -> alt.Chart:
     """What one part adds and takes; all such panels share their scale, the last one names the months."""
-    x = alt.X("period:T", axis=time_axis(3) if is_last else alt.Axis(title=None, labels=False, ticks=False))
+    x = alt.X("period:T", axis=time_axis(rows["period"]) if is_last else alt.Axis(title=None, labels=False, ticks=False))
     named: Any = {"titleAngle": 0, "titleAlign": "right", "titleAnchor": "middle", "titleFontWeight": 600}
     axis = alt.Axis(title=textwrap.wrap(part, 12), labelExpr=AMOUNT_LABEL, tickCount=3, **named)
     y = alt.Y("part_qty:Q", axis=axis, scale=alt.Scale(domain=domain))
@@ -143,9 +144,11 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     is_cut = view["demand_qty"].min() > 0.5 * view["demand_qty"].max()
     axis = amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
     y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
-    x = alt.X("period:T", axis=time_axis(2))
-    width = alt.StrokeWidth("stream:N", scale=alt.Scale(domain=names, range=[4.5, *(1.8 for _ in names[1:])]), legend=None)
-    lines = alt.Chart(view).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, strokeWidth=width, tooltip=tooltips(view))
+    x = alt.X("period:T", axis=time_axis(view["period"], 2))
+    # A line is as thick as its size: its strokeWidth gives way to the one all lines have by default.
+    width = alt.Size("is_agreed:N", scale=alt.Scale(domain=[True, False], range=[4.5, 1.8]), legend=None)
+    shown = view.assign(is_agreed=view["stream"] == "consensus")
+    lines = alt.Chart(shown).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "period", "demand_qty", is_cut))
     labels = ends.mark_text(align="left", dx=6, fontWeight=600).encode(x=x, y=alt.Y("place:Q"), text=alt.Text("stream:N"), color=colour)
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)
@@ -218,13 +221,14 @@ def demand_vs_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     bars = base.mark_bar(width=alt.RelativeBandSize(0.66)).encode(
         y=alt.Y("demand_amt:Q", axis=amount_axis(in_money("Revenue"))), color=colour, tooltip=tooltips(view)
     )
-    budget = base.mark_tick(thickness=3, size=0.8 * page_width() / len(view), color="currentColor").encode(y=alt.Y("budget_amt:Q"))
+    width = few_wide(len(view), page_width())
+    budget = base.mark_tick(thickness=3, size=0.8 * width / len(view), color="currentColor").encode(y=alt.Y("budget_amt:Q"))
     text = (
         base.mark_text(dy=-9, fontSize=10.5)
         .encode(y=alt.Y("top:Q"), text=alt.Text("gap_text:N"))
         .transform_calculate(top="max(datum.demand_amt, datum.budget_amt)")
     )
-    return (bars + budget + text).properties(width=page_width(), height=HEIGHT)
+    return (bars + budget + text).properties(width=width, height=HEIGHT)
 
 
 @drawn
@@ -268,7 +272,8 @@ def promotion_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
 def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change of margin at a lower and a higher price by family, with the range of the elasticity as a line."""
     changes = view["change"].drop_duplicates().tolist()
-    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", current().brand_colour]))
+    dearer = BLUE if are_alike(current().brand_colour, "#e69f00") else current().brand_colour
+    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", dearer]))
     base = alt.Chart(view).encode(
         y=alt.Y("family:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)), yOffset=alt.YOffset("change:N", sort=changes)
     )

@@ -41,10 +41,15 @@ def drawn(draw: Callable[Concatenate[pd.DataFrame, More], alt.TopLevelMixin]) ->
         if view.empty:
             return note(view)
         texts = {name: in_currency(str(view.attrs.get(name, ""))) for name in ("title", "note")}
-        title = alt.Title(textwrap.wrap(texts["title"], 72) or "", subtitle=textwrap.wrap(texts["note"], NOTE_CHARACTERS))
+        title = alt.Title(_lines(texts["title"], 72) or "", subtitle=_lines(texts["note"], NOTE_CHARACTERS))
         return draw(worded(view), *options, **named).properties(title=title)
 
     return titled
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The text in lines; a number is not parted from its per cent."""
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(text.replace(" %", "\u00a0%"), width)]
 
 
 def period_order(view: pd.DataFrame) -> list[str]:
@@ -71,10 +76,29 @@ def ratio_axis(title: str, values: pd.Series) -> alt.Axis:
     return alt.Axis(title=title, format=".0%" if span > 0.05 else ".1%" if span > 0.005 else ".2%", tickCount=5)
 
 
-def time_axis(months: int = 3) -> alt.Axis:
-    """Month names, the year under each January."""
+def time_axis(periods: pd.Series, months: int = 3) -> alt.Axis:
+    """Month names, the year under each January; weeks by their number, the year under the first and where it changes.
+
+    `months` stand between the names: wide charts have a name each 2 or 3, small ones each 6; of weeks as many as fit.
+    """
+    if not (periods.dt.day == 1).all():
+        return _week_axis(periods, 4 if months > 3 else 12)
     label = "[timeFormat(datum.value, '%b'), month(datum.value) == 0 ? timeFormat(datum.value, '%Y') : '']"
     return alt.Axis(title=None, labelExpr=label, tickCount=alt.TimeIntervalStep(interval="month", step=months), labelOverlap=True)
+
+
+def _week_axis(periods: pd.Series, most: int) -> alt.Axis:
+    weeks = pd.DatetimeIndex(periods.dropna().unique()).sort_values()
+    step = -(-len(weeks) // most)
+    named = [alt.DateTime(year=week.year, month=week.month, date=week.day) for week in weeks[::step]]
+    is_new = f"datum.index == 0 || +timeFormat(datum.value, '%V') <= {step}"
+    label = f"['W' + timeFormat(datum.value, '%V'), {is_new} ? timeFormat(datum.value, '%G') : '']"
+    return alt.Axis(title=None, labelExpr=label, values=named)
+
+
+def few_wide(count: int, width: float) -> float:
+    """The width of a chart of `count` columns: one or two do not fill the page."""
+    return min(width, 130.0 * count)
 
 
 def band_axis(**options: Any) -> alt.Axis:
@@ -180,7 +204,8 @@ def heat_map(
     numbers = base.mark_text(fontSize=10.5 if view[column].nunique() <= 13 else 9.5).encode(
         text=alt.Text(f"{text}:N"), color=_ink_on(colour)
     )
-    return (cells + numbers if is_roomy else cells).properties(width=page_width() - 160, height=alt.Step(26))
+    width = few_wide(view[column].nunique(), page_width() - 160)
+    return (cells + numbers if is_roomy else cells).properties(width=width, height=alt.Step(26))
 
 
 def _ink_on(colour: alt.Color) -> Any:

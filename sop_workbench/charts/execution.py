@@ -11,6 +11,7 @@ from sop_workbench.charts.drawing import (
     band_axis,
     diverging,
     drawn,
+    few_wide,
     fixed,
     heat_map,
     hues_of,
@@ -64,7 +65,7 @@ def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)
 
 
-_LAGS_FIT = 12  # periods across that leave room for a second, small number in a cell
+_LAGS_FIT = views.LAGS_SHOWN  # periods across that leave room for a second, small number in a cell
 
 
 @drawn
@@ -74,15 +75,17 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     chart = heat_map(
         shown, "plan_cycle_id", "period_label", period_order(view), diverging("deviation_ratio", -0.3, 0.0, 0.3, True), "quantity_text"
     )
-    if view["period"].nunique() > _LAGS_FIT:
+    across = view["period"].nunique()
+    if across > _LAGS_FIT:
         return chart
     ink = alt.condition("isValid(datum.deviation_ratio)", alt.value(INK), alt.value("currentColor"))
-    shift = (page_width() - 160) / view["period"].nunique() / 2 - 3  # into the lower right corner of the cell
-    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=shift, dy=8, fontSize=8, opacity=0.7).encode(
+    width = few_wide(across, page_width() - 160)
+    shift = width / across / 2 - 2  # into the lower right corner of the cell
+    lags = alt.Chart(shown[shown["lag"].notna()]).mark_text(align="right", dx=shift, dy=9, fontSize=8, opacity=0.7).encode(
         color=ink,
         x=alt.X("period_label:N", sort=period_order(view)), y=alt.Y("plan_cycle_id:N", sort=None), text=alt.Text("lag:Q", format="+d")
     )
-    return (chart + lags).properties(width=page_width() - 160, height=alt.Step(30))
+    return (chart + lags).properties(width=width, height=alt.Step(32))
 
 
 @drawn

@@ -82,7 +82,7 @@ def cash(view: pd.DataFrame) -> alt.TopLevelMixin:
         ]
     )
     base = alt.Chart(shown).encode(
-        x=alt.X("period:T", axis=time_axis(2)), y=alt.Y("closing_cash_amt:Q", axis=amount_axis(in_money("Closing cash")))
+        x=alt.X("period:T", axis=time_axis(view["period"], 2)), y=alt.Y("closing_cash_amt:Q", axis=amount_axis(in_money("Closing cash")))
     )
     line = base.mark_line(color=current().brand_colour).encode(tooltip=tooltips(view))
     low = base.transform_filter("datum.is_low_point")
@@ -130,7 +130,7 @@ def gap_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def demand_plan_budget(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Small multiples on one scale: demand as an area, the plan as a line, the budget dashed."""
-    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(6)))
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(view["period"], 6)))
     lines = {"demand_amt": "#e69f00", "revenue_amt": current().brand_colour, "budget_amt": GREY}
     words = {"demand_amt": "demand", "revenue_amt": "plan", "budget_amt": "budget"}
     colour = alt.Color("line:N", title=None, scale=alt.Scale(domain=list(lines), range=list(lines.values())),

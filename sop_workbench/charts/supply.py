@@ -40,7 +40,7 @@ def load_heat_map(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def stock_vs_target(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Stock as an area, target as a line, safety stock as a dashed line."""
-    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(2 if view["member"].nunique() == 1 else 6)))
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(view["period"], 2 if view["member"].nunique() == 1 else 6)))
     money = alt.Y("value:Q", axis=amount_axis(in_money("At standard cost")))
     named = base.transform_fold(["stock_amt", "target_amt", "safety_stock_amt"], as_=["line", "value"])
     colour = alt.Color(
@@ -125,7 +125,7 @@ def purchases(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def load_by_method(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Load where demand falls as bars, a lead time earlier as a line; regular and demonstrated hours as rules over each period."""
-    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(2 if view["member"].nunique() == 1 else 6)))
+    base = alt.Chart(view).encode(x=alt.X("period:T", axis=time_axis(view["period"], 2 if view["member"].nunique() == 1 else 6)))
     hours = alt.Y("value:Q", axis=amount_axis("Hours"))
     words = {
         "load_hours": "bill of capacity",

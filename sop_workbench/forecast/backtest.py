@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A year of no more periods than this can be gone round by a back-test; one of weeks is tested by a part of it.
-LONGEST_TEST = 12
 _TEST_SHARE = 5
 # Periods of evidence, of months or of weeks: from so many on one test length can be spared, and with fewer known no model is judged.
 # (Three years of weeks instead: the same forecast, and the company's total held in up to thirteen points less of 95 %.)

@@ -29,8 +29,9 @@ def demand_components(
     """Take demand and its forecast apart by the structure the forecast rests on.
 
     Past: demand = trend + season + promotion + event + remainder, where trend · (1 + season + events) is the structure fitted to the
-    series. Horizon: the forecast divided by its season and event factors is its trend (which the models extrapolated, not the
-    structure), so nothing remains. Parts add up over items and markets.
+    series. Horizon: the trend is the straight line that, with the structure's season and events, comes nearest to the forecast; what
+    promotions and events move is that line's; the rest is the season as the models see it, so nothing remains. Parts add up over items
+    and markets.
 
     Parameters
     ----------
@@ -82,8 +83,9 @@ def demand_components(
     factor = np.maximum(1 + season + promoted + other, LEAST_FACTOR)
     demand = np.hstack([panel.demand, _forecast_matrix(statistical_forecast, panel.keys, periods)])
     past = np.arange(len(dates)) < len(panel.periods)
-    trend = np.where(past, np.pad(fitted.trend[:count], ((0, 0), (0, len(periods)))), demand / factor)
-    return _component_table(panel.keys, dates, past, demand, trend, factor, promoted, other)
+    trend = np.hstack([fitted.trend[:count], _line_ahead(demand[:, ~past], factor[:, ~past])])
+    expected = np.where(past, trend * factor, demand)
+    return _component_table(panel.keys, dates, past, demand, trend, expected, promoted, other)
 
 
 def _of_kind(event: pd.DataFrame | None, kinds: tuple[str, ...], inside: bool) -> pd.DataFrame | None:
@@ -107,19 +109,30 @@ def _forecast_matrix(statistical_forecast: pd.DataFrame, keys: pd.DataFrame, per
     return wide.reindex(index=pd.MultiIndex.from_frame(keys[KEYS]), columns=periods).to_numpy(dtype=float)
 
 
+def _line_ahead(forecast: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The line a + b·k, not below zero, with the least Σ (forecast − factor · (a + b·k))², series × periods ahead."""
+    k = np.arange(forecast.shape[1])
+    weight, weighed = factor**2, factor * forecast
+    s0, s1, s2 = (np.sum(weight * k**power, axis=1) for power in (0, 1, 2))
+    y0, y1 = (np.sum(weighed * k**power, axis=1) for power in (0, 1))
+    area = s0 * s2 - s1**2
+    slope = np.where(area > 0, (s0 * y1 - s1 * y0) / np.where(area > 0, area, 1.0), 0.0)
+    level = (y0 - slope * s1) / s0
+    return np.maximum(level[:, None] + slope[:, None] * k, 0.0)
+
+
 def _component_table(
     keys: pd.DataFrame,
     dates: pd.DatetimeIndex,
     past: np.ndarray,
     demand: np.ndarray,
     trend: np.ndarray,
-    factor: np.ndarray,
+    expected: np.ndarray,
     promoted: np.ndarray,
     other: np.ndarray,
 ) -> pd.DataFrame:
-    """The parts as rows, from each series' first known period on; season takes what the least factor adds."""
+    """The parts as rows, from each series' first known period on; season is what trend and events do not make of what is expected."""
     begun = np.maximum.accumulate(~np.isnan(demand), axis=1)
-    expected = trend * factor
     parts = {
         "demand_qty": demand,
         "trend_qty": trend,

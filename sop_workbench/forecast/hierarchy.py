@@ -387,7 +387,7 @@ def _contradiction(
     # What has nothing in it is not what somebody locked.
     locked = locked[np.abs(forecast[locked]).max(axis=1) > 0] if np.abs(forecast[locked]).any() else locked
     return (
-        f"locked values contradict each other: {_listed(locked, names)} cannot all hold (sum number {found.row} is off by "
+        f"locked values contradict each other: {_listed(locked, names)} cannot all hold (one sum is off by "
         f"{found.gap:,.6g}); release one of these locks"
     )
 

@@ -1,10 +1,10 @@
 """The range around a forecast: errors of the back-test, scaled by what each series' history says, calibrated group by group.
 
 Conformal prediction with a learned scale. How hard a series is to forecast is read from its history alone, so that a past
-origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. Errors are
-pooled in units of that scale; each side grows with the horizon; and each group of like series is widened or narrowed until
-the share asked for was covered. A back-test of a few months has not seen the rest of the year: then a range is wider, and less
-one-sided.
+origin and today are judged alike: a scale made of back-test errors would hold the very errors that it scales. A high season is
+wider than a low one. Errors are pooled in units of that scale; each side grows with the horizon; and each group of like series is
+widened or narrowed until the share asked for was covered. A back-test of a few months has not seen the rest of the year:
+then a range is less one-sided.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from sop_workbench import tables
-from sop_workbench.forecast.backtest import LONGEST_TEST
 from sop_workbench.forecast.nodes import LEAF_LEVEL, Nodes
 
 _RECENT_YEARS = 2
@@ -32,11 +31,9 @@ _SMALLEST_SHARE = 1e-3
 # A group is believed against the wider one as far as its errors outnumber these.
 _SHARED_ERRORS = 100
 _LEAST_QUANTILE, _WILD, _FEWEST_CASES = 1e-3, 0.98, 3
-# How far, in logs, the size of coming errors lies from that of a back-test which saw next to nothing of the year.
-_YEAR_SPREAD = 0.4
 # Errors grow with what is sold in a season, as its root where they are those of counts, and in proportion where they are shares of
-# it: half way. A forecast far from last year's level is of another series.
-_SEASON_POWER, _MOST_SEASON = 0.75, 5.0
+# it: half way. A forecast further from last year's level than this is growth or decline, which is no season.
+_SEASON_POWER, _MOST_SEASON = 0.75, 2.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class PastErrors:
     @cached_property
     def error(self) -> np.ndarray:
         """Actual less forecast of what counts, in units of the size of its season."""
-        error = (self.actual - self.forecast) / _season_size(self.forecast, self.difficulty, self.season_length)
+        error = (self.actual - self.forecast) / _season_size(self.forecast, self.difficulty)
         return np.where((self.group >= 0)[:, :, None], error, np.nan)
 
     @property
@@ -85,22 +82,18 @@ class PastErrors:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How wide a range must be: coefficients of the scale, width of each side by period ahead, factor of each group.
-
-    `season_length`, the periods in a year, tells whether width follows the season (`_season_size`).
-    """
+    """How wide a range must be: coefficients of the scale, width of each side by period ahead, factor of each group."""
 
     coefficients: np.ndarray
     below: np.ndarray
     above: np.ndarray
     factor: dict[int, float]
     other_factor: float
-    season_length: int
 
     def bounds(self, forecast: np.ndarray, difficulty: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower (0 or more) and upper bound of forecasts, series × periods ahead (no longer than calibrated for)."""
         factor = np.array([self.factor.get(number, self.other_factor) for number in group.tolist()])
-        width = (np.exp(difficulty @ self.coefficients) * factor)[:, None] * _season_size(forecast, difficulty, self.season_length)
+        width = (np.exp(difficulty @ self.coefficients) * factor)[:, None] * _season_size(forecast, difficulty)
         ahead = forecast.shape[1]
         return np.maximum(forecast - width * self.below[:ahead], 0), forecast + width * self.above[:ahead]
 
@@ -145,12 +138,12 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
 
     log scale = difficulty · b (least squares on the log mean absolute error of every series and origin, leaning on equal
     parts of both changes). Width of each side: the quantile (1 + coverage) / 2 of signed scaled errors by period ahead,
-    smoothed by √(a + b · h), a and b 0 or more; and at least u² of the other side, u being the share of the year that no origin
+    smoothed by √(a + b · h), a and b 0 or more; and at least u times the other side, u being the share of the year that no origin
     tested. Factor of a group: the quantile `coverage` of max(error / width above, −error / width below), so that a bound that
     cannot fall below zero does not make a range of small counts too wide; times t / z · √(1 + 1/n), Student's over the normal
-    quantile, for the n independent forecasts its errors are worth (`_independent`); times what u adds (`_unseen`). A group whose
-    errors the back-test does not know has the factor of all, for the fewest cases. In weeks an error
-    counts in units of, and a width is multiplied by, the size of its season (`_season_size`).
+    quantile, for the n independent forecasts its errors are worth (`_independent`). A group whose errors the back-test does not know
+    has the factor of all, for the fewest cases. An error counts in units of, and a width is multiplied by, the size of its season
+    (`_season_size`).
 
     Parameters
     ----------
@@ -164,7 +157,7 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
     scaled = error / np.exp(past.difficulty @ coefficients)[:, :, None]
     below, above = _growing_quantile(-scaled, coverage, ahead), _growing_quantile(scaled, coverage, ahead)
     # All that is forecast from a few months may err to one side in them, and to the other in the next.
-    below, above = np.maximum(below, unseen**2 * above), np.maximum(above, unseen**2 * below)
+    below, above = np.maximum(below, unseen * above), np.maximum(above, unseen * below)
     test = error.shape[2]
     score = np.maximum(scaled / above[:test], -scaled / below[:test])
     whole = _conformal_quantile(score[~np.isnan(score)], coverage)
@@ -176,18 +169,15 @@ def calibrate(past: PastErrors, coverage: float, ahead: int) -> Calibration:
         if len(own) >= _LEAST_ERRORS:
             enough = _few_cases(_independent(np.where((past.group == number)[:, :, None], scaled, np.nan)), coverage)
             quantile = max(float(np.quantile(own, coverage)), _LEAST_QUANTILE)
-            factor[number] = whole ** (1 - trust) * quantile**trust * enough * _unseen(own, coverage, unseen)
-    return Calibration(coefficients, below, above, factor, whole * _few_cases(0, coverage), past.season_length)
+            factor[number] = whole ** (1 - trust) * quantile**trust * enough
+    return Calibration(coefficients, below, above, factor, whole * _few_cases(0, coverage))
 
 
-def _season_size(forecast: np.ndarray, difficulty: np.ndarray, season_length: int) -> np.ndarray:
+def _season_size(forecast: np.ndarray, difficulty: np.ndarray) -> np.ndarray:
     """How large errors are in a period's season against those of a whole year: (forecast / mean demand of the last year)^¾.
 
-    1 where a back-test can go round the year. In weeks it cannot: tested in winter alone, a spring was held in 60 to 70 % for 80.
     Shapes: forecast is … × periods, difficulty … × features.
     """
-    if season_length <= LONGEST_TEST:
-        return np.ones_like(forecast)
     return np.clip(forecast / np.exp(difficulty[..., 1:2]), 1 / _MOST_SEASON, _MOST_SEASON) ** _SEASON_POWER
 
 
@@ -340,22 +330,3 @@ def _few_cases(count: float, coverage: float) -> float:
     """By how much a range estimated from `count` cases must be wider than one that is known."""
     middle, cases = (1 + coverage) / 2, max(count, _FEWEST_CASES)
     return float(student.ppf(middle, cases - 1) / norm.ppf(middle) * np.sqrt(1 + 1 / cases))
-
-
-def _unseen(score: np.ndarray, coverage: float, share: float) -> float:
-    """By how much a range must be wider because a `share` of the year was never tested.
-
-    Months differ in how large errors are, and all series share that: three origins a month apart agree and tell nothing of it. The
-    coming errors are taken to be score · exp(s · share · z), s = .4 and z standard normal; the factor is the quantile of these
-    products over the quantile of the scores: 1 once a whole year was tested, and more at 95 than at 80 %.
-    """
-    if share == 0:
-        return 1.0
-    sizes = np.quantile(score, _evenly(1000))
-    moved = np.outer(sizes, np.exp(_YEAR_SPREAD * share * norm.ppf(_evenly(51))))
-    return max(float(np.quantile(moved, coverage) / max(np.quantile(sizes, coverage), _LEAST_QUANTILE)), 1.0)
-
-
-def _evenly(count: int) -> np.ndarray:
-    """Middles of `count` equal parts of 0 to 1."""
-    return (np.arange(count) + 0.5) / count

@@ -39,6 +39,7 @@ from sop_workbench.views.demand import (
     demand_vs_budget,
     driver_effect_list,
     driver_effects,
+    locks_and_pins,
     override_log,
     pipeline,
     pipeline_deals,
@@ -55,6 +56,7 @@ from sop_workbench.views.demand import (
 from sop_workbench.views.drill import KPI_LEVELS, deviation_drill, drillable, kpi_drill
 from sop_workbench.views.execution import (
     ACTUAL,
+    LAGS_SHOWN,
     action_list,
     alerts,
     assumption_list,
@@ -108,6 +110,7 @@ from sop_workbench.views.forecast import (
     error_leaderboard,
     event_list,
     forecast_fan,
+    forecast_routes,
     range_coverage,
 )
 from sop_workbench.views.pre_sop import (
@@ -136,6 +139,7 @@ from sop_workbench.views.product import (
     lifecycle_events,
     phase_outs,
     portfolio,
+    segments,
     tail,
     tail_curve,
 )

@@ -7,8 +7,8 @@ import pandas as pd
 from sop_workbench import finance
 from sop_workbench.views.data_gathering import issue_list
 from sop_workbench.views.forecast import range_ratios
-from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_item
-from sop_workbench.views.words import MONEY, heading, percent, period_labels, plural, short, signed
+from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_columns, with_item, with_largest
+from sop_workbench.views.words import MONEY, OTHER, heading, percent, period_labels, plural, short, signed
 
 _RISK_WORDS = {
     r": demand at the (?:low|high) end of its range$": ": range of demand",
@@ -52,7 +52,8 @@ def stream_weights(stream_weight: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         rows[["stream", "weight_ratio", "wape_ratio", "bias_ratio", "evidence"]],
         title,
-        "Weight by inverse past error after removing past bias; bias = Σ(forecast − actual) / Σ actual.",
+        "Weight by inverse past error after removing past bias; bias = Σ(forecast − actual) / Σ actual. Measured on the plans that all "
+        "these streams made, so that they can be compared.",
         "No stream was weighed.",
     )
 
@@ -70,7 +71,8 @@ def value_added(forecast_value_added: pd.DataFrame) -> pd.DataFrame:
     return as_view(
         rows,
         title or "Forecast value added",
-        "Gain = error of the stair before − own error, in points of WAPE; same items, lag and weights at every stair.",
+        "Gain = error of the stair before − own error, in points of WAPE. Every stair is measured on the same items, markets and periods, "
+        "planned one period before they began; naive: the mean of the three periods before.",
         "No plan was archived yet; value added shows from the second locked cycle on.",
     )
 
@@ -87,12 +89,13 @@ def stream_record(stream_record: pd.DataFrame) -> pd.DataFrame:
         rows[columns],
         f"Worth a talk: {named}" if named else "No author is always on one side",
         "Bias = Σ(plan − actual) / Σ actual, + is over-forecast; tracking signal = Σ errors / mean size of an error, by period; gain = "
-        "WAPE of naive − own WAPE on the same plans. A flag is a question to the author, not a verdict.",
+        "WAPE of naive − own WAPE in points. Every line is measured on all plans of its own. A flag is a question to the author, not a "
+        "verdict.",
         "No plan was archived yet; records show from the second locked cycle on.",
     )
 
 
-def bias_heat_map(stream_record: pd.DataFrame, level: str = "family") -> pd.DataFrame:
+def bias_heat_map(stream_record: pd.DataFrame, level: str = "family", top: int = 11) -> pd.DataFrame:
     """Bias of every stream and author by family or region.
 
     Parameters
@@ -101,17 +104,34 @@ def bias_heat_map(stream_record: pd.DataFrame, level: str = "family") -> pd.Data
         As the demand review wrote it.
     level : str
         `family` or `region`.
+    top : int
+        Members shown, those that sold most; where there are more, the others together.
     """
-    rows = _records_shown(stream_record, level)
+    rows = _largest_and_others(_records_shown(stream_record, level), top)
     judged = rows[rows["flag"] != "none"]
-    widest = rows.loc[rows["bias_ratio"].abs().idxmax()] if rows["bias_ratio"].notna().any() else None
+    named = rows.loc[rows["member"] != OTHER, "bias_ratio"].abs()
+    widest = rows.loc[named.idxmax()] if named.notna().any() else None
     title = "" if widest is None else f"{widest['who']} lies furthest off: {signed(percent(widest['bias_ratio'], 0))} in {widest['member']}"
     return as_view(
         rows[["who", "member", "bias_ratio", "wape_ratio", "actual_qty", "flag"]],
         title if len(judged) or not title else f"No flag; {title[0].lower()}{title[1:]}",
-        "Bias = Σ(plan − actual) / Σ actual over archived plans of periods that are over, all lags; orange is too high, blue too low.",
+        "Bias = Σ(plan − actual) / Σ actual over archived plans of periods that are over, all lags; orange is too high, blue too low."
+        + (f" {OTHER}: all but the {top} that sold most." if (rows["member"] == OTHER).any() else ""),
         "No plan was archived yet; bias shows from the second locked cycle on.",
     )
+
+
+def _largest_and_others(rows: pd.DataFrame, top: int) -> pd.DataFrame:
+    """The records of the members that sold most, and one of all others: errors are added up first and divided last."""
+    if rows["member"].nunique() <= top + 1:
+        return rows
+    named = with_largest(rows, "member", "actual_qty", top)
+    sums = named.assign(off=named["bias_ratio"] * named["actual_qty"], missed=named["wape_ratio"] * named["actual_qty"])
+    sums = sums[named["member"] == OTHER].groupby("who", as_index=False, sort=False)[["off", "missed", "actual_qty"]].sum()
+    sold = sums["actual_qty"].where(sums["actual_qty"] > 0)
+    others = sums.assign(member=OTHER, bias_ratio=sums["off"] / sold, wape_ratio=sums["missed"] / sold, flag="none")
+    return pd.concat([named[named["member"] != OTHER], others[["who", "member", "bias_ratio", "wape_ratio", "actual_qty", "flag"]]],
+                     ignore_index=True)
 
 
 def _records_shown(stream_record: pd.DataFrame, level: str) -> pd.DataFrame:
@@ -209,6 +229,9 @@ def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.Data
     rows = promotion_case.sort_values(["net_amt", "event_id"], ascending=[False, True])
     told = zip(rows["scope"], period_labels(rows["from_period"]), rows["status"], strict=True)
     rows = rows.assign(promotion=[f"{_with_item_name(scope, item)}, {label} ({status})" for scope, label, status in told])
+    is_silent = (rows["basis"] == "as stated") & (rows["uplift_ratio"] == 0)  # neither learned nor said
+    rows.loc[is_silent, ["uplift_ratio", "break_even_ratio"]] = float("nan")
+    rows.loc[is_silent, "basis"] = "nothing stated or learnt"
     losing = rows[rows["net_amt"] < 0]
     title = (f"{len(losing)} of {plural(len(rows), 'promotion')} ahead {'loses' if len(losing) == 1 else 'lose'} money: "
              f"{short(losing['net_amt'].sum(), MONEY)}") if len(losing) else (
@@ -217,7 +240,7 @@ def promotion_cases(promotion_case: pd.DataFrame, item: pd.DataFrame) -> pd.Data
                "discount_given_amt", "cannibalised_amt", "cost_amt", "net_amt", "basis"]
     return as_view(rows[columns], title,
                    "Net = margin of the extra volume − discount on all that is sold − margin other items lose − cost of the event. "
-                   "Break-even: the uplift at which nothing is won or lost; – where no uplift pays.",
+                   "Break-even: the uplift at which nothing is won or lost; – where no uplift pays or none is known.",
                    "No promotion is planned inside the horizon.")
 
 
@@ -309,9 +332,16 @@ def demand_range(
     rows = families.join(plan.rename("budget_amt"), how="outer")
     total = rows.sum(min_count=1).rename("All families")
     rows = pd.concat([rows.sort_values("revenue_amt", ascending=False), total.to_frame().T]) if len(rows) else rows
-    if forecast_range is not None and len(forecast_range):
+    has_own = forecast_range is not None and len(forecast_range) > 0
+    if has_own:
         rows = _own_widths(rows, shared, item, forecast_range)
-    return _range_view(rows, shared["period"].nunique())
+    return _range_view(rows, shared["period"].nunique(), _OWN_RANGE if has_own else _SUMMED_RANGE)
+
+
+_OWN_RANGE = ("Risk and opportunity: how far demand may fall short of or exceed the plan, by the family's (the total's) own past errors, "
+              "times price; as all are not off at once, families do not add up to the total.")
+_SUMMED_RANGE = ("Risk and opportunity: half-widths of the range of the forecast, times price; an item's errors move together, items are "
+                 "independent: families do not add up to the total.")
 
 
 def _own_widths(rows: pd.DataFrame, shared: pd.DataFrame, item: pd.DataFrame, forecast_range: pd.DataFrame) -> pd.DataFrame:
@@ -330,7 +360,7 @@ def _own_widths(rows: pd.DataFrame, shared: pd.DataFrame, item: pd.DataFrame, fo
     return changed
 
 
-def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+def _range_view(rows: pd.DataFrame, count: int, words: str) -> pd.DataFrame:
     """Squared half-widths by family as bounds, with risk, opportunity and gaps."""
     made = pd.DataFrame(
         {
@@ -357,14 +387,14 @@ def _range_view(rows: pd.DataFrame, count: int) -> pd.DataFrame:
         "gap_at_demand_amt",
         "gap_at_high_amt",
     ]
-    return as_view(
+    view = as_view(
         made[columns],
         _range_title(made.iloc[-1], count) if len(made) else "",
-        "Risk and opportunity: half-widths of the range of the forecast at the interval of the settings, times price; an item's errors "
-        "move together, items are independent: families do not add up to the total. Periods and regions that the budget covers; "
-        "gap = demand − budget.",
+        f"{words} Periods, families and regions that the budget covers; gap = demand − budget.",
         "No demand was agreed on.",
     )
+    view.attrs["bold"] = ["All families"]
+    return view
 
 
 def _range_title(whole: pd.Series, count: int) -> str:
@@ -438,6 +468,24 @@ def override_log(demand_adjustment: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def locks_and_pins(demand_lock: pd.DataFrame, model_pin: pd.DataFrame) -> pd.DataFrame:
+    """Quantities that people hold at a level, and models they chose; the newest of a scope counts."""
+    needs(demand_lock, "demand_lock")
+    needs(model_pin, "model_pin")
+    held = demand_lock.assign(said=["lock released" if pd.isna(q) else f"demand held at {short(q)}" for q in demand_lock["locked_qty"]])
+    pinned = model_pin.assign(said=[f"forecast by {model}" if model else "pin released" for model in model_pin["model"]])
+    rows = pd.concat([rows for rows in (held, pinned) if len(rows)], ignore_index=True) if len(held) + len(pinned) else held
+    rows = with_columns(rows, "at", "by", "why", "period").sort_values("at", ascending=False)
+    names = {"product": ("item_id", "family"), "place": ("market_id", "region", "channel")}
+    said = {name: rows.reindex(columns=list(columns)).fillna("").agg(lambda row: " ".join(filter(None, row)) or "all", axis=1)
+            for name, columns in names.items()}
+    rows = rows.assign(**said).rename(columns={"at": "entry_date"}) if len(rows) else rows.assign(product="", place="", entry_date=pd.NaT)
+    return as_view(rows[["entry_date", "by", "product", "place", "period", "said", "why"]].rename(columns={"said": "change"}),
+                   f"{plural(len(held), 'lock')} and {plural(len(pinned), 'pinned model')}",
+                   "The newest of a scope (and period) counts.",
+                   "No quantity is locked and no model is pinned (sop adjust lock, sop adjust pin).")
+
+
 def demand_gap(demand_gap: pd.DataFrame, top: int = 12) -> pd.DataFrame:
     """Unconstrained demand less budget by family (by region where the budget names no family) and period."""
     needs(demand_gap, "demand_gap")
@@ -461,21 +509,25 @@ def demand_gap(demand_gap: pd.DataFrame, top: int = 12) -> pd.DataFrame:
 
 
 def demand_by_region(demand_gap: pd.DataFrame) -> pd.DataFrame:
-    """Unconstrained demand with its ends by region, in units and money, beside the budget, over the horizon."""
+    """Unconstrained demand with its ends by region over the horizon, in units and money, and the part that a budget is stated for."""
     needs(demand_gap, "demand_gap")
-    named = demand_gap.rename(columns={f"{end}_{unit}": f"{word}_{unit}" for end, word in (("low", "floor"), ("high", "ceiling"))
-                                       for unit in ("qty", "amt")})
-    columns = [f"{name}_{unit}" for unit in ("qty", "amt") for name in ("demand", "floor", "ceiling", "budget", "gap")]
+    ends = {f"{end}_{unit}": f"{word}_{unit}" for end, word in (("low", "floor"), ("high", "ceiling")) for unit in ("qty", "amt")}
+    budgeted = demand_gap["demand_amt"].where(demand_gap["budget_amt"].notna())
+    named = demand_gap.rename(columns=ends).assign(demand_with_budget_amt=budgeted)
+    columns = ["demand_qty", "floor_qty", "ceiling_qty", "demand_amt", "floor_amt", "ceiling_amt", "demand_with_budget_amt", "budget_amt",
+               "gap_amt", "gap_qty"]
+    columns = columns if demand_gap["gap_qty"].notna().any() or demand_gap.empty else columns[:-1]  # a budget in money alone
     rows = named.groupby("region")[columns].sum(min_count=1).sort_values("demand_amt", ascending=False).rename_axis("region")
     rows = rows.reset_index()
     if len(rows) > 1:
         rows = pd.concat([rows, rows[columns].sum(min_count=1).to_frame().T.assign(region="All regions")], ignore_index=True)
-    count = demand_gap["period"].nunique()
+    count, known = demand_gap["period"].nunique(), demand_gap.loc[demand_gap["budget_amt"].notna(), "period"].nunique()
     view = as_view(rows[["region", *columns]],
                  f"Unconstrained demand: {short(demand_gap['demand_qty'].sum())} units worth "
                  f"{short(demand_gap['demand_amt'].sum(), MONEY)} over {plural(count, 'period')}",
-                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. "
-                 "Gap: where a budget is stated.",
+                 "Floor and ceiling: every item at the low (high) end of its range at once; the likely range stands under risks. Demand "
+                 f"with budget: the part in the families, regions and periods ({known:,} of {count:,}) that have a budget; the gap is that "
+                 "part − budget.",
                  "No demand was agreed on.")
     view.attrs["bold"] = ["All regions"]
     return view

@@ -9,6 +9,7 @@ from sop_workbench.views.frames import as_view, needs, quotient, with_columns, w
 from sop_workbench.views.words import MONEY, NO_FAMILY, heading, percent, period_labels, plural, short, signed
 
 ACTUAL = "actual"
+LAGS_SHOWN = 18  # periods of a waterfall up to which each cell names its lag
 _GRID_LINES = {
     "sales_plan_qty": "Sales plan",
     "sales_actual_qty": "Sales actual",
@@ -81,13 +82,25 @@ def waterfall(plan_waterfall: pd.DataFrame, stream: str = "consensus", periods: 
     place = rows["period"].rank(method="dense")
     # A lock plans from its own cycle on: its first period is lag 0.
     rows["lag"] = (place - place.groupby(rows["plan_cycle_id"]).transform("min")).where(~rows["is_actual"])
+    numbered = " The small number is the lag: periods planned ahead, the same along a diagonal."
     return as_view(
         rows[["plan_cycle_id", "period", "lag", "plan_qty", "deviation_ratio", "is_actual"]],
-        f"{plural(locks, 'locked plan')} of the same periods",
+        f"{plural(locks, 'locked plan')} of the same periods{_waterfall_words(rows)}",
         f"Units, stream {stream}. Each row is a locked plan; the colour is plan / actual − 1 where the actual is known "
-        "(orange: planned too much). The small number is the lag: periods planned ahead, the same along a diagonal.",
+        f"(orange: planned too much).{numbered if rows['period'].nunique() <= LAGS_SHOWN else ''}",
         "No locked plan is archived yet.",
     )
+
+
+def _waterfall_words(rows: pd.DataFrame) -> str:
+    """How far the first and the last plans of the periods that are over lay from what happened, over the same periods."""
+    over = rows[rows["deviation_ratio"].notna() & ~rows["is_actual"]]
+    actual = rows.loc[rows["is_actual"] & rows["period"].isin(over["period"]), "plan_qty"].sum()
+    if over.empty or not actual:
+        return ""
+    by_period = over.sort_values("plan_cycle_id").groupby("period")["plan_qty"]
+    first, last = (signed(percent(plans.sum() / actual - 1)) for plans in (by_period.first(), by_period.last()))
+    return f": {last} off at the last lock" if first == last else f": {first} off at the first lock, {last} at the last"
 
 
 def family_grid(family_grid_table: pd.DataFrame, family: str | None = None, periods: int = 12) -> pd.DataFrame:

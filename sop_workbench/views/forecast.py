@@ -132,6 +132,45 @@ def range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
     return rows[["member", "period"]].assign(**share)
 
 
+_ROUTE_WORDS = {
+    "regular": "long and regular", "short": "too short for a season", "intermittent": "many periods without demand",
+    "ended": "no demand for long, or ended",
+}
+
+
+def forecast_routes(statistical_forecast: pd.DataFrame) -> pd.DataFrame:
+    """Which way the series of item and market are forecast, how many each way, and what their mix is made of."""
+    needs(statistical_forecast, "statistical_forecast")
+    empty = "No forecast was made: there is no sales history."
+    if statistical_forecast.empty:
+        return as_view(pd.DataFrame(columns=["route", "series"]), "", empty=empty)
+    series = statistical_forecast.groupby(["item_id", "market_id", "model"], as_index=False)["forecast_qty"].sum()
+    series["route"] = series["model"].str.partition(":")[0]
+    shares = series["model"].str.extractall(r"(?P<share>\d+)% (?P<part>[^,;()]+)").reset_index()
+    shares["part"] = shares["part"].str.strip()
+    mixed = shares.merge(series[["route"]], left_on="level_0", right_index=True, validate="many_to_one")
+    mixed["share"] = mixed["share"].astype(float) / mixed["route"].map(series["route"].value_counts())
+    parts = mixed[~mixed["part"].str.startswith("by its share")].groupby(["route", "part"])["share"].sum()
+    rows = series.groupby("route", as_index=False).agg(series=("item_id", "size"), forecast_qty=("forecast_qty", "sum"))
+    rows = rows.sort_values("forecast_qty", ascending=False)
+    rows["share_of_forecast_ratio"] = rows["forecast_qty"] / max(rows["forecast_qty"].sum(), 1e-9)
+    rows["mean_mix"] = [_mix_words(parts[parts.index.get_level_values("route") == route]) for route in rows["route"]]
+    rows["history"] = rows["route"].map(_ROUTE_WORDS).fillna("")
+    return as_view(
+        rows[["route", "history", "series", "forecast_qty", "share_of_forecast_ratio", "mean_mix"]],
+        f"{plural(len(series), 'series', 'series')} of item and market, {plural(len(rows), 'way')} of forecasting",
+        "Mix: mean weights, by back-test error; each item and market has its own (column model of the table statistical_forecast). "
+        "Beside its own forecast stands its share of what its item is forecast to sell in all markets, which counts three quarters. "
+        "structure + …: season and events are fitted first, the model named forecasts the rest.",
+        empty,
+    )
+
+
+def _mix_words(parts: pd.Series) -> str:
+    told = parts.sort_values(ascending=False)
+    return ", ".join(f"{share:.0f} % {part}" for (_, part), share in told.items() if share >= 1) or "–"
+
+
 def range_coverage(forecast_coverage: pd.DataFrame) -> pd.DataFrame:
     """How much of the back-test the ranges held, a line for each level: a range that says 80 % should hold about 80 %."""
     needs(forecast_coverage, "forecast_coverage")
@@ -176,26 +215,30 @@ def corrections_by_item(history_correction: pd.DataFrame, item: pd.DataFrame) ->
     change = history_correction["suggested_qty"] - history_correction["raw_qty"]
     # A word nobody said was said of none.
     said = history_correction["status"].str.get_dummies().reindex(columns=["accepted", "rejected"], fill_value=0)
-    rows = history_correction.assign(change_qty=change, **said).groupby(["item_id", "period", "kind"], as_index=False)
+    largest_first = history_correction.assign(change_qty=change, **said).loc[change.abs().sort_values(ascending=False, kind="stable").index]
+    rows = largest_first.groupby(["item_id", "period", "kind"], as_index=False)
     rows = rows.agg(
         market_count=("market_id", "nunique"), raw_qty=("raw_qty", "sum"), suggested_qty=("suggested_qty", "sum"),
-        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"),
+        change_qty=("change_qty", "sum"), accepted=("accepted", "sum"), rejected=("rejected", "sum"), evidence=("evidence", "first"),
     )  # fmt: skip
-    rows["status"] = [
-        "proposed" if not (yes or no) else f"{yes} accepted, {no} rejected, {count - yes - no} open"
-        for yes, no, count in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)
-    ]
+    rows["status"] = [_decided(*counts) for counts in zip(rows["accepted"], rows["rejected"], rows["market_count"], strict=True)]
     rows = rows.assign(item_name=rows["item_id"].map(item_names(item)), size=rows["change_qty"].abs())
     rows = rows.sort_values(["size", "item_id", "period"], ascending=[False, True, True])
     open_count = int((history_correction["status"] == "proposed").sum())
     title = f"{plural(open_count, 'correction waits', 'corrections wait')} for a decision" if open_count else "Every correction is decided"
     return as_view(
-        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status"]],
+        rows[["item_name", "item_id", "period", "kind", "market_count", "raw_qty", "suggested_qty", "change_qty", "status", "evidence"]],
         title,
         "Added up over the markets concerned, largest change first. Raw: as booked. Suggested: what trend and season of the other "
-        "periods say.",
+        "periods say. Evidence: of the market where it changes most.",
         "No correction is proposed.",
     )
+
+
+def _decided(yes: int, no: int, count: int) -> str:
+    """What was decided of the corrections of some markets, in words."""
+    whole = {(0, 0): "proposed", (count, 0): "accepted", (0, count): "rejected"}
+    return whole.get((yes, no), f"{yes} accepted, {no} rejected, {count - yes - no} open")
 
 
 def demand_story(
@@ -287,10 +330,10 @@ def event_list(event: pd.DataFrame, item: pd.DataFrame, as_of: pd.Timestamp, mon
     is_stated = (near["uplift_ratio"] != 0) | (near["pull_forward_ratio"] != 0)
     stated = {name: near[name].where(is_stated) for name in ("uplift_ratio", "pull_forward_ratio")}
     rows = near.assign(what=what, where=where, **stated).sort_values(["from_period", "event_id"], ascending=[False, True])
-    ahead = int((rows["from_period"] > as_of).sum())
+    ahead = int((rows["to_period"] > as_of).sum())
     return as_view(
         rows[["event_id", "kind", "what", "where", "from_period", "to_period", "uplift_ratio", "pull_forward_ratio", "cost_amt", "status"]],
-        f"{plural(ahead, 'event')} ahead, {len(rows) - ahead:,} in the last {months_back} months",
+        f"{plural(ahead, 'event')} ahead or under way, {len(rows) - ahead:,} over in the last {months_back} months",
         "Uplift: extra demand as a share of base demand, as stated. Pull-forward: share of each of the next two periods moved into the "
         "event; –: none stated, what it moves is learnt from the past. Ideas and cancelled events move nothing.",
         "No event is on file.",
@@ -332,7 +375,7 @@ def decomposition(forecast_component: pd.DataFrame, item: pd.DataFrame, member: 
         parts,
         f"{name}: {_widest_part(sums)}" if len(sums) else "",
         "Demand = trend + season + promotions + other events + remainder (trend · (1 + season + events) is fitted to each item and market; "
-        "parts add up). Ahead: the statistical forecast, before streams and adjustments.",
+        "parts add up). Ahead: the statistical forecast, before streams and adjustments, its trend a straight line.",
         "No series was long enough to take apart.",
     )
 
@@ -357,10 +400,13 @@ def error_leaderboard(forecast_error: pd.DataFrame, level: str | None = None) ->
     board = board.assign(model=board["model"].replace(_MODEL_WORDS))
     best = board.head(1).itertuples()
     title = "".join(f"{r.model[:1].upper()}{r.model[1:]} has the smallest back-test error: WAPE {percent(r.wape_ratio)}" for r in best)
+    used = whole[(whole["model"].isin(("ensemble", "naive", "seasonal naive"))) & (whole["level"] == finest_first[0])]
+    told = ", ".join(f"{r.model} {percent(r.wape_ratio)}" for r in used.sort_values("wape_ratio").itertuples())
     return as_view(
         board[["model", "level", "wape_ratio", "bias_ratio", "actual_qty"]],
         title,
         f"WAPE = Σ|actual − forecast| / Σ actual; bias = Σ(forecast − actual) / Σ actual, + is over-forecast; "
-        f"level {chosen}, held-out periods.",
+        f"level {chosen.replace('_id', '')}, held-out periods."
+        + (f" By item and market, where plans are made: {told}." if told and chosen != finest_first[0] else ""),
         "No back-test was possible: history is too short.",
     )

@@ -26,6 +26,41 @@ def abc_xyz(item_class: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+# What planners do in each cell: the more money, the more care; the more erratic, the less a finer forecast helps.
+_POLICY = {
+    "AX": "the model plans, a look each month; little stock, replenished often",
+    "AY": "the model with known events and inputs, a look each month; stock for the range",
+    "AZ": "ask customers, agree quantities or make to order; no finer forecast",
+    "BX": "the model plans, a look at exceptions; little stock",
+    "BY": "the model with known events, a look at exceptions; stock for the range",
+    "BZ": "few large lots, or make to order; a look at exceptions",
+    "CX": "the model plans, nobody looks; ample stock, ordered seldom",
+    "CY": "the model plans, nobody looks; ample stock, ordered seldom",
+    "CZ": "ordered on demand, or ended: see the tail",
+}
+_PATTERNS = ("smooth", "erratic", "intermittent", "lumpy")
+
+
+def segments(item_class: pd.DataFrame) -> pd.DataFrame:
+    """What each ABC–XYZ cell holds, how its items sell, and what is done with them; ended items are left out."""
+    needs(item_class, "item_class")
+    alive = item_class[item_class["lifecycle"] != "ended"]
+    cell = alive["abc"] + alive["xyz"]
+    counts = pd.crosstab(cell, alive["demand_pattern"]).reindex(columns=list(_PATTERNS), fill_value=0)
+    rows = alive.assign(cell=cell).groupby("cell").agg(item_count=("item_id", "size"), revenue_amt=("revenue_amt", "sum"))
+    rows = rows.join(counts.rename(columns="{}_items".format)).sort_index().rename_axis("cell").reset_index()
+    young = int((alive["lifecycle"] == "launch").sum())
+    smooth = int(counts["smooth"].sum())
+    return as_view(
+        rows.assign(policy=rows["cell"].map(_POLICY)),
+        f"{smooth:,} of {plural(len(alive), 'item')} on sale {'sells' if smooth == 1 else 'sell'} smoothly; "
+        f"{young:,} {'is' if young == 1 else 'are'} younger than a year",
+        "Pattern: intermittent where orders lie more than 1.32 periods apart, erratic where their size varies by more than 0.49 (squared "
+        "variation), lumpy where both (Syntetos, Boylan and Croston 2005). Such items are forecast by other models. Policy: a proposal.",
+        "No item was classified: there is no sales history.",
+    )
+
+
 def portfolio(item_class: pd.DataFrame) -> pd.DataFrame:
     """Volume, revenue and margin of the last twelve months by family and stage of life."""
     needs(item_class, "item_class")
@@ -60,7 +95,11 @@ def tail(portfolio: pd.DataFrame) -> pd.DataFrame:
     title = f"{plural(len(rows), 'mature item brings', 'mature items bring')} the last 1 % of revenue and "
     title += f"{'holds' if len(rows) == 1 else 'hold'} {short(rows['stock_amt'].sum(), MONEY)} of stock"
     columns = ["item_name", "item_id", "family", "xyz", "demand_qty", "revenue_amt", "margin_ratio", "stock_amt"]
-    return as_view(rows[columns], title, "Tail: beyond 99 % of cumulative revenue.", "No mature item lies in the tail.")
+    stage = portfolio.loc[portfolio["is_tail"], "lifecycle"].value_counts()
+    left_out = [f"{stage[name]:,} {words}" for name, words in (("ended", "ended (see stock without demand)"), ("launch", "just launched"),
+                                                               ("phase_out", "being phased out")) if stage.get(name, 0)]
+    note = f"Tail: beyond 99 % of cumulative revenue.{' Not listed: ' + ', '.join(left_out) + '.' if left_out else ''}"
+    return as_view(rows[columns], title, note, "No mature item lies in the tail.")
 
 
 def tail_curve(portfolio: pd.DataFrame) -> pd.DataFrame:
@@ -83,8 +122,10 @@ def tail_curve(portfolio: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 12, months_ahead: int = 24) -> pd.DataFrame:
-    """Launches and phase-outs around the cycle, by date."""
+def lifecycle_events(
+    item: pd.DataFrame, as_of: pd.Timestamp, months_back: int = 12, months_ahead: int = 24, most: int = 20
+) -> pd.DataFrame:
+    """Launches and phase-outs around the cycle, by date; where there are more than `most`, a family's of a day on one line."""
     needs(item, "item")
     kinds = (("launch", "launch_date", "like_item_id"), ("phase-out", "phase_out_date", "successor_item_id"))
     rows = pd.concat([item.assign(event=event, date=item[date], partner=item[partner]) for event, date, partner in kinds])
@@ -92,6 +133,7 @@ def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int =
     near = near.sort_values(["date", "item_id"]).rename(columns={"date": "day_date", "partner": "like_item_or_successor"})
     launches, endings = ((near["event"] == kind).sum() for kind in ("launch", "phase-out"))
     title = f"{plural(launches, 'launch', 'launches')} and {plural(endings, 'phase-out')}"
+    near = near if len(near) <= most else _by_family_and_day(near)
     return as_view(
         near[["day_date", "event", "item_id", "item_name", "family", "like_item_or_successor"]],
         f"{title} from {months_back} months back to {months_ahead} ahead",
@@ -99,11 +141,32 @@ def lifecycle_events(item: pd.DataFrame, as_of: pd.Timestamp, months_back: int =
     )
 
 
+def _by_family_and_day(near: pd.DataFrame) -> pd.DataFrame:
+    """One line for all launches (phase-outs) of a family on a day, under the name of the first."""
+    known = near.assign(family=near["family"].fillna(NO_FAMILY))
+    rows = known.groupby(["day_date", "event", "family"], as_index=False).agg(
+        item_id=("item_id", "first"), item_name=("item_name", "first"), count=("item_id", "size"),
+        like_item_or_successor=("like_item_or_successor", "first"))
+    more = [f" and {count - 1:,} more" if count > 1 else "" for count in rows["count"]]
+    return rows.assign(item_name=rows["item_name"] + more)
+
+
+def _counting_names(rows: pd.DataFrame, launch_forecast: pd.DataFrame, item: pd.DataFrame) -> pd.Series:
+    """Item names with how much the launch curve counts in the plan, as labels."""
+    weight = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+    name = rows["item_id"].map(item_names(item)).fillna(rows["item_id"])
+    return name + [f" (counts {percent(ratio, 0)})" if pd.notna(ratio) else "" for ratio in rows["item_id"].map(weight)]
+
+
+_COUNTS = ("Counts: the curve's part in the plan; the rest is the statistical forecast of the item's own sales, which takes over within "
+           "three periods.")
+
+
 def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item: pd.DataFrame, top: int = 6) -> pd.DataFrame:
     """History and launch curve of the items too young for a model."""
     needs(launch_forecast, "launch_forecast")
     chosen = launch_forecast.groupby("item_id")["forecast_qty"].sum().nlargest(top).index
-    young = item.assign(member=item["item_name"])
+    young = item.assign(member=_counting_names(item, launch_forecast, item))
     fan = history_and_forecast(
         sales_history[sales_history["item_id"].isin(chosen)], launch_forecast[launch_forecast["item_id"].isin(chosen)], young, "member", 24
     )
@@ -111,12 +174,14 @@ def launch_fan(launch_forecast: pd.DataFrame, sales_history: pd.DataFrame, item:
     return as_view(
         fan,
         title,
-        "Line: history, then the like-item's curve scaled to the item. Band: range of the curve.",
+        f"Line: history, then the like-item's curve scaled to the item. Band: how far past launches strayed from their curve. {_COUNTS}",
         "No item is young enough to need a launch curve.",
     )
 
 
-def launch_curves(launch_curve: pd.DataFrame, item: pd.DataFrame, top: int = 6) -> pd.DataFrame:
+def launch_curves(
+    launch_curve: pd.DataFrame, item: pd.DataFrame, top: int = 6, launch_forecast: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """What every estimator expects of the young items, beside each other; the one that is used is marked."""
     needs(launch_curve, "launch_curve")
     used = launch_curve[launch_curve["is_used"]]
@@ -124,17 +189,17 @@ def launch_curves(launch_curve: pd.DataFrame, item: pd.DataFrame, top: int = 6) 
     rows = launch_curve[launch_curve["item_id"].isin(chosen)].sort_values(["item_id", "estimator", "period"])
     counts = used.drop_duplicates("item_id")["estimator"].value_counts()
     title = "Used: " + ", ".join(f"{name} for {plural(n, 'item')}" for name, n in counts.items())
+    known = launch_curve.head(0).assign(weight_ratio=0.0) if launch_forecast is None else launch_forecast
     return as_view(
-        rows.assign(member=rows["item_id"].map(item_names(item)).fillna(rows["item_id"]))[
-            ["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]
-        ],
+        rows.assign(member=_counting_names(rows, known, item))[["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]],
         title,
-        "Units over all markets. The thick line is the one the forecast takes; the others show how far a different method would lie.",
+        "Units over all markets. The thick line is the launch forecast; the others show how far a different method would lie."
+        + (f" {_COUNTS}" if launch_forecast is not None else ""),
         "No item is young enough to need a launch curve.",
     )
 
 
-def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataFrame:
+def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame, launch_forecast: pd.DataFrame | None = None) -> pd.DataFrame:
     """Every estimator of every young item: what it expects over the horizon and on what it rests."""
     needs(launch_curve, "launch_curve")
     rows = launch_curve.groupby(["item_id", "estimator"], as_index=False).agg(
@@ -148,12 +213,21 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame) -> pd.DataF
     apart = (ends["max"] / ends["min"].where(ends["min"] > 0)).max()
     title = f"The estimators of an item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
     columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
+    if launch_forecast is not None:
+        weight = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+        rows["counts_ratio"] = rows["item_id"].map(weight).astype(float).where(rows["is_used"])
+        columns.insert(3, "counts_ratio")
     return as_view(
         rows[columns], title,
         "Bass diffusion: of all who will ever buy (market potential) a share p buys on its own (innovation) and q is drawn by those "
-        "who have (imitation), per period.",
+        "who have (imitation), per period." + (f" {_COUNTS}" if launch_forecast is not None else ""),
         "No item is young enough to need a launch curve.",
     )
+
+
+_LEFT_OVER = ("Left over = stock − demand until the last day of sale, at standard cost. Demand: as in the last year, with its season. "
+              "Last buy: by its day, so that the longest way of parts is over on the last day of sale. Moved: demand that the successor "
+              "takes over.")
 
 
 def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +238,7 @@ def phase_outs(phase_out_plan: pd.DataFrame) -> pd.DataFrame:
     columns += ["last_buy_qty", "last_buy_date", "left_over_qty", "left_over_amt", "moved_qty"]
     left = rows["left_over_amt"].sum()
     title = f"{plural(len(rows), 'item is', 'items are')} ending; {short(left, MONEY)} of stock would be left over"
-    return as_view(rows[columns], title, "Left over = stock − demand until the last day of sale, at standard cost.", "No item is ending.")
+    return as_view(rows[columns], title, _LEFT_OVER, "No item is ending.")
 
 
 def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
@@ -188,6 +262,7 @@ def excess(excess_stock: pd.DataFrame) -> pd.DataFrame:
             ]
         ],
         title,
-        "Excess = stock on hand − demand within the cover limit, at standard cost.",
+        "Excess = stock on hand − demand within the cover limit, at standard cost. Demand: as in the last year, with its season; the "
+        "demand plan is made after this review.",
         "No item has excess stock.",
     )

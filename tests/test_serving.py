@@ -291,6 +291,11 @@ def test_nothing_but_the_dashboards_is_served(served: Served, who: str) -> None:
 def test_no_kernel_session_terminal_or_file_can_be_made(served: Served) -> None:
     async def knock() -> list[int]:
         viewer = await signed_in(served, "helga")
+
+        async def is_empty() -> bool:
+            return await open_pages(viewer) == 0
+
+        assert await until(is_empty), "pages of the tests before have ended"
         body = json.dumps({"name": "python3", "path": "x.ipynb", "type": "notebook"})
         sent = {"X-XSRFToken": viewer.cookies["_xsrf"], "Content-Type": "application/json"}
         paths = ["api/kernels", "api/sessions", "api/contents", "api/contents/x.py", "api/terminals", "probe", "", "health"]

@@ -40,8 +40,10 @@ def scored(plan: pd.DataFrame, actual: pd.DataFrame, periods: pd.DatetimeIndex, 
 
 
 def naive_plan(history: pd.DataFrame, periods: pd.DatetimeIndex) -> pd.DataFrame:
-    """Mean of the last three periods, carried forward."""
-    return product.run_rate_demand(history, periods).rename(columns={"demand_qty": "plan_qty"})
+    """Mean of the last three periods, carried forward; a period without a row counts as none ordered."""
+    recent = history[history["period"].isin(history["period"].drop_duplicates().nlargest(3))]
+    mean = recent.groupby(["item_id", "market_id"])["ordered_qty"].sum().clip(lower=0).div(3).rename("plan_qty").reset_index()
+    return mean.merge(pd.DataFrame({"period": periods}), how="cross")
 
 
 def forecast_by_place(inputs: dict[str, pd.DataFrame], settings: Settings, periods: pd.DatetimeIndex, item: pd.DataFrame,

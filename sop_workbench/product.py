@@ -621,40 +621,6 @@ def fit_bass(
 # ------------------------------------------------------------------ phase-out and stock
 
 
-def run_rate_demand(sales_history: pd.DataFrame, periods: pd.DatetimeIndex, window: int = 3) -> pd.DataFrame:
-    """Demand if everything went on as it did lately: the mean of the last periods, repeated.
-
-    The product review judges stock by it, before there is a demand plan.
-
-    Parameters
-    ----------
-    sales_history : DataFrame
-        Table `sales_history`, corrected or as booked.
-    periods : DatetimeIndex
-        Planned periods.
-    window : int
-        How many of the last periods of the company count; a period without a row counts as none ordered.
-
-    Returns
-    -------
-    DataFrame
-        item_id, market_id, period, demand_qty.
-
-    Examples
-    --------
-    >>> history = pd.DataFrame({"item_id": "A", "market_id": "N", "period": pd.to_datetime(["2026-08-01", "2026-09-01"]),
-    ...                         "ordered_qty": [30.0, 60.0]})
-    >>> run_rate_demand(history, pd.DatetimeIndex(["2026-10-01"]))["demand_qty"].tolist()
-    [30.0]
-    """
-    newest = np.sort(sales_history["period"].unique())[-window:]
-    recent = sales_history[sales_history["period"].isin(newest)]
-    rate = recent.groupby(["item_id", "market_id"], as_index=False)["ordered_qty"].sum()
-    rate = rate.assign(demand_qty=(rate["ordered_qty"] / window).clip(lower=0.0)).drop(columns="ordered_qty")
-    ahead = rate.merge(pd.DataFrame({"period": periods}), how="cross")
-    return ahead[["item_id", "market_id", "period", "demand_qty"]].sort_values(["item_id", "market_id", "period"], ignore_index=True)
-
-
 def seasonal_run_rate(
     sales_history: pd.DataFrame, item: pd.DataFrame, periods: pd.DatetimeIndex, calendar: Calendar
 ) -> pd.DataFrame:

@@ -31,7 +31,7 @@ def planned(folder: Path, quantity: float) -> Cycle:
                                           for f in ("Bikes", "Trailers") for p in PERIODS)))
     agreed, aim = demand(quantity), target()
     plan = plan_supply(read, agreed, aim, cycle.settings, PERIODS, cycle.calendar)
-    run_rate = product.run_rate_demand(read["sales_history"], cycle.periods)
+    run_rate = product.seasonal_run_rate(read["sales_history"], read["item"], cycle.periods, cycle.calendar)
     classes = tables.table("item_class").empty()
     excess = product.excess_stock(read["item"], read["stock_on_hand"], run_rate, classes, cycle.settings, cycle.calendar)
     empty = {name: tables.table(name).empty() for name in ("launch_forecast", "demand_stream")}

@@ -56,7 +56,7 @@ def lock_demand(cycle: Cycle, lock: Mapping[str, Any], *, by: str, why: str) -> 
     UnknownCycleError
         When the cycle holds no consensus yet.
     """
-    inputs = cycle.inputs()
+    inputs = {name: cycle.read(name) for name in ("item", "market")}
     stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]]
     row = {name: "" for name in ("item_id", "family", "market_id", "region", "channel")} | dict(lock)
     said = pd.DataFrame([*cycle.records("demand_lock").to_dict("records"), row])
@@ -83,11 +83,10 @@ def pin_model(cycle: Cycle, pin: Mapping[str, Any], *, by: str, why: str) -> int
     DataError
         When the item, family, market or model is not on file: nothing is recorded then.
     """
-    inputs = cycle.inputs()
     row = {name: "" for name in ("item_id", "family", "market_id", "model")} | dict(pin)
-    keys = inputs["sales_history"][_KEYS].drop_duplicates().sort_values(_KEYS, ignore_index=True)
+    keys = cycle.read("sales_history")[_KEYS].drop_duplicates().sort_values(_KEYS, ignore_index=True)
     said = pd.DataFrame([*cycle.records("model_pin").to_dict("records"), row])
-    pins = pinned_models(said, keys, inputs["item"], inputs["market"])
+    pins = pinned_models(said, keys, cycle.read("item"), cycle.read("market"))
     cycle.append("model_pin", row, by=by, why=why)
     return len(pins)
 

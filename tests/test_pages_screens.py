@@ -104,10 +104,9 @@ def test_a_slider_moves_cards_chart_and_constraints(served: Served) -> None:
         page.wait_for_function("text => document.querySelector('[data-block=live_limits]').innerText !== text", arg=before["live_limits"])
         assert places["live_cards"].inner_text() != before["live_cards"]
         assert page.locator("[data-block=live_volume] svg").inner_html() != line
-        count = answers(page)
         page.get_by_role("button", name="All back to the plan").click()
-        settled(page, count)
-        assert places["live_limits"].inner_text() == before["live_limits"]
+        # An answer to the slider may still be under way: the last one is the plan's.
+        page.wait_for_function("text => document.querySelector('[data-block=live_limits]').innerText === text", arg=before["live_limits"])
         assert faults == []
 
 

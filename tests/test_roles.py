@@ -175,6 +175,7 @@ WRITING = {
     "outcome": ["none", "--actual", "3", "signed"], "action": ["Ask for a quote", "--owner", "ann", "--due", "2026-11-02", "signed"],
     "risk": ["Steel", "--money", "9", "--probability", "0.5", "signed"],
     "users add": ["vic", "--role", "approver", "--password", "let me in, please"],
+    "adjust lock": ["900", "--period", "2027-01-01", "signed"], "adjust pin": ["theta", "--family", "Bikes", "signed"],
     "adjust import": ["{folder}/edited.xlsx", "--yes", "signed"], "history accept": ["signed"], "history reject": ["signed"],
 }
 

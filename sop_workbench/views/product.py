@@ -46,7 +46,7 @@ def segments(item_class: pd.DataFrame) -> pd.DataFrame:
     needs(item_class, "item_class")
     alive = item_class[item_class["lifecycle"] != "ended"]
     cell = alive["abc"] + alive["xyz"]
-    counts = pd.crosstab(cell, alive["demand_pattern"]).reindex(columns=list(_PATTERNS), fill_value=0)
+    counts = pd.crosstab(cell, alive["demand_pattern"]).reindex(columns=list(_PATTERNS), fill_value=0)  # no item sells that way
     rows = alive.assign(cell=cell).groupby("cell").agg(item_count=("item_id", "size"), revenue_amt=("revenue_amt", "sum"))
     rows = rows.join(counts.rename(columns="{}_items".format)).sort_index().rename_axis("cell").reset_index()
     young = int((alive["lifecycle"] == "launch").sum())

@@ -1,7 +1,7 @@
 """How much of the held-out periods the 80 % and the 95 % range held: M3, the invented company and AdventureWorks, by level.
 
-`python benchmarks/bench_intervals.py [--sample N] [--all] [--only m3 demo adventureworks weeks redrawn] [--cycles …] [--each] [--draws N]`:
-N series of M3 taken evenly (357), or all 1,428, as of the competition's last known month and 9 and 18 months before. The company is
+`python benchmarks/bench_intervals.py [--sample N] [--only m3 demo adventureworks weeks redrawn] [--cycles …] [--each] [--draws N]`:
+All 1,428 series of M3, or N taken evenly, as of the competition's last known month and 9 and 18 months before. The company is
 planned as of thirteen days a month apart, twelve later months held out each time; AdventureWorks as of sixteen days, five later months.
 "weeks" is the company's weekly light version as of fourteen days four weeks apart, thirteen later weeks (its errors are by calendar week).
 Launches and phase-outs are planned by date: an item is judged until its sale has ended, a sum by what is on sale.
@@ -216,8 +216,7 @@ def redrawn(draws: int, each: bool) -> None:
 def main() -> None:
     """Print the table and the processor time it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sample", type=int, default=357, help="series of M3 taken evenly")
-    parser.add_argument("--all", action="store_true", help="all 1,428 series of M3")
+    parser.add_argument("--sample", type=int, help="series of M3 taken evenly; all by default")
     parser.add_argument("--cycles", nargs="*", help="as-of cycles of the companies; all by default")
     parser.add_argument("--each", action="store_true", help="every day besides all of them")
     sets = ["m3", *COMPANIES, "weeks", "redrawn"]
@@ -226,7 +225,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| data | days | level | periods held out | 80 % range held (by day) | 95 % range held (by day) |\n|---|---|---|---|---|---|")
     if "m3" in options.only:
-        competition(None if options.all else options.sample, options.each)
+        competition(options.sample, options.each)
     for name in COMPANIES:
         if name in options.only:
             company(name, options.cycles, options.each)

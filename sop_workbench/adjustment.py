@@ -58,7 +58,7 @@ def lock_demand(cycle: Cycle, lock: Mapping[str, Any], *, by: str, why: str) -> 
     """
     inputs = {name: cycle.read(name) for name in ("item", "market")}
     stored = cycle.read("consensus_demand")[[*_CELL, "demand_qty"]]
-    row = {name: "" for name in ("item_id", "family", "market_id", "region", "channel")} | dict(lock)
+    row = dict.fromkeys(demand.LOCK_SCOPE, "") | dict(lock)
     said = pd.DataFrame([*cycle.records("demand_lock").to_dict("records"), row])
     held = demand.held_to_locks(stored, said, inputs, cycle.periods)
     cycle.append("demand_lock", row, by=by, why=why)
@@ -83,7 +83,7 @@ def pin_model(cycle: Cycle, pin: Mapping[str, Any], *, by: str, why: str) -> int
     DataError
         When the item, family, market or model is not on file: nothing is recorded then.
     """
-    row = {name: "" for name in ("item_id", "family", "market_id", "model")} | dict(pin)
+    row = dict.fromkeys(("item_id", "family", "market_id", "model"), "") | dict(pin)
     keys = cycle.read("sales_history")[_KEYS].drop_duplicates().sort_values(_KEYS, ignore_index=True)
     said = pd.DataFrame([*cycle.records("model_pin").to_dict("records"), row])
     pins = pinned_models(said, keys, cycle.read("item"), cycle.read("market"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -747,15 +747,11 @@ def adjustment_findings(
 def _meeting_locks(demand_adjustment: pd.DataFrame, demand_lock: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Adjustments that speak of something inside a lock that holds."""
     item, market = inputs["item"], inputs["market"]
-    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
     met = np.zeros(len(demand_adjustment), dtype=bool)
-    for lock in newest.to_dict("records"):
+    for lock in _newest_locks(demand_lock).to_dict("records"):
         same = (demand_adjustment["period"] == lock["period"]).to_numpy()
         for places, narrow, wide in ((item, "item_id", "family"), (market, "market_id", "region")):
-            inside = places
-            for column in _LOCK_SCOPE:
-                if column in places and lock[column]:
-                    inside = inside[inside[column] == lock[column]]
+            inside = places[_inside_lock(places, lock, [column for column in LOCK_SCOPE if column in places])]
             said = demand_adjustment[[narrow, wide]].fillna("")
             is_wide = (said[narrow] == "") & ((said[wide] == "") | said[wide].isin(inside[wide]))
             same &= (said[narrow].isin(inside[narrow]) | is_wide).to_numpy()
@@ -947,7 +943,7 @@ def _one_adjustment(current: pd.DataFrame, row: dict, inputs: Mapping[str, pd.Da
     return pd.concat([kept, fresh], ignore_index=True)
 
 
-_LOCK_SCOPE = ["item_id", "family", "market_id", "region", "channel"]
+LOCK_SCOPE = ["item_id", "family", "market_id", "region", "channel"]
 
 
 def held_to_locks(
@@ -978,7 +974,7 @@ def held_to_locks(
         sold, or locks that contradict each other, by name.
     """
     _refuse_unknown_locks(demand_lock, inputs, periods)
-    newest = demand_lock.drop_duplicates([*_LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
+    newest = _newest_locks(demand_lock)
     parts, findings = [demand_plan[~demand_plan["period"].isin(newest["period"])]], []
     for period, locks in newest.groupby("period", sort=True):
         cells = _with_places(demand_plan[demand_plan["period"] == period], locks, inputs)
@@ -993,6 +989,11 @@ def held_to_locks(
     if findings:
         raise DataError(tables.issue_frame(findings))
     return pd.concat([part for part in parts if len(part)], ignore_index=True).sort_values(CELL).reset_index(drop=True)
+
+
+def _newest_locks(demand_lock: pd.DataFrame) -> pd.DataFrame:
+    """The locks that hold: the newest of each scope and period, unless it released it."""
+    return demand_lock.drop_duplicates([*LOCK_SCOPE, "period"], keep="last").dropna(subset=["locked_qty"])
 
 
 def _with_places(cells: pd.DataFrame, locks: pd.DataFrame, inputs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -1026,9 +1027,10 @@ def locked_sum(demand_plan: pd.DataFrame, lock: Mapping[str, Any], inputs: Mappi
     return float(places.loc[_inside_lock(places, lock), "demand_qty"].sum())
 
 
-def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
+def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any], columns: Sequence[str] = LOCK_SCOPE) -> np.ndarray:
+    """Places that a lock speaks of, by the columns named; what of them is empty in it speaks of all."""
     inside = np.ones(len(places), dtype=bool)
-    for column in _LOCK_SCOPE:
+    for column in columns:
         if row[column]:
             inside &= (places[column] == row[column]).to_numpy()
     return inside
@@ -1036,7 +1038,7 @@ def _inside_lock(places: pd.DataFrame, row: Mapping[str, Any]) -> np.ndarray:
 
 def _lock_name(row: Mapping[str, Any]) -> str:
     """Such as `family=Gas Grills region=North period=2026-11-01 locked at 120`."""
-    scope = " ".join(f"{column}={row[column]}" for column in _LOCK_SCOPE if row[column]) or "the total"
+    scope = " ".join(f"{column}={row[column]}" for column in LOCK_SCOPE if row[column]) or "the total"
     return f"{scope} period={row['period']:%Y-%m-%d} locked at {row['locked_qty']:,.6g}"
 
 
@@ -1069,7 +1071,7 @@ def _refuse_unknown_locks(demand_lock: pd.DataFrame, inputs: Mapping[str, pd.Dat
 
 
 def _lock_finding(rule: str, rows: pd.DataFrame, value: str, remedy: str) -> dict:
-    return tables.finding(rule, "blocks", "demand_lock", tables.key_text(rows, [*_LOCK_SCOPE, "period"]), len(rows), value, remedy)
+    return tables.finding(rule, "blocks", "demand_lock", tables.key_text(rows, [*LOCK_SCOPE, "period"]), len(rows), value, remedy)
 
 
 def _with_range(adjusted: pd.DataFrame, statistical_forecast: pd.DataFrame, launch_forecast: pd.DataFrame) -> pd.DataFrame:

@@ -320,6 +320,49 @@ def _totals_named(names: pd.Series, total: str) -> pd.Series:
     return names.where(~_is_whole(names), total)
 
 
+# ------------------------------------------------------------------ range
+def range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Bounds over forecast of every member of a level and period, at the narrowest coverage; none where nothing is expected."""
+    narrow = forecast_range["coverage_ratio"] == forecast_range["coverage_ratio"].min()
+    rows = forecast_range[narrow & (forecast_range["level"] == level) & (forecast_range["forecast_qty"] > 0)]
+    share = {f"{bound}_ratio": rows[f"{bound}_qty"] / rows["forecast_qty"] for bound in ("low", "high")}
+    return rows[["member", "period"]].assign(**share)
+
+
+def own_widths(demand_money: pd.DataFrame, forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Money below and above the demand agreed on, in the proportions of each member's own range, periods moving together.
+
+    below = Σ_periods revenue · (1 − low / forecast); above = Σ_periods revenue · (high / forecast − 1).
+
+    Parameters
+    ----------
+    demand_money : DataFrame
+        member, period, revenue_amt; any number of rows each.
+    forecast_range : DataFrame
+        Ranges of sums; those of the narrowest coverage count.
+    level : str
+        Whose members they are, such as `family`.
+
+    Returns
+    -------
+    DataFrame
+        below, above by member; members without a range are not in it.
+
+    Examples
+    --------
+    >>> money = pd.DataFrame({"member": "F", "period": [1, 1, 2], "revenue_amt": [30.0, 70.0, 50.0]})
+    >>> bounds = pd.DataFrame({"level": "family", "member": "F", "period": [1, 2], "coverage_ratio": 0.8, "forecast_qty": 10.0,
+    ...                        "low_qty": [8.0, 9.0], "high_qty": [13.0, 12.0]})
+    >>> own_widths(money, bounds, "family").round(6).to_dict("index")
+    {'F': {'below': 25.0, 'above': 40.0}}
+    """
+    money = demand_money.groupby(["member", "period"], as_index=False)["revenue_amt"].sum()
+    beside = money.merge(range_ratios(forecast_range, level), on=["member", "period"], validate="one_to_one")
+    beside["below"] = beside["revenue_amt"] * (1 - beside["low_ratio"])
+    beside["above"] = beside["revenue_amt"] * (beside["high_ratio"] - 1)
+    return beside.groupby("member")[["below", "above"]].sum()
+
+
 # ------------------------------------------------------------------ income and cash
 def income_statement(financial_projection: pd.DataFrame, calendar: Calendar, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
     """Revenue, cost of sales, margin and operating result per period, after the ledger's past periods.

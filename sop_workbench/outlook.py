@@ -9,7 +9,7 @@ import pandas as pd
 
 from sop_workbench import tables
 from sop_workbench.demand import run_rate_by_place
-from sop_workbench.finance import ALL_FAMILIES, ALL_REGIONS
+from sop_workbench.finance import ALL_FAMILIES, ALL_REGIONS, own_widths
 from sop_workbench.periods import Calendar
 
 _RISK_COLUMNS = [
@@ -150,7 +150,9 @@ def _range_rows(
     by_item = by_item.merge(item[["item_id", "family"]], on="item_id", how="left", validate="one_to_one")
     squares = by_item.assign(below=by_item["below"] ** 2, above=by_item["above"] ** 2).groupby("family")[["below", "above"]].sum() ** 0.5
     if forecast_range is not None and len(forecast_range):
-        squares.update(_own_widths(consensus_demand, item, interval, forecast_range))
+        at_interval = forecast_range[np.isclose(forecast_range["coverage_ratio"], interval)]
+        valued = consensus_demand.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
+        squares.update(own_widths(valued.rename(columns={"family": "member"}), at_interval, "family"))
     first, last, chance = consensus_demand["period"].min(), consensus_demand["period"].max(), (1 - interval) / 2
     told = {"from_period": first, "to_period": last, "probability_ratio": chance, "is_in_plan": False, "source": "range"}
     words = f"width of the {interval:.0%} range of past errors, over the horizon"
@@ -160,18 +162,6 @@ def _range_rows(
             title = f"{family}: demand at the {side} end of its range"
             rows.append({**told, "kind": kind, "member": family, "title": title, "money_amt": sign * widths[column], "evidence": words})
     return rows
-
-
-def _own_widths(consensus_demand: pd.DataFrame, item: pd.DataFrame, interval: float, forecast_range: pd.DataFrame) -> pd.DataFrame:
-    """Money below and above by family: the demand agreed on in the proportions of the family's own range, periods moving together."""
-    own = forecast_range[(forecast_range["level"] == "family") & np.isclose(forecast_range["coverage_ratio"], interval)]
-    own = own[own["forecast_qty"] > 0].rename(columns={"member": "family"})
-    valued = consensus_demand.merge(item[["item_id", "family"]], on="item_id", how="left", validate="many_to_one")
-    money = valued.groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
-    beside = money.merge(own[["family", "period", "forecast_qty", "low_qty", "high_qty"]], on=["family", "period"], validate="one_to_one")
-    beside["below"] = beside["revenue_amt"] * (1 - beside["low_qty"] / beside["forecast_qty"])
-    beside["above"] = beside["revenue_amt"] * (beside["high_qty"] / beside["forecast_qty"] - 1)
-    return beside.groupby("family")[["below", "above"]].sum()
 
 
 def _deal_rows(pipeline_line: pd.DataFrame, names: pd.Series) -> list[dict]:

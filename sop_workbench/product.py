@@ -662,10 +662,10 @@ def seasonal_run_rate(
     panel = demand_panel(known, last, calendar)
     if panel.keys.empty:
         return pd.DataFrame({"item_id": [], "market_id": [], "period": periods[:0], "demand_qty": []})
-    family = panel.keys["item_id"].map(item.set_index("item_id")["family"])
+    number, families = pd.factorize(panel.keys["item_id"].map(item.set_index("item_id")["family"]), use_na_sentinel=False)
     year = panel.periods[-calendar.buckets_per_year :]
     sold = panel.demand[:, -len(year) :]
-    season, ahead = (np.stack([launches.season_of(name, dates) for name in family]) for dates in (year, periods))
+    season, ahead = (np.stack([launches.season_of(name, dates) for name in families])[number] for dates in (year, periods))
     level = np.nansum(sold, axis=1) / np.where(np.isnan(sold), 0.0, season).sum(axis=1)
     expected = np.maximum(level[:, None] * ahead, 0.0)
     rows = panel.keys[KEYS].loc[panel.keys.index.repeat(len(periods))].reset_index(drop=True)

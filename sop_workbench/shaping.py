@@ -74,7 +74,7 @@ def _places(rows: pd.DataFrame, item: pd.DataFrame, market: pd.DataFrame) -> pd.
 _EVENT_SD, _AFTER_SD, _CANNIBAL_SD = 0.5, 0.2, 0.3
 _SLOPE_SD, _BEND_SD, _SEASON_SD, _RELATIVE_SEASON_SD, _LEVEL_SD = 1.0, 0.3, 0.5, 0.1, 10.0
 _STEPS, _LEAST_VARIANCE, _TAIL, _LEAST_SEASON_SD = 30, 1e-6, 3.0, 0.005
-_SEASON_PLACES = 13
+_WEEK_PLACES = 13
 _LEAST_PERIODS = 12  # points to fit by, of months or of weeks
 _CONTROL_RATIO = 0.2
 # History tells when it leaves less than half of the doubt there was before looking (a share for cannibalisation: ± one half).
@@ -197,8 +197,7 @@ class _Study:
         other = weight @ self.other[touched] / max(weight.sum(), 1e-9)
         design, prior_mean, prior_sd = _design(self.panel.periods, self.running, self.after, other, has_control, calendar)
         prior_mean[:2], prior_sd[:2] = mean, sd
-        places = _season_columns(self.panel.periods[:1], calendar).shape[1]
-        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, places)
+        found, covariance = _posterior(values, design[known], prior_mean, prior_sd, _season_places(calendar))
         count = int((self.running * known).sum())
         words = f"{len(self.past)} past promotion{'' if len(self.past) == 1 else 's'}, {count} of {int(known.sum())} periods"
         words += ", against the same products in other markets" if has_control else ", against trend and season of the same demand"
@@ -278,17 +277,22 @@ def _design(
     return design, mean, sd
 
 
+def _season_places(calendar: Calendar) -> int:
+    return 12 if calendar.bucket == "month" else _WEEK_PLACES
+
+
 def _season_columns(periods: pd.DatetimeIndex, calendar: Calendar) -> np.ndarray:
     """Periods × places of the season: months, in weeks thirteen places a year and straight lines between them.
 
     Fifty-two slots of their own would leave each week of a promotion that runs every year to be explained by itself, and all five of
     them in a row having a season is then less believable than any uplift.
     """
+    places = _season_places(calendar)
     if calendar.bucket == "month":
-        return np.eye(12)[np.asarray(periods.month - 1)]
-    place = np.arange(len(periods)) % calendar.buckets_per_year / calendar.buckets_per_year * _SEASON_PLACES
-    apart = np.abs(place[:, None] - np.arange(_SEASON_PLACES))
-    return np.maximum(1 - np.minimum(apart, _SEASON_PLACES - apart), 0.0)
+        return np.eye(places)[np.asarray(periods.month - 1)]
+    place = np.arange(len(periods)) % calendar.buckets_per_year / calendar.buckets_per_year * places
+    apart = np.abs(place[:, None] - np.arange(places))
+    return np.maximum(1 - np.minimum(apart, places - apart), 0.0)
 
 
 def _is_always_promoted(periods: pd.DatetimeIndex, running: np.ndarray, known: np.ndarray, calendar: Calendar) -> bool:

@@ -26,10 +26,11 @@ from sop_workbench.charts.drawing import (
     period_order,
     ranked_bars,
     room,
+    thick_where,
     time_axis,
     tooltips,
 )
-from sop_workbench.charts.look import BLUE, GREY, HEIGHT, ORANGE, PALE_BLUE, SERIES, are_alike, current, page_width
+from sop_workbench.charts.look import BLUE, GREY, HEIGHT, ORANGE, PALE_BLUE, SERIES, brand_apart_from, current, page_width
 
 
 @drawn
@@ -145,8 +146,7 @@ def streams(view: pd.DataFrame) -> alt.TopLevelMixin:
     axis = amount_axis("Units (axis does not start at 0)" if is_cut else "Units")
     y = alt.Y("demand_qty:Q", axis=axis, scale=alt.Scale(zero=not is_cut))
     x = alt.X("period:T", axis=time_axis(view["period"], 2))
-    # A line is as thick as its size: its strokeWidth gives way to the one all lines have by default.
-    width = alt.Size("is_agreed:N", scale=alt.Scale(domain=[True, False], range=[4.5, 1.8]), legend=None)
+    width = thick_where("is_agreed", 4.5, 1.8)
     shown = view.assign(is_agreed=view["stream"] == "consensus")
     lines = alt.Chart(shown).mark_line(opacity=0.85).encode(x=x, y=y, color=colour, size=width, tooltip=tooltips(view))
     ends = alt.Chart(line_ends(view, "stream", "period", "demand_qty", is_cut))
@@ -272,8 +272,7 @@ def promotion_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
 def price_cases(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Change of margin at a lower and a higher price by family, with the range of the elasticity as a line."""
     changes = view["change"].drop_duplicates().tolist()
-    dearer = BLUE if are_alike(current().brand_colour, "#e69f00") else current().brand_colour
-    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", dearer]))
+    colour = alt.Color("change:N", title=None, scale=alt.Scale(domain=changes, range=["#e69f00", brand_apart_from("#e69f00")]))
     base = alt.Chart(view).encode(
         y=alt.Y("family:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)), yOffset=alt.YOffset("change:N", sort=changes)
     )

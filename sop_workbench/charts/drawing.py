@@ -96,6 +96,11 @@ def _week_axis(periods: pd.Series, most: int) -> alt.Axis:
     return alt.Axis(title=None, labelExpr=label, values=named)
 
 
+def thick_where(column: str, thick: float, thin: float) -> alt.Size:
+    """Lines thick where a column is true. A line's strokeWidth would give way to the one all lines have by default; its size does not."""
+    return alt.Size(f"{column}:N", scale=alt.Scale(domain=[True, False], range=[thick, thin]), legend=None)
+
+
 def few_wide(count: int, width: float) -> float:
     """The width of a chart of `count` columns: one or two do not fill the page."""
     return min(width, 130.0 * count)

@@ -65,9 +65,6 @@ def error_by_lag(view: pd.DataFrame) -> alt.TopLevelMixin:
     return (lines + labels).properties(width=page_width() - 90, height=HEIGHT)
 
 
-_LAGS_FIT = views.LAGS_SHOWN  # periods across that leave room for a second, small number in a cell
-
-
 @drawn
 def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Locks down, periods across, what happened in the last row."""
@@ -76,7 +73,7 @@ def waterfall(view: pd.DataFrame) -> alt.TopLevelMixin:
         shown, "plan_cycle_id", "period_label", period_order(view), diverging("deviation_ratio", -0.3, 0.0, 0.3, True), "quantity_text"
     )
     across = view["period"].nunique()
-    if across > _LAGS_FIT:
+    if across > views.LAGS_SHOWN:
         return chart
     ink = alt.condition("isValid(datum.deviation_ratio)", alt.value(INK), alt.value("currentColor"))
     width = few_wide(across, page_width() - 160)

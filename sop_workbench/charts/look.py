@@ -171,6 +171,11 @@ def are_alike(one: str, other: str) -> bool:
     return min(apart, 1 - apart) < 0.06
 
 
+def brand_apart_from(other: str) -> str:
+    """The company's colour, or blue where it would be taken for another colour of the chart."""
+    return BLUE if are_alike(current().brand_colour, other) else current().brand_colour
+
+
 def luminance(red: float, green: float, blue: float) -> float:
     """Relative luminance of a colour with parts from 0 to 1, as the web's contrast rule (WCAG) defines it.
 

@@ -6,8 +6,20 @@ import altair as alt
 import pandas as pd
 
 from sop_workbench import views
-from sop_workbench.charts.drawing import amount_axis, drawn, fixed, hues_of, in_money, multiples, ranked_bars, shorts, time_axis, tooltips
-from sop_workbench.charts.look import BLUE, GREY, INK, ORANGE, PALE_BLUE, PALE_GREY, are_alike, current, page_width
+from sop_workbench.charts.drawing import (
+    amount_axis,
+    drawn,
+    fixed,
+    hues_of,
+    in_money,
+    multiples,
+    ranked_bars,
+    shorts,
+    thick_where,
+    time_axis,
+    tooltips,
+)
+from sop_workbench.charts.look import BLUE, GREY, INK, ORANGE, PALE_BLUE, PALE_GREY, brand_apart_from, current, page_width
 
 
 @drawn
@@ -60,8 +72,8 @@ def portfolio(view: pd.DataFrame) -> alt.TopLevelMixin:
 @drawn
 def tail_curve(view: pd.DataFrame) -> alt.TopLevelMixin:
     """Cumulative revenue by rank over the money in stock, the tail in orange."""
-    core = BLUE if are_alike(current().brand_colour, ORANGE) else current().brand_colour
-    colour = alt.Color("part:N", title="Item belongs to", scale=alt.Scale(domain=["core", "tail"], range=[core, ORANGE]))
+    hues = [brand_apart_from(ORANGE), ORANGE]
+    colour = alt.Color("part:N", title="Item belongs to", scale=alt.Scale(domain=["core", "tail"], range=hues))
     x = alt.X("rank:Q", axis=alt.Axis(title="Item by rank of revenue", tickMinStep=1, format="d"), scale=alt.Scale(nice=False, padding=8))
     base = alt.Chart(view).encode(x=x, tooltip=tooltips(view))
     width = max(1.5, min(14.0, 0.7 * page_width() / len(view)))
@@ -83,8 +95,7 @@ def launch_curves(view: pd.DataFrame) -> alt.TopLevelMixin:
     order = [*view.loc[view["is_used"], "estimator"].unique(), *view.loc[~view["is_used"], "estimator"].unique()]
     names = list(dict.fromkeys(order))
     colour = alt.Color("estimator:N", title=None, scale=alt.Scale(domain=names, range=hues_of(len(names))), legend=alt.Legend(labelLimit=0))
-    # A line is as thick as its size: its strokeWidth gives way to the one all lines have by default.
-    width = alt.Size("is_used:N", scale=alt.Scale(domain=[True, False], range=[4, 1.6]), legend=None)
+    width = thick_where("is_used", 4, 1.6)
     lines = (
         alt.Chart(view)
         .mark_line(opacity=0.9)

@@ -6,7 +6,6 @@ import pandas as pd
 
 from sop_workbench import finance
 from sop_workbench.views.data_gathering import issue_list
-from sop_workbench.views.forecast import range_ratios
 from sop_workbench.views.frames import as_view, first_periods, item_names, needs, quotient, with_columns, with_item, with_largest
 from sop_workbench.views.words import MONEY, OTHER, heading, percent, period_labels, plural, short, signed
 
@@ -346,17 +345,11 @@ _SUMMED_RANGE = ("Risk and opportunity: half-widths of the range of the forecast
 
 def _own_widths(rows: pd.DataFrame, shared: pd.DataFrame, item: pd.DataFrame, forecast_range: pd.DataFrame) -> pd.DataFrame:
     """Squared half-widths of families and the total in the proportions of their own ranges, where they have one."""
-    money = with_item(shared, item, "family").groupby(["family", "period"], as_index=False)["revenue_amt"].sum()
-    whole = money.groupby("period", as_index=False)["revenue_amt"].sum().assign(family="All families")
-    ratios = pd.concat([range_ratios(forecast_range, "family"), range_ratios(forecast_range, "total").assign(member="All families")])
-    valued = pd.concat([money, whole]).merge(
-        ratios.rename(columns={"member": "family"}), on=["family", "period"], how="inner", validate="one_to_one"
-    )
-    valued["below"] = valued["revenue_amt"] * (1 - valued["low_ratio"])
-    valued["above"] = valued["revenue_amt"] * (valued["high_ratio"] - 1)
-    own = valued.groupby("family")[["below", "above"]].sum() ** 2
+    money = with_item(shared, item, "family").rename(columns={"family": "member"})
+    own = [finance.own_widths(money, forecast_range, "family"),
+           finance.own_widths(money.assign(member="all"), forecast_range, "total").rename(index={"all": "All families"})]
     changed = rows.copy()
-    changed.update(own)
+    changed.update(pd.concat(own) ** 2)
     return changed
 
 
@@ -474,13 +467,12 @@ def locks_and_pins(demand_lock: pd.DataFrame, model_pin: pd.DataFrame) -> pd.Dat
     needs(model_pin, "model_pin")
     held = demand_lock.assign(said=["lock released" if pd.isna(q) else f"demand held at {short(q)}" for q in demand_lock["locked_qty"]])
     pinned = model_pin.assign(said=[f"forecast by {model}" if model else "pin released" for model in model_pin["model"]])
-    rows = pd.concat([rows for rows in (held, pinned) if len(rows)], ignore_index=True) if len(held) + len(pinned) else held
+    rows = pd.concat([part for part in (held, pinned) if len(part)] or [held], ignore_index=True)
     rows = with_columns(rows, "at", "by", "why", "period").sort_values("at", ascending=False)
-    names = {"product": ("item_id", "family"), "place": ("market_id", "region", "channel")}
-    said = {name: rows.reindex(columns=list(columns)).fillna("").agg(lambda row: " ".join(filter(None, row)) or "all", axis=1)
-            for name, columns in names.items()}
-    rows = rows.assign(**said).rename(columns={"at": "entry_date"}) if len(rows) else rows.assign(product="", place="", entry_date=pd.NaT)
-    return as_view(rows[["entry_date", "by", "product", "place", "period", "said", "why"]].rename(columns={"said": "change"}),
+    for name, columns in (("product", ["item_id", "family"]), ("place", ["market_id", "region", "channel"])):
+        rows[name] = [" ".join(filter(None, row)) or "all" for row in rows.reindex(columns=columns).fillna("").to_numpy()]
+    rows = rows.rename(columns={"at": "entry_date", "said": "change"})
+    return as_view(rows[["entry_date", "by", "product", "place", "period", "change", "why"]],
                    f"{plural(len(held), 'lock')} and {plural(len(pinned), 'pinned model')}",
                    "The newest of a scope (and period) counts.",
                    "No quantity is locked and no model is pinned (sop adjust lock, sop adjust pin).")

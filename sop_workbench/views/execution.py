@@ -9,7 +9,7 @@ from sop_workbench.views.frames import as_view, needs, quotient, with_columns, w
 from sop_workbench.views.words import MONEY, NO_FAMILY, heading, percent, period_labels, plural, short, signed
 
 ACTUAL = "actual"
-LAGS_SHOWN = 18  # periods of a waterfall up to which each cell names its lag
+LAGS_SHOWN = 18  # periods of a waterfall that leave room for a second, small number in each cell: its lag
 _GRID_LINES = {
     "sales_plan_qty": "Sales plan",
     "sales_actual_qty": "Sales actual",

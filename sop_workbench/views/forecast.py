@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sop_workbench import tables
+from sop_workbench import finance, tables
 from sop_workbench.errors import DataError
 from sop_workbench.views.frames import as_view, item_names, needs, quotient, with_item, with_largest
 from sop_workbench.views.words import NO_FAMILY, OTHER, heading, percent, plural, short, signed
@@ -115,21 +115,13 @@ def forecast_fan(
 
 def _with_own_range(fan: pd.DataFrame, forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
     """Bounds in the proportions of the range of the member itself, where it has one."""
-    ratio = range_ratios(forecast_range, level)
+    ratio = finance.range_ratios(forecast_range, level)
     ratio["member"] = ratio["member"].replace({"all": "Total"}) if level == "total" else ratio["member"]
     ranged = fan.merge(ratio, on=["member", "period"], how="left", validate="many_to_one")
     for bound, share in (("low_qty", "low_ratio"), ("high_qty", "high_ratio")):
         own = ranged["demand_qty"] * ranged[share]
         ranged[bound] = ranged[bound].where(own.isna() | (ranged["kind"] == "history"), own)
     return ranged[fan.columns]
-
-
-def range_ratios(forecast_range: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Bounds over forecast of every member of a level and period, at the narrowest coverage; none where nothing is expected."""
-    narrow = forecast_range["coverage_ratio"] == forecast_range["coverage_ratio"].min()
-    rows = forecast_range[narrow & (forecast_range["level"] == level) & (forecast_range["forecast_qty"] > 0)]
-    share = {f"{bound}_ratio": rows[f"{bound}_qty"] / rows["forecast_qty"] for bound in ("low", "high")}
-    return rows[["member", "period"]].assign(**share)
 
 
 _ROUTE_WORDS = {

@@ -151,11 +151,17 @@ def _by_family_and_day(near: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(item_name=rows["item_name"] + more)
 
 
-def _counting_names(rows: pd.DataFrame, launch_forecast: pd.DataFrame, item: pd.DataFrame) -> pd.Series:
+def _curve_weight(items: pd.Series, launch_forecast: pd.DataFrame | None) -> pd.Series:
+    """How much the launch curve of each item counts in the plan; empty where that is not known."""
+    known = {} if launch_forecast is None else launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
+    return items.map(known).astype(float)
+
+
+def _counting_names(rows: pd.DataFrame, launch_forecast: pd.DataFrame | None, item: pd.DataFrame) -> pd.Series:
     """Item names with how much the launch curve counts in the plan, as labels."""
-    weight = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
     name = rows["item_id"].map(item_names(item)).fillna(rows["item_id"])
-    return name + [f" (counts {percent(ratio, 0)})" if pd.notna(ratio) else "" for ratio in rows["item_id"].map(weight)]
+    weight = _curve_weight(rows["item_id"], launch_forecast)
+    return name + [f" (counts {percent(ratio, 0)})" if pd.notna(ratio) else "" for ratio in weight]
 
 
 _COUNTS = ("Counts: the curve's part in the plan; the rest is the statistical forecast of the item's own sales, which takes over within "
@@ -189,9 +195,10 @@ def launch_curves(
     rows = launch_curve[launch_curve["item_id"].isin(chosen)].sort_values(["item_id", "estimator", "period"])
     counts = used.drop_duplicates("item_id")["estimator"].value_counts()
     title = "Used: " + ", ".join(f"{name} for {plural(n, 'item')}" for name, n in counts.items())
-    known = launch_curve.head(0).assign(weight_ratio=0.0) if launch_forecast is None else launch_forecast
     return as_view(
-        rows.assign(member=_counting_names(rows, known, item))[["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]],
+        rows.assign(member=_counting_names(rows, launch_forecast, item))[
+            ["member", "item_id", "estimator", "period", "forecast_qty", "is_used"]
+        ],
         title,
         "Units over all markets. The thick line is the launch forecast; the others show how far a different method would lie."
         + (f" {_COUNTS}" if launch_forecast is not None else ""),
@@ -214,8 +221,7 @@ def launch_estimates(launch_curve: pd.DataFrame, item: pd.DataFrame, launch_fore
     title = f"The estimators of an item lie up to a factor of {apart:.1f} apart" if apart > 1.05 else "The estimators agree"
     columns = ["item_name", "estimator", "is_used", "horizon_qty", "market_potential_qty", "innovation_text", "imitation_text", "evidence"]
     if launch_forecast is not None:
-        weight = launch_forecast.drop_duplicates("item_id").set_index("item_id")["weight_ratio"]
-        rows["counts_ratio"] = rows["item_id"].map(weight).astype(float).where(rows["is_used"])
+        rows["counts_ratio"] = _curve_weight(rows["item_id"], launch_forecast).where(rows["is_used"])
         columns.insert(3, "counts_ratio")
     return as_view(
         rows[columns], title,
